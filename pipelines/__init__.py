@@ -1,0 +1,1 @@
+"""The pipelines: one module per domain, and the engine that runs them."""

@@ -1,0 +1,279 @@
+"""The vocabulary: what a domain may declare. Everything is frozen and checked when it is imported."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+import polars as pl
+
+from pipelines.engine.units import parse_unit
+
+INSTANT = pl.Datetime("us", "UTC")
+KINDS: dict[str, pl.DataType] = {
+    "text": pl.String(),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "flag": pl.Boolean(),
+    "instant": INSTANT,
+    "day": pl.Date(),
+}
+PRIORITIES = ("critical", "high", "medium", "low")
+ENGINE_TABLES = ("windows", "wards", "assets", "sensors", "arrivals", "zone")
+GRAINS = ("hourly", "daily")
+
+
+class DeclarationError(ValueError):
+    """A domain module contradicts itself; raised on import, read by the developer of that module."""
+
+
+def _require(holds: object, words: str) -> None:
+    if not holds:
+        raise DeclarationError(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table: its kind, unit, permitted range or choices, and what it means.
+
+    `kind` is a key of KINDS. `personal` columns never leave by a public exit.
+    """
+
+    name: str
+    kind: str = "text"
+    meaning: str
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    personal: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.kind in KINDS, f"column {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        _require(self.name.isidentifier(), f"column {self.name!r}: a name is letters, digits and _")
+        if self.unit:
+            parse_unit(self.unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A condition that every row of a table must meet; a row for which it is false is quarantined with these words."""
+
+    name: str
+    words: str
+    holds: pl.Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """An event table: rows identified by `key`, placed in time by `time`; a row with the same key corrects the older one.
+
+    `located` tables have `lat`, `lon` and `ward`; a missing ward is found by point in polygon.
+    `replaces` tables are whole data sets (a timetable): each arrival replaces the one before; `time` may be None.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time: str | None
+    checks: tuple[Check, ...] = ()
+    located: bool = False
+    replaces: bool = False
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        _require(len(set(names)) == len(names), f"table {self.name}: a column is declared twice")
+        _require(set(self.key) <= set(names), f"table {self.name}: key {self.key} names an unknown column")
+        _require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
+        if self.located:
+            _require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column name -> Polars type, in declared order."""
+        return {column.name: KINDS[column.kind] for column in self.columns}
+
+    @property
+    def instants(self) -> tuple[str, ...]:
+        """Names of the columns that are instants or days."""
+        return tuple(c.name for c in self.columns if c.kind in ("instant", "day"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A table that a clerk edits: `reference/<name>.csv` in the town's folder, read whole at start."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    optional: bool = True
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column name -> Polars type, in declared order."""
+        return {column.name: KINDS[column.kind] for column in self.columns}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """What a sensor measures. Readings of it are kept in `unit`; outside low..high is physically impossible."""
+
+    name: str
+    unit: str
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        parse_unit(self.unit)
+        _require(self.name.isidentifier(), f"quantity {self.name!r}: a name is letters, digits and _")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A feed that the domain knows how to read: format, mapping and pace; the town says where it comes from.
+
+    `sample` names a file under data/samples/ that the mapping must decode without a refusal.
+    """
+
+    name: str
+    format: str
+    every: timedelta
+    meaning: str
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    sample: str | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """Over which time a KPI is computed.
+
+    kind "calendar": step is quarter_hour, hour, day, week, month or year of the town's calendar, end to end.
+    kind "rolling": `hours` long, ending at each full `step` ("hour" or "day"), so windows overlap.
+    """
+
+    kind: Literal["calendar", "rolling"]
+    step: Literal["quarter_hour", "hour", "day", "week", "month", "year"]
+    hours: int = 0
+
+
+def every(step: Literal["quarter_hour", "hour", "day", "week", "month", "year"]) -> Window:
+    """The calendar window of this step."""
+    return Window("calendar", step)
+
+
+def rolling(hours: int, step: Literal["hour", "day"] = "hour") -> Window:
+    """Windows of `hours`, one ending at each full step."""
+    return Window("rolling", step, hours)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kpi:
+    """A declared KPI: a pure function and all that people need to know to believe its value.
+
+    The function's name is the KPI's id; its positional parameters name what it reads; its keyword-only
+    parameters with defaults are what a town may tune. See docs/adding-a-kpi.md for the contract.
+    """
+
+    function: Callable[..., pl.DataFrame]
+    catalogue: str
+    title: str
+    plain: str
+    formula: str
+    standard: str
+    unit: str
+    window: Window
+    levels: tuple[str, ...]
+    better: Literal["higher", "lower", "context"]
+    target: float | None = None
+    watch: float | None = None
+    scale: float = 1.0
+    decimals: int = 1
+    lookback: timedelta | None = timedelta(0)
+    settles: timedelta | None = None
+    min_coverage: float = 0.75
+    floor: float = 0
+    headline: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"KPI {self.id}"
+        _require(self.better == "context" or self.target is not None, f"{where}: a target is needed to judge it")
+        _require("town" in self.levels or self.levels, f"{where}: no levels")
+        _require((self.function.__doc__ or "").strip(), f"{where}: the function has no docstring")
+        _require(self.inputs, f"{where}: it reads nothing")
+
+    @property
+    def id(self) -> str:
+        """The function's name."""
+        return self.function.__name__
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tables that the function reads, in order."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+
+    @property
+    def tunables(self) -> dict[str, Any]:
+        """Keyword-only parameters and their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmRule:
+    """A condition that calls a person: a quantity (judged per sensor) or a KPI (per area of `level`) beyond a limit.
+
+    Exactly one of `above` and `below`. The alarm returns when the value is back by more than `deadband`
+    for `off_delay`. `instruction` says what the operator does.
+    """
+
+    name: str
+    title: str
+    watches: str
+    priority: Literal["critical", "high", "medium", "low"]
+    instruction: str
+    above: float | None = None
+    below: float | None = None
+    level: str = "asset"
+    deadband: float = 0.0
+    on_delay: timedelta = timedelta(0)
+    off_delay: timedelta = timedelta(0)
+
+    def __post_init__(self) -> None:
+        _require((self.above is None) != (self.below is None), f"alarm {self.name}: give either above or below")
+        _require(self.priority in PRIORITIES, f"alarm {self.name}: priority is one of {', '.join(PRIORITIES)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """One service of the town, whole: what arrives, what is computed, what is watched."""
+
+    name: str
+    title: str
+    meaning: str
+    quantities: tuple[Quantity, ...] = ()
+    tables: tuple[Table, ...] = ()
+    references: tuple[Reference, ...] = ()
+    sources: tuple[Source, ...] = ()
+    kpis: tuple[Kpi, ...] = ()
+    alarms: tuple[AlarmRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        readable = set(ENGINE_TABLES)
+        readable |= {q.name for q in self.quantities}
+        readable |= {f"{q.name}_{grain}" for q in self.quantities for grain in GRAINS}
+        readable |= {t.name for t in self.tables} | {r.name for r in self.references}
+        for kpi in self.kpis:
+            unknown = set(kpi.inputs) - readable
+            _require(not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}")
+        watchable = {q.name for q in self.quantities} | {k.id for k in self.kpis}
+        for rule in self.alarms:
+            _require(rule.watches in watchable, f"alarm {rule.name} watches {rule.watches!r}, which is no quantity or KPI")
+        for kind, things in (("KPI", self.kpis), ("table", self.tables), ("alarm", self.alarms), ("source", self.sources)):
+            names = [getattr(t, "id", None) or t.name for t in things]
+            _require(len(set(names)) == len(names), f"domain {self.name}: a {kind} is declared twice")
