@@ -1,0 +1,3 @@
+"""Feeds about energy that need no mapping by the town."""
+
+SOURCES = ()
