@@ -1,0 +1,78 @@
+"""Readings of the water network: once each, at their district metered area, and how many were due."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipelines.engine.measures import KEYS, by_area, in_windows, local
+
+LEVELS = ("town", "ward", "asset")
+MIN_SHARE = 0.75
+
+
+def once(readings: pl.DataFrame) -> pl.DataFrame:
+    """The readings with a value, each sensor and instant once; the last one that came counts."""
+    usable = readings.filter(pl.col("value").is_not_null()) if "value" in readings.columns else readings
+    doubled = usable.select("sensor", "observed_at").is_duplicated().any()
+    return usable.unique(["sensor", "observed_at"], keep="last", maintain_order=True) if doubled else usable
+
+
+def at_dma(rows: pl.DataFrame, assets: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `asset` replaced by the district metered area it belongs to; by itself where it has none."""
+    areas = assets.filter(pl.col("kind") == "dma").select(pl.col("asset").alias("dma"))
+    belongs = assets.select("asset", dma="parent").join(areas, on="dma")
+    return rows.join(belongs, on="asset", how="left").with_columns(asset=pl.coalesce("dma", "asset")).drop("dma")
+
+
+def due(
+    sensors: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame, quantity: str, levels: Sequence[str] = LEVELS
+) -> pl.DataFrame:
+    """How many readings of a quantity should have come by now.
+
+    Shape: `window`, `area`, `n_expected`; from the register of sensors, areas as `at_dma` names them.
+    """
+    elapsed = (pl.col("as_of") - pl.col("window")).dt.total_seconds()
+    registered = at_dma(sensors.filter(pl.col("quantity") == quantity), assets).select("asset", "ward", "every_s")
+    rows = registered.join(windows, how="cross").with_columns(n_expected=elapsed // pl.col("every_s"))
+    return by_area(rows, levels).group_by(KEYS).agg(pl.col("n_expected").sum().cast(pl.Int64))
+
+
+def day_hours(day: pl.Expr, zone: str) -> pl.Expr:
+    """Length of the local day that starts at this instant: 24, or 23 and 25 when the clocks change."""
+    midnight = local(day, zone)
+    return (midnight.dt.offset_by("1d") - midnight).dt.total_seconds() / 3600
+
+
+def midday(day: pl.Expr, zone: str) -> pl.Expr:
+    """Noon of a written day as an instant: inside the day in every zone, also where midnight is skipped."""
+    return day.cast(pl.Datetime("us")).dt.offset_by("12h").dt.replace_time_zone(zone).dt.convert_time_zone("UTC")
+
+
+def trailing(windows: pl.DataFrame, months: int, zone: str) -> pl.DataFrame:
+    """The windows of one month stretched back so that each holds `months` months.
+
+    Shape: `window` is the earlier start, `labelled` the start of the month they end in.
+    """
+    start = local(pl.col("window"), zone).dt.offset_by(f"-{months - 1}mo").dt.convert_time_zone("UTC")
+    return windows.with_columns(labelled="window", window=start)
+
+
+def in_trailing(rows: pl.DataFrame, stretched: pl.DataFrame, at: str) -> pl.DataFrame:
+    """The rows in each stretched window, with `window` the month that the window is labelled by."""
+    return relabelled(in_windows(rows, stretched, at), stretched)
+
+
+def relabelled(rows: pl.DataFrame, stretched: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their stretched window's start replaced by the month it is labelled by."""
+    labels = stretched.select("window", "labelled")
+    return rows.join(labels, on="window").drop("window").rename({"labelled": "window"})
+
+
+def dated(books: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Monthly books with the instant `at` that places them in a window."""
+    return books.with_columns(at=midday(pl.col("month"), zone))
+
+
+def complete() -> dict[str, pl.Expr]:
+    """Counts for books and samples, which are complete when they come: as many rows as found were expected."""
+    return {"n": pl.len().cast(pl.Int64), "n_expected": pl.len().cast(pl.Int64)}

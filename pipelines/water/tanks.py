@@ -1,0 +1,104 @@
+"""Tanks: how long the water in them lasts."""
+
+from datetime import timedelta
+
+import polars as pl
+
+from pipelines.engine.measures import in_windows
+from pipelines.engine.model import Kpi, every
+from pipelines.water.formulas import autonomy, usable_m3
+from pipelines.water.readings import once
+
+HOUR = timedelta(hours=1)
+
+
+def _last_hour(readings: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+    """The readings of the hour up to the end of each window, once each, in order of time."""
+    spans = windows.with_columns(labelled="window", window=pl.col("end") - HOUR)
+    rows = in_windows(once(readings), spans).join(spans.select("window", "labelled"), on="window")
+    return rows.drop("window").rename({"labelled": "window"}).sort("observed_at")
+
+
+def _mean_flow(flow_m3_h: pl.DataFrame, windows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Mean flow of the last hour per window and tank, the tank's pipes added up."""
+    pipes = _last_hour(flow_m3_h, windows).group_by("window", "asset", "sensor").agg(pl.col("value").mean())
+    return pipes.group_by("window", "asset").agg(pl.col("value").sum().alias(name))
+
+
+def _tank_levels(tank_level_m: pl.DataFrame, tanks: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+    """Usable water and the outflow that the fall of the level tells, per window and tank.
+
+    A tank whose level did not come within the window itself has no row: an old level is not today's water.
+    """
+    levels = _last_hour(tank_level_m, windows)
+    first, last = pl.col("value").first(), pl.col("value").last()
+    hours = (pl.col("observed_at").last() - pl.col("observed_at").first()).dt.total_seconds() / 3600
+    seen = levels.group_by("window", "asset").agg(
+        level=last, fall=first - last, hours=hours, at=pl.col("observed_at").last(), n=pl.len().cast(pl.Int64)
+    )
+    sized = seen.filter(pl.col("at") >= pl.col("window")).join(tanks.drop_nulls("diameter_m"), on="asset")
+    floor_m = pl.col("dead_level_m").fill_null(0)
+    volume = usable_m3(pl.col("diameter_m"), pl.col("fall").abs(), pl.lit(0.0)) * pl.col("fall").sign()
+    return sized.with_columns(
+        usable=usable_m3(pl.col("diameter_m"), pl.col("level"), floor_m),
+        fall_m3_h=pl.when(pl.col("hours") > 0).then(volume / pl.col("hours")),
+    )
+
+
+def tank_autonomy(
+    tank_level_m: pl.DataFrame,
+    tank_outflow_m3_h: pl.DataFrame,
+    tank_inflow_m3_h: pl.DataFrame,
+    tanks: pl.DataFrame,
+    windows: pl.DataFrame,
+) -> pl.DataFrame:
+    """Hours until a tank is down to its dead level at the last hour's net outflow, per window and tank.
+
+    The net outflow is metered outflow less metered inflow, means of the last hour; where one of them is not
+    metered, the fall of the level. The town is the tank that runs out first, named in `detail`.
+    """
+    outflow = _mean_flow(tank_outflow_m3_h, windows, "outflow")
+    inflow = _mean_flow(tank_inflow_m3_h, windows, "inflow")
+    levels = _tank_levels(tank_level_m, tanks, windows)
+    joined = levels.join(outflow, on=["window", "asset"], how="left").join(inflow, on=["window", "asset"], how="left")
+    net = pl.coalesce(pl.col("outflow") - pl.col("inflow"), "fall_m3_h")
+    known = joined.with_columns(net=net).filter(pl.col("net").is_not_null())
+    filling = pl.col("net") <= 0
+    rows = known.select(
+        "window",
+        "n",
+        area=pl.format("asset:{}", "asset"),
+        **autonomy(pl.col("usable"), pl.col("net")),
+        reason=pl.when(filling).then(pl.lit("not_applicable")),
+        detail=pl.when(filling).then(pl.lit("filling")),
+        tank="asset",
+    )
+    return pl.concat([rows.drop("tank"), _first_to_run_out(rows)])
+
+
+def _first_to_run_out(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of each window the tank with the fewest hours left, as the town; tanks that fill come last."""
+    hours = pl.col("numerator") / pl.col("denominator")
+    worst = rows.sort(hours, nulls_last=True).unique("window", keep="first", maintain_order=True)
+    named = pl.when(pl.col("detail").is_null()).then(pl.col("tank")).otherwise("detail")
+    return worst.with_columns(area=pl.lit("town"), detail=named).select(rows.drop("tank").columns)
+
+
+KPIS = (
+    Kpi(
+        function=tank_autonomy,
+        catalogue="WA-10",
+        title="Hours left in tanks",
+        plain="Hours until the first tank is empty if things go on as in the last hour.",
+        formula="volume above the dead level / net outflow",
+        standard="Convention: 8 h",
+        unit="hour",
+        window=every("quarter_hour"),
+        levels=("town", "asset"),
+        better="higher",
+        target=8,
+        watch=4,
+        lookback=HOUR,
+        headline=True,
+    ),
+)
