@@ -1,0 +1,126 @@
+"""KPIs against the WHO guidelines, and how much of the air and noise data arrived."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from pipelines.engine.measures import KEYS, by_area, in_windows
+from pipelines.pollution.formulas import exceeds_who, worst
+from pipelines.pollution.limit_tables import MILLION, who_goals
+from pipelines.pollution.stations import HIGHEST, MINIMUM_SHARE, elapsed, has_capture, over_stations, wide
+
+
+def _days(rollups: Mapping[str, pl.DataFrame], windows: pl.DataFrame) -> pl.DataFrame:
+    return in_windows(wide(rollups), windows).join(windows.select("window", days=elapsed("days") + 1), on="window")
+
+
+def who_exceedance_days(
+    pm25_ug_m3_daily: pl.DataFrame,
+    pm10_ug_m3_daily: pl.DataFrame,
+    no2_ug_m3_daily: pl.DataFrame,
+    so2_ug_m3_daily: pl.DataFrame,
+    co_mg_m3_daily: pl.DataFrame,
+    windows: pl.DataFrame,
+) -> pl.DataFrame:
+    """Days of the year whose mean was above the WHO 24-hour guideline, for the pollutant with most such days.
+
+    The town is its worst station; `detail` is the pollutant. A day counts with 75 % of its readings.
+    Source: WHO global air quality guidelines 2021, table 0.1.
+    """
+    names = ["PM2.5", "PM10", "NO2", "SO2", "CO"]
+    frames = [pm25_ug_m3_daily, pm10_ug_m3_daily, no2_ug_m3_daily, so2_ug_m3_daily, co_mg_m3_daily]
+    days = _days(dict(zip(names, frames, strict=True)), windows)
+    valid = [pl.col(name).count().cast(pl.Int64) for name in names]
+    exceeded = [
+        pl.when(pl.col(name).count() > 0).then(exceeds_who(name, pl.col(name)).sum().cast(pl.Int64)).alias(name)
+        for name in names
+    ]
+    measured = pl.sum_horizontal([(count > 0).cast(pl.Int64) for count in valid])
+    grouped = days.group_by("window", "asset").agg(
+        pl.col("ward").first(), *exceeded, n=pl.sum_horizontal(valid), n_expected=measured * pl.col("days").first()
+    )
+    return over_stations(grouped.with_columns(**worst({name: pl.col(name) for name in names})), HIGHEST)
+
+
+def who_annual_ratio(
+    pm25_ug_m3_daily: pl.DataFrame, pm10_ug_m3_daily: pl.DataFrame, no2_ug_m3_daily: pl.DataFrame, windows: pl.DataFrame
+) -> pl.DataFrame:
+    """Mean of the year so far over the WHO annual guideline, for the pollutant and station where it is highest.
+
+    Needs valid means for 75 % of the days so far. Source: WHO global air quality guidelines 2021, table 0.1.
+    """
+    frames = {"PM2.5": pm25_ug_m3_daily, "PM10": pm10_ug_m3_daily, "NO2": no2_ug_m3_daily}
+    days = _days(frames, windows)
+    valid = {name: pl.col(name).count().cast(pl.Int64) for name in frames}
+    enough = {name: count >= MINIMUM_SHARE * pl.col("days").first() for name, count in valid.items()}
+    ratios = [
+        pl.when(enough[name]).then(pl.col(name).mean() / who_goals(name, "annual")[0][1]).alias(name)
+        for name in frames
+    ]
+    measured = pl.sum_horizontal([(count > 0).cast(pl.Int64) for count in valid.values()])
+    grouped = days.group_by("window", "asset").agg(
+        pl.col("ward").first(),
+        *ratios,
+        n=pl.sum_horizontal(list(valid.values())),
+        n_expected=measured * pl.col("days").first(),
+    )
+    found = over_stations(grouped.with_columns(**worst({name: pl.col(name) for name in frames})), HIGHEST)
+    guideline = pl.col("detail").replace_strict(_annual_guidelines(list(frames)), return_dtype=pl.Float64)
+    return found.with_columns(numerator=pl.col("value") * guideline, denominator=guideline).drop("value")
+
+
+def _annual_guidelines(pollutants: list[str]) -> dict[str, float]:
+    return {name: who_goals(name, "annual")[0][1] / MILLION for name in pollutants}
+
+
+def capture(valid: pl.Expr, expected: pl.Expr, required: pl.Expr) -> dict[str, pl.Expr]:
+    """Per cent of the expected measurements that were valid, and whether the period counts."""
+    return {
+        "capture_pct": pl.when(expected > 0).then(100 * valid / expected),
+        "valid": valid >= required,
+    }
+
+
+def data_capture(
+    pm25_ug_m3_hourly: pl.DataFrame,
+    pm10_ug_m3_hourly: pl.DataFrame,
+    no2_ug_m3_hourly: pl.DataFrame,
+    o3_ug_m3_hourly: pl.DataFrame,
+    so2_ug_m3_hourly: pl.DataFrame,
+    co_mg_m3_hourly: pl.DataFrame,
+    nh3_ug_m3_hourly: pl.DataFrame,
+    pb_ug_m3_hourly: pl.DataFrame,
+    noise_dba_hourly: pl.DataFrame,
+    sensors: pl.DataFrame,
+    windows: pl.DataFrame,
+) -> pl.DataFrame:
+    """Share of the sensor hours so far that hold 75 % of their readings, over the register of sensors.
+
+    Source: 40 CFR 50 Appendix N; CPCB. A sensor that never spoke counts as expected.
+    """
+    gases = [no2_ug_m3_hourly, o3_ug_m3_hourly, so2_ug_m3_hourly, co_mg_m3_hourly, nh3_ug_m3_hourly, pb_ug_m3_hourly]
+    frames = [pm25_ug_m3_hourly, pm10_ug_m3_hourly, *gases, noise_dba_hourly]
+    hours = pl.concat([frame.filter(has_capture()).select("sensor", "observed_at") for frame in frames])
+    valid = in_windows(hours, windows).group_by("window", "sensor").agg(n=pl.len().cast(pl.Int64))
+    register = sensors.filter(pl.col("quantity").is_in(CAPTURED)).select("sensor", "asset", "ward")
+    expected = register.join(windows.select("window", hours=elapsed("hours")), how="cross")
+    rows = expected.join(valid, on=["window", "sensor"], how="left").with_columns(pl.col("n").fill_null(0))
+    counted = rows.with_columns(n=pl.min_horizontal("n", "hours")).filter(pl.col("hours") > 0)
+    grouped = by_area(counted, ["town", "ward", "asset"]).group_by(KEYS)
+    found = grouped.agg(pl.col("n").sum(), n_expected=pl.col("hours").sum().cast(pl.Int64))
+    return found.with_columns(
+        numerator=pl.col("n").cast(pl.Float64), denominator=pl.col("n_expected").cast(pl.Float64)
+    )
+
+
+CAPTURED = (
+    "pm25_ug_m3",
+    "pm10_ug_m3",
+    "no2_ug_m3",
+    "o3_ug_m3",
+    "so2_ug_m3",
+    "co_mg_m3",
+    "nh3_ug_m3",
+    "pb_ug_m3",
+    "noise_dba",
+)
