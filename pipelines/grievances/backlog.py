@@ -3,25 +3,29 @@
 import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area
-from pipelines.grievances.cases import LEVELS, counted, counts, grid, instants, spans
+from pipelines.grievances.cases import LEVELS, counted, counts, grid, instants, spans, touching
 from pipelines.grievances.formulas import TICK, age_buckets, aged, clipped, load, open_at, open_counts, pause
 from pipelines.grievances.settling import promised
+
+SPAN = ("start", "end", "requested_datetime")
 
 
 def _open(requests: pl.DataFrame, open_spans: pl.DataFrame, windows: pl.DataFrame, wards: pl.DataFrame) -> pl.DataFrame:
     """How many of the spans hold the end of each window, per area of LEVELS."""
-    areas = by_area(open_spans.select("start", "end", *LEVELS[1:]), LEVELS)
-    return _as_value(open_counts(areas, grid(instants(requests, windows), areas, wards)))
+    ends = instants(requests, windows)
+    areas = by_area(touching(open_spans, ends).select("start", "end", *LEVELS[1:]), LEVELS)
+    return _as_value(open_counts(areas, grid(ends, requests, wards, LEVELS)))
 
 
 def backlog(service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Open requests at the end of the window, also by age: age:le7, age:d8_21, age:d22_30, age:gt30 (days)."""
     requests = counted(service_requests)
-    open_spans = spans(requests)
-    parts = [part.select("start", "end", area=pl.lit(f"age:{name}")) for name, part in age_buckets(open_spans).items()]
-    names = pl.DataFrame({"area": [f"age:{name}" for name in age_buckets(open_spans.clear())]})
-    by_age = open_counts(pl.concat(parts), instants(requests, windows).join(names, how="cross"))
-    return pl.concat([_open(requests, open_spans, windows, wards), _as_value(by_age)])
+    ends = instants(requests, windows)
+    open_spans = touching(spans(requests), ends)
+    by_age = {f"age:{name}": part for name, part in age_buckets(open_spans.select(*SPAN)).items()}
+    parts = [part.select("start", "end", area=pl.lit(area)) for area, part in by_age.items()]
+    ages = open_counts(pl.concat(parts), ends.join(pl.DataFrame({"area": list(by_age)}), how="cross"))
+    return pl.concat([_open(requests, open_spans, windows, wards), _as_value(ages)])
 
 
 def _as_value(counts: pl.DataFrame) -> pl.DataFrame:
@@ -87,11 +91,13 @@ def loads(service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataF
         "closed": counts(open_spans, "end", windows, wards, levels),
         "reopened": counts(open_spans.filter(again), "start", windows, wards, levels),
     }
-    areas = by_area(open_spans.select("start", "end", *levels[1:]), levels)
     starts = windows.join(instants(requests, windows), on="window", how="semi").select(
         "window", at=pl.col("window") - TICK
     )
-    table = open_counts(areas, grid(starts, areas, wards)).select(*KEYS, opening=pl.col("open").cast(pl.Float64))
+    areas = by_area(touching(open_spans, starts).select("start", "end", *levels[1:]), levels)
+    table = open_counts(areas, grid(starts, requests, wards, levels)).select(
+        *KEYS, opening=pl.col("open").cast(pl.Float64)
+    )
     for name, happened in events.items():
         table = table.join(happened.select(*KEYS, pl.col("count").cast(pl.Float64).alias(name)), on=KEYS, how="left")
     table = table.with_columns(pl.col(*events).fill_null(0))

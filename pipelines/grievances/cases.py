@@ -59,11 +59,19 @@ def instants(requests: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     return last.filter(pl.col("at") >= first) if first is not None else last.clear()
 
 
-def grid(instants: pl.DataFrame, areas: pl.DataFrame, wards: pl.DataFrame) -> pl.DataFrame:
-    """Every window with every area that has rows, the town and all wards, so that nothing open shows as 0."""
-    register = wards.select(area=pl.format("ward:{}", "ward"))
-    town = pl.DataFrame({"area": ["town"]})
-    return instants.join(pl.concat([town, register, areas.select("area")]).unique(), how="cross")
+def touching(spans: pl.DataFrame, instants: pl.DataFrame) -> pl.DataFrame:
+    """The spans that can hold one of the instants: neither over before the first nor begun after the last."""
+    first, last = instants["at"].min(), instants["at"].max()
+    return spans.filter((pl.col("start") <= last) & (pl.col("end").is_null() | (pl.col("end") > first)))
+
+
+def grid(instants: pl.DataFrame, requests: pl.DataFrame, wards: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
+    """Every window with the town, all wards and every area that ever had a request, so that none shows as 0."""
+    areas = {"town"} | {f"ward:{ward}" for ward in wards["ward"]}
+    for level in levels:
+        if level != "town":
+            areas |= {f"{level}:{name}" for name in requests[level].unique().drop_nulls()}
+    return instants.join(pl.DataFrame({"area": sorted(areas)}), how="cross")
 
 
 def counts(
@@ -72,7 +80,7 @@ def counts(
     """How many rows fall into each window, per area, 0 for the town and for wards without any."""
     placed = by_area(in_windows(rows, windows, at), levels).group_by(KEYS).agg(count=pl.len().cast(pl.Int64))
     return (
-        grid(instants(rows, windows), placed.select("area"), wards)
+        grid(instants(rows, windows), rows, wards, levels)
         .join(placed, on=KEYS, how="left")
         .with_columns(pl.col("count").fill_null(0))
     )

@@ -11,6 +11,8 @@ from pipelines.engine.decode.service_requests import LEAVING_STATES, STATUSES
 from pipelines.engine.measures import percentile, ratio
 
 EARTH_RADIUS_M = 6_371_008.8
+MIN_RESPONSES = 30
+MIN_POPULATION = 1000
 AGE_EDGES_DAYS = (7, 21, 30)
 LIMITS = pl.read_csv(Path(__file__).parent / "limits" / "cpgrams.csv", try_parse_dates=True).sort("received_from")
 TICK = timedelta(microseconds=1)
@@ -139,9 +141,25 @@ def satisfied(ratings: pl.Expr, satisfied_from: float = 4) -> dict[str, pl.Expr]
     }
 
 
+def publishable(responses: int, floor: int = MIN_RESPONSES) -> bool:
+    """Whether there are answers enough to show a score."""
+    return responses >= floor
+
+
+def rate(requests: pl.Expr, population: pl.Expr, min_population: int = MIN_POPULATION) -> tuple[pl.Expr, pl.Expr]:
+    """Numerator and denominator of requests per resident, both null where too few people live."""
+    enough = population >= min_population
+    return pl.when(enough).then(requests), pl.when(enough).then(population)
+
+
 def spread(rates: pl.Expr) -> pl.Expr:
     """The highest rate as a multiple of the lowest; null when the lowest is 0."""
     return ratio(rates.max(), rates.min())
+
+
+def within_days(days: pl.Expr, limit_days: pl.Expr | int) -> pl.Expr:
+    """True when it took no longer than the limit; the last day counts."""
+    return days <= limit_days
 
 
 def cpgrams_limit_days(received_on: pl.Expr) -> pl.Expr:

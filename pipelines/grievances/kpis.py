@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.engine.model import Kpi, every, rolling
 from pipelines.grievances import backlog, people, settling
+from pipelines.grievances.formulas import MIN_RESPONSES
 
 # what was open at any time may lie years back, so every KPI reads the table whole
 WHOLE: dict[str, Any] = {"lookback": None}
@@ -165,17 +166,17 @@ PEOPLE = (
     Kpi(
         function=people.satisfaction, catalogue="GR-07", title="People content with the result",
         plain="Share of people who gave the result 4 or 5 of 5; not shown below 30 answers.",
-        formula="100 x ratings 4-5 / ratings, of requests closed in the month", 
+        formula="100 x ratings 4-5 / ratings, of requests closed in the month",
         standard="CSAT top-2-box; CPGRAMS feedback",
-        window=every("month"), levels=("town", "ward", "department"), better="higher", target=80, watch=60, floor=30,
-        **PERCENT,
+        window=every("month"), levels=("town", "ward", "department"), better="higher", target=80, watch=60,
+        floor=MIN_RESPONSES, **PERCENT,
     ),
     Kpi(
         function=people.mean_rating, catalogue="GR-07", title="Mean rating",
         plain="The mean of the marks from 1 to 5 that people gave the result; not shown below 30 answers.",
         formula="sum of ratings / ratings, of requests closed in the month", standard="CPGRAMS feedback", unit="rating",
-        window=every("month"), levels=("town", "ward", "department"), better="higher", target=4, watch=3, floor=30,
-        **WHOLE,
+        window=every("month"), levels=("town", "ward", "department"), better="higher", target=4, watch=3,
+        floor=MIN_RESPONSES, **WHOLE,
     ),
     Kpi(
         function=people.rating_response_rate, catalogue="GR-07", title="People who gave a mark",

@@ -4,7 +4,7 @@ import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area, in_windows, percentile
 from pipelines.grievances.cases import counted, counts, judged, named, shares
-from pipelines.grievances.formulas import hours_between, satisfied, spread, within_hours
+from pipelines.grievances.formulas import MIN_POPULATION, hours_between, rate, satisfied, spread, within_hours
 from pipelines.grievances.repeats import repeated
 from pipelines.grievances.settling import waited_h
 
@@ -93,7 +93,7 @@ def rating_response_rate(service_requests: pl.DataFrame, windows: pl.DataFrame) 
 
 
 def complaints_per_1000(
-    service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataFrame, *, min_population: int = 1000
+    service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataFrame, *, min_population: int = MIN_POPULATION
 ) -> pl.DataFrame:
     """Requests received in the window per resident; the town includes requests without a ward; small wards stay null.
 
@@ -102,18 +102,16 @@ def complaints_per_1000(
     people = wards.select(area=pl.format("ward:{}", "ward"), denominator=pl.col("population").cast(pl.Float64))
     town = people.select(area=pl.lit("town"), denominator=pl.col("denominator").sum()).unique()
     received = counts(named(service_requests), "requested_datetime", windows, wards, ("town", "ward"))
-    rates = received.join(pl.concat([people, town]), on="area").with_columns(numerator=pl.col("count").cast(pl.Float64))
-    small = pl.col("denominator").fill_null(0) < min_population
-    return rates.select(
-        *KEYS,
-        pl.when(~small).then(pl.col("numerator", "denominator")),
-        n="count",
-        reason=pl.when(small).then(pl.lit("insufficient_data")),
+    numerator, denominator = rate(pl.col("count").cast(pl.Float64), pl.col("denominator"), min_population)
+    rates = received.join(pl.concat([people, town]), on="area").with_columns(
+        numerator=numerator, denominator=denominator
     )
+    reason = pl.when(pl.col("denominator").is_null()).then(pl.lit("insufficient_data"))
+    return rates.select(*KEYS, "numerator", "denominator", n="count", reason=reason)
 
 
 def ward_complaint_ratio(
-    service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataFrame, *, min_population: int = 1000
+    service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataFrame, *, min_population: int = MIN_POPULATION
 ) -> pl.DataFrame:
     """Highest rate of complaints of a ward as a multiple of the lowest; small wards are left out."""
     rates = complaints_per_1000(service_requests, wards, windows, min_population=min_population)

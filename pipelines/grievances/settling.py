@@ -12,6 +12,7 @@ from pipelines.grievances.formulas import (
     km_median,
     pause,
     reopened_within,
+    within_days,
     within_due,
     within_hours,
 )
@@ -94,7 +95,7 @@ def cpgrams_compliance(service_requests: pl.DataFrame, windows: pl.DataFrame, zo
     under_appeal = pl.col("appealed_at").is_not_null() & pl.col("appeal_closed_at").is_null()
     rows = in_windows(counted(service_requests).filter(~under_appeal), windows, "settled_at")
     limit = cpgrams_limit_days(local(pl.col("requested_datetime"), zone).dt.date())
-    condition = days_between(pl.col("requested_datetime"), pl.col("settled_at")) <= limit
+    condition = within_days(days_between(pl.col("requested_datetime"), pl.col("settled_at")), limit)
     return shares(rows, condition, ("town", "department"))
 
 
@@ -104,7 +105,7 @@ def appeals_in_time(service_requests: pl.DataFrame, windows: pl.DataFrame, *, li
     Source: DARPG order of 23-08-2024.
     """
     rows = in_windows(counted(service_requests), windows, "appeal_closed_at")
-    condition = days_between(pl.col("appealed_at"), pl.col("appeal_closed_at")) <= limit_days
+    condition = within_days(days_between(pl.col("appealed_at"), pl.col("appeal_closed_at")), limit_days)
     return shares(rows, condition, ("town", "department"))
 
 
