@@ -7,11 +7,19 @@ import polars as pl
 from pipelines.engine.measures import KEYS, by_area, in_windows
 from pipelines.pollution.formulas import exceeds_who, worst
 from pipelines.pollution.limit_tables import MILLION, who_goals
-from pipelines.pollution.stations import HIGHEST, MINIMUM_SHARE, elapsed, has_capture, over_stations, wide
+from pipelines.pollution.stations import (
+    ELAPSED_DAYS,
+    ELAPSED_HOURS,
+    HIGHEST,
+    MINIMUM_SHARE,
+    has_capture,
+    over_stations,
+    wide,
+)
 
 
 def _days(rollups: Mapping[str, pl.DataFrame], windows: pl.DataFrame) -> pl.DataFrame:
-    return in_windows(wide(rollups), windows).join(windows.select("window", days=elapsed("days") + 1), on="window")
+    return in_windows(wide(rollups), windows).join(windows.select("window", days=ELAPSED_DAYS), on="window")
 
 
 def who_exceedance_days(
@@ -54,8 +62,7 @@ def who_annual_ratio(
     valid = {name: pl.col(name).count().cast(pl.Int64) for name in frames}
     enough = {name: count >= MINIMUM_SHARE * pl.col("days").first() for name, count in valid.items()}
     ratios = [
-        pl.when(enough[name]).then(pl.col(name).mean() / who_goals(name, "annual")[0][1]).alias(name)
-        for name in frames
+        pl.when(enough[name]).then(pl.col(name).mean() / who_goals(name, "annual")[0][1]).alias(name) for name in frames
     ]
     measured = pl.sum_horizontal([(count > 0).cast(pl.Int64) for count in valid.values()])
     grouped = days.group_by("window", "asset").agg(
@@ -103,14 +110,12 @@ def data_capture(
     hours = pl.concat([frame.filter(has_capture()).select("sensor", "observed_at") for frame in frames])
     valid = in_windows(hours, windows).group_by("window", "sensor").agg(n=pl.len().cast(pl.Int64))
     register = sensors.filter(pl.col("quantity").is_in(CAPTURED)).select("sensor", "asset", "ward")
-    expected = register.join(windows.select("window", hours=elapsed("hours")), how="cross")
+    expected = register.join(windows.select("window", hours=ELAPSED_HOURS), how="cross")
     rows = expected.join(valid, on=["window", "sensor"], how="left").with_columns(pl.col("n").fill_null(0))
     counted = rows.with_columns(n=pl.min_horizontal("n", "hours")).filter(pl.col("hours") > 0)
     grouped = by_area(counted, ["town", "ward", "asset"]).group_by(KEYS)
     found = grouped.agg(pl.col("n").sum(), n_expected=pl.col("hours").sum().cast(pl.Int64))
-    return found.with_columns(
-        numerator=pl.col("n").cast(pl.Float64), denominator=pl.col("n_expected").cast(pl.Float64)
-    )
+    return found.with_columns(numerator=pl.col("n").cast(pl.Float64), denominator=pl.col("n_expected").cast(pl.Float64))
 
 
 CAPTURED = (

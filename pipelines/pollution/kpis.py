@@ -19,8 +19,8 @@ KPIS = (
         catalogue="PO-02",
         title="Air quality index (India)",
         plain="The official Indian air number of the last 24 hours, 0 clean to 500 severe.",
-        formula="Linear sub-index per pollutant (24-hour means; ozone and CO highest 8-hour mean), the highest decides; "
-        "needs three pollutants, one of them PM2.5 or PM10, with 16 valid hours. Town: mean of the stations.",
+        formula="Linear sub-index per pollutant (24-hour means; ozone and CO highest 8-hour mean), the highest "
+        "decides; needs three pollutants, one of them PM2.5 or PM10, with 16 valid hours. Town: mean of the stations.",
         standard="CPCB National Air Quality Index, October 2014",
         unit="index_point",
         window=rolling(24, "hour"),

@@ -86,7 +86,8 @@ def noise_leq(noise_dba: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFr
 
 def _captured(seconds: str | float) -> pl.Expr:
     span = pl.col(seconds) if isinstance(seconds, str) else pl.lit(seconds)
-    return pl.when(pl.col("covered") >= MINIMUM_SHARE * span * pl.col("microphones")).then(pl.col("value")).alias("value")
+    enough = pl.col("covered") >= MINIMUM_SHARE * span * pl.col("microphones")
+    return pl.when(enough).then(pl.col("value")).alias("value")
 
 
 def _no_detail() -> pl.Expr:
@@ -117,7 +118,7 @@ def _period_level(part: Period, inside: pl.Expr) -> pl.Expr:
 
 
 def _compliance(
-    sound: pl.DataFrame, noise_sites: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, hours: int, limit: str
+    sound: pl.DataFrame, noise_sites: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, part: Period
 ) -> pl.DataFrame:
     """Share of sites at or below their limit, over the sites with a zone class and 75 % of the period."""
     limits = pl.DataFrame(
@@ -125,21 +126,26 @@ def _compliance(
         schema={"zone_class": pl.String, "day": pl.Float64, "night": pl.Float64},
         orient="row",
     )
-    zoned = noise_sites.with_columns(pl.col("zone_class").str.to_lowercase().str.strip_chars()).join(limits, on="zone_class")
-    sites = _microphones(sensors).join(zoned.select("asset", limit=limit), on="asset")
+    zone_class = pl.col("zone_class").str.to_lowercase().str.strip_chars()
+    zoned = noise_sites.with_columns(zone_class).join(limits, on="zone_class").select("asset", limit=part.name)
+    sites = _microphones(sensors).join(zoned, on="asset")
     levels = sound.group_by("window", "asset").agg(value=LEVEL, covered=pl.col("seconds").sum())
     expected = sites.join(windows.select("window"), how="cross").join(levels, on=["window", "asset"], how="left")
-    judged = expected.with_columns(_captured(hours * 3600.0))
+    judged = expected.with_columns(_captured(part.hours * 3600.0))
     judged = judged.with_columns(
         ok=is_quiet_enough(pl.col("value"), pl.col("limit")),
         words=pl.format("{} of {} dB(A)", pl.col("value").round(1), pl.col("limit")),
     )
-    grouped = by_area(judged, ["town", "ward", "asset"]).group_by(KEYS).agg(
-        numerator=pl.col("ok").sum().cast(pl.Float64),
-        denominator=pl.col("ok").count().cast(pl.Float64),
-        n=pl.col("ok").count().cast(pl.Int64),
-        n_expected=pl.len().cast(pl.Int64),
-        detail=pl.col("words").drop_nulls().first(),
+    grouped = (
+        by_area(judged, ["town", "ward", "asset"])
+        .group_by(KEYS)
+        .agg(
+            numerator=pl.col("ok").sum().cast(pl.Float64),
+            denominator=pl.col("ok").count().cast(pl.Float64),
+            n=pl.col("ok").count().cast(pl.Int64),
+            n_expected=pl.len().cast(pl.Int64),
+            detail=pl.col("words").drop_nulls().first(),
+        )
     )
     empty = pl.col("denominator") == 0
     alone = pl.col("area").str.starts_with("asset:")
@@ -158,7 +164,7 @@ def noise_compliance_day(
     day = next(part for part in noise_periods("India") if part.name == "day")
     rows = in_windows(_sound(noise_dba, sensors), windows)
     inside = in_period(local(pl.col("observed_at"), zone).dt.hour(), day)
-    return _compliance(rows.filter(inside), noise_sites, sensors, windows, day.hours, "day")
+    return _compliance(rows.filter(inside), noise_sites, sensors, windows, day)
 
 
 def noise_compliance_night(
@@ -174,4 +180,4 @@ def noise_compliance_night(
     clock, began = local(pl.col("observed_at"), zone), local(pl.col("window"), zone).dt.date()
     evening = (clock.dt.hour() >= night.from_hour) & (clock.dt.date() == began)
     morning = (clock.dt.hour() < night.to_hour) & (clock.dt.date() == began.dt.offset_by("1d"))
-    return _compliance(rows.filter(evening | morning), noise_sites, sensors, windows, night.hours, "night")
+    return _compliance(rows.filter(evening | morning), noise_sites, sensors, windows, night)

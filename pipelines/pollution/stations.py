@@ -73,14 +73,13 @@ def window_averages(
     present = [(count > 0).cast(pl.Int64) for count in counts]
     totals = {"n": pl.sum_horizontal(counts), "measured": pl.sum_horizontal(present)}
     grouped = rows.group_by("window", "asset").agg(pl.col("ward").first(), *found, **totals)
-    expected = grouped.join(windows.select("window", hours=elapsed("hours")), on="window")
+    expected = grouped.join(windows.select("window", hours=ELAPSED_HOURS), on="window")
     return expected.with_columns(n_expected=pl.col("measured") * pl.col("hours")).drop("measured", "hours")
 
 
-def elapsed(unit: str) -> pl.Expr:
-    """Full hours or days of a window that lie before `as_of`."""
-    span = pl.col("as_of") - pl.col("window")
-    return span.dt.total_hours() if unit == "hours" else span.dt.total_days()
+ELAPSED_HOURS = (pl.col("as_of") - pl.col("window")).dt.total_hours()
+# The hour added makes up for the one that a spring day lacks.
+ELAPSED_DAYS = ((ELAPSED_HOURS + 1) // 24).clip(lower_bound=1)
 
 
 def over_stations(stations: pl.DataFrame, across: pl.Expr) -> pl.DataFrame:

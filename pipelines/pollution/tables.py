@@ -8,7 +8,6 @@ from pipelines.engine.model import Check, Column, Quantity, Reference, Source, T
 from pipelines.pollution.emissions import ITEMS
 from pipelines.pollution.limit_tables import consents, noise_limits
 
-
 # Analysers drift a little below zero in clean air; below -10 the instrument is at fault.
 QUANTITIES = (
     Quantity(name="pm25_ug_m3", unit="ug/m^3", meaning="Fine particles PM2.5.", low=-10, high=2000),
@@ -19,20 +18,22 @@ QUANTITIES = (
     Quantity(name="co_mg_m3", unit="mg/m^3", meaning="Carbon monoxide CO, in milligrams.", low=-1, high=150),
     Quantity(name="nh3_ug_m3", unit="ug/m^3", meaning="Ammonia NH3.", low=-10, high=5000),
     Quantity(name="pb_ug_m3", unit="ug/m^3", meaning="Lead in particles.", low=-0.1, high=50),
-    Quantity(name="published_aqi", unit="index_point", meaning="Air index as another body publishes it.", low=0, high=2000),
+    Quantity(
+        name="published_aqi", unit="index_point", meaning="Air index published by another body.", low=0, high=2000
+    ),
     Quantity(name="noise_dba", unit="dBA", meaning="LAeq of the interval, A-weighted energy mean.", low=15, high=140),
 )
 
 EFFLUENT_SAMPLES = Table(
     name="effluent_samples",
-    meaning="Samples of treated sewage at the outlet of a plant, one row per sample; results come in as they are ready.",
+    meaning="Samples of treated sewage at the outlet of a plant, one row per sample.",
     key=("plant", "sampled_at"),
     time="sampled_at",
     columns=(
         Column(name="plant", meaning="Asset id of the plant.", required=True),
         Column(name="sampled_at", kind="instant", meaning="When the sample was taken.", required=True),
         Column(name="ph", kind="number", unit="pH", low=0, high=14, meaning="Acidity."),
-        Column(name="bod_mg_l", kind="number", unit="mg/L", low=0, high=5000, meaning="Biochemical oxygen demand, 5 days."),
+        Column(name="bod_mg_l", kind="number", unit="mg/L", low=0, high=5000, meaning="Five-day oxygen demand."),
         Column(name="cod_mg_l", kind="number", unit="mg/L", low=0, high=10000, meaning="Chemical oxygen demand."),
         Column(name="tss_mg_l", kind="number", unit="mg/L", low=0, high=10000, meaning="Total suspended solids."),
         Column(name="total_nitrogen_mg_l", kind="number", unit="mg/L", low=0, high=1000, meaning="Total nitrogen."),
@@ -62,7 +63,7 @@ NOISE_SITES = Reference(
     key=("asset",),
     columns=(
         Column(name="asset", meaning="The noise site.", required=True),
-        Column(name="zone_class", choices=tuple(noise_limits()), meaning="Zone class of the Noise Rules.", required=True),
+        Column(name="zone_class", choices=tuple(noise_limits()), meaning="Class in the Noise Rules.", required=True),
     ),
 )
 

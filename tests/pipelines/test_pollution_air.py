@@ -39,7 +39,9 @@ def hourly(series: dict[str, list[float | None]], ward: str = "W1", n: int = 4, 
 def windows(count: int, hours: int, first: datetime = START) -> pl.DataFrame:
     starts = [first + timedelta(hours=place) for place in range(count)]
     ends = [start + timedelta(hours=hours) for start in starts]
-    return pl.DataFrame({"window": starts, "end": ends, "as_of": ends}, schema=dict.fromkeys(["window", "end", "as_of"], INSTANT))
+    return pl.DataFrame(
+        {"window": starts, "end": ends, "as_of": ends}, schema=dict.fromkeys(["window", "end", "as_of"], INSTANT)
+    )
 
 
 def value(frame: pl.DataFrame, area: str = "town", column: str = "value") -> object:

@@ -93,7 +93,11 @@ def us_millionths(pollutant: str, value: Any, unit: str | None) -> int | None:
 def us_aqi(inputs: Mapping[str, Any]) -> Any:
     if "pollutant" in inputs:
         pollutant, averaging, unit = us_key(inputs["pollutant"])
-        averaging = averaging or inputs.get("averaging") or {"O3": "8h", "CO": "8h", "SO2": "1h", "NO2": "1h"}.get(pollutant, "24h")
+        averaging = (
+            averaging
+            or inputs.get("averaging")
+            or {"O3": "8h", "CO": "8h", "SO2": "1h", "NO2": "1h"}.get(pollutant, "24h")
+        )
         value = us_millionths(pollutant, inputs["conc"], inputs.get("unit", unit))
         return one(us_sub_index(pollutant, averaging, pl.col("v").cast(pl.Int64)), v=value)
     given: dict[tuple[str, str], int | None] = {}
@@ -157,7 +161,9 @@ def india_naqi(inputs: Mapping[str, Any]) -> Any:
 def nowcasts(inputs: Mapping[str, Any]) -> Any:
     hours = [number(value) for value in inputs["hourly_most_recent_first"]][:12]
     pollutant = long_name(inputs.get("pollutant", "PM25"))
-    limit = next((inputs[key] for key in ("instrument_limit", "detection_limit", "limit") if key in inputs), INSTRUMENT_LIMIT)
+    limit = next(
+        (inputs[key] for key in ("instrument_limit", "detection_limit", "limit") if key in inputs), INSTRUMENT_LIMIT
+    )
     frame = pl.DataFrame({"c": hours, "ago": list(range(len(hours)))}, schema={"c": pl.Float64, "ago": pl.Int64})
     settled = frame.with_columns(not_negative(pl.col("c"), limit).alias("c"))
     value = settled.select(nowcast(pl.col("c"), pl.col("ago"))).item()
@@ -173,7 +179,11 @@ def european(inputs: Mapping[str, Any]) -> Any:
     if "pollutant" in inputs:
         value = number(inputs.get("hourly", inputs.get("conc")))
         return one(european_level(long_name(inputs["pollutant"]), millionths(pl.col("v").cast(pl.Float64))), v=value)
-    given = {long_name(key): number(value) for key, value in inputs.items() if long_name(key) in ("PM2.5", "PM10", "NO2", "O3", "SO2")}
+    given = {
+        long_name(key): number(value)
+        for key, value in inputs.items()
+        if long_name(key) in ("PM2.5", "PM10", "NO2", "O3", "SO2")
+    }
     levels = {name: european_level(name, millionths(pl.lit(value, dtype=pl.Float64))) for name, value in given.items()}
     if not levels:
         return None
@@ -274,7 +284,9 @@ def consent(standard: str) -> str:
 
 
 def effluent(inputs: Mapping[str, Any]) -> Any:
-    results = dict.fromkeys(PARAMETERS, None) | {EFFLUENT[key]: number(inputs[key]) for key in inputs if key in EFFLUENT}
+    results = dict.fromkeys(PARAMETERS, None) | {
+        EFFLUENT[key]: number(inputs[key]) for key in inputs if key in EFFLUENT
+    }
     schema = {"consent": pl.String} | dict.fromkeys(PARAMETERS, pl.Float64)
     sample = pl.DataFrame([{"consent": consent(inputs["standard"]), **results}], schema=schema)
     found = judged_samples(sample).row(0, named=True)
@@ -291,7 +303,10 @@ def ghg(inputs: Mapping[str, Any]) -> Any:
     items = {key: value for key, value in items.items() if not key.startswith("factor")}
     grid = inputs.get("factor_kg_per_kWh", greenhouse_factors("CEA v21")["grid_kwh"])
     used = factors(inputs.get("gwp", "AR5"), grid)
-    frame = pl.DataFrame({"item": list(items), "amount": [number(value) for value in items.values()]}, schema={"item": pl.String, "amount": pl.Float64})
+    frame = pl.DataFrame(
+        {"item": list(items), "amount": [number(value) for value in items.values()]},
+        schema={"item": pl.String, "amount": pl.Float64},
+    )
     total = tonnes_co2e(pl.col("item"), pl.col("amount"), used)
     return frame.select(pl.when(total.count() > 0).then(total.sum())).item()
 
