@@ -18,6 +18,9 @@ KINDS: dict[str, pl.DataType] = {
     "flag": pl.Boolean(),
     "instant": INSTANT,
     "day": pl.Date(),
+    "bytes": pl.Binary(),
+    "series": pl.Int32(),
+    "code": pl.UInt8(),
 }
 PRIORITIES = ("critical", "high", "medium", "low")
 ENGINE_TABLES = ("windows", "wards", "assets", "sensors", "arrivals", "zone")
@@ -72,6 +75,8 @@ class Table:
 
     `located` tables have `lat`, `lon` and `ward`; a missing ward is found by point in polygon.
     `replaces` tables are whole data sets (a timetable): each arrival replaces the one before; `time` may be None.
+    `version` names a column that grows with each state of a row: an older state that arrives late changes nothing.
+    `running` tables hold states that are meant to change (a prediction): their older states are not kept.
     """
 
     name: str
@@ -82,11 +87,14 @@ class Table:
     checks: tuple[Check, ...] = ()
     located: bool = False
     replaces: bool = False
+    version: str | None = None
+    running: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         _require(len(set(names)) == len(names), f"table {self.name}: a column is declared twice")
         _require(set(self.key) <= set(names), f"table {self.name}: key {self.key} names an unknown column")
+        _require(self.version is None or self.version in names, f"table {self.name}: version names an unknown column")
         _require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
         if self.located:
             _require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")

@@ -73,6 +73,14 @@ FORMATS = {
     "seeclickfix": "seeclickfix",
 }
 
+# Formats whose payloads fill more than the one table that the feed names.
+PRODUCES: dict[str, tuple[str, ...]] = {
+    "gtfs_static": (
+        "gtfs_routes", "gtfs_trips", "gtfs_stops", "gtfs_stop_times", "gtfs_service_days", "gtfs_frequencies", "gtfs_shapes",
+    ),
+    "gtfs_realtime": ("vehicle_positions", "trip_updates", "passages", "service_alerts"),
+}  # fmt: skip
+
 
 def formats() -> tuple[str, ...]:
     """Names of the formats a feed may have."""

@@ -1,0 +1,144 @@
+"""The town's calendar: windows by local hour, day, week, month and year, and rollups of readings into them."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from pipelines.engine.model import INSTANT, Window
+
+STEPS = {"quarter_hour": "15m", "hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "year": "1y"}
+LENGTHS = {
+    "quarter_hour": timedelta(minutes=15),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=30),
+    "year": timedelta(days=365),
+}
+ROLLUP_SCHEMA = {
+    "series": pl.Int32(),
+    "observed_at": INSTANT,
+    "n": pl.Int64(),
+    "sum": pl.Float64(),
+    "sum_squares": pl.Float64(),
+    "min": pl.Float64(),
+    "max": pl.Float64(),
+    "last": pl.Float64(),
+}
+
+
+def length(window: Window) -> timedelta:
+    """About how long a window is."""
+    return timedelta(hours=window.hours) if window.kind == "rolling" else LENGTHS[window.step]
+
+
+def floor(at: datetime, step: str, zone: str) -> datetime:
+    """The start of the local step that holds this instant, as UTC."""
+    local = at.astimezone(ZoneInfo(zone))
+    if step in ("quarter_hour", "hour"):
+        # By elapsed seconds of the local hour, so that the repeated hour of a clock change stays two hours.
+        into = (local.minute % 15 if step == "quarter_hour" else local.minute) * 60 + local.second
+        return (at - timedelta(seconds=into, microseconds=local.microsecond)).astimezone(UTC)
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if step == "week":
+        day -= timedelta(days=day.weekday())
+    elif step == "month":
+        day = day.replace(day=1)
+    elif step == "year":
+        day = day.replace(month=1, day=1)
+    return day.astimezone(UTC)
+
+
+def after(start: datetime, step: str, zone: str) -> datetime:
+    """The start of the next step; `start` must be the start of one."""
+    if step in ("quarter_hour", "hour"):
+        return start + LENGTHS[step]
+    local = start.astimezone(ZoneInfo(zone))
+    if step == "month":
+        following = (local.replace(day=1) + timedelta(days=32)).replace(day=1)
+    elif step == "year":
+        following = local.replace(year=local.year + 1)
+    else:
+        following = local + timedelta(days=7 if step == "week" else 1)
+    return following.replace(fold=0).astimezone(UTC)
+
+
+@lru_cache(maxsize=4096)
+def _following(start: datetime, step: str, zone: str) -> datetime:
+    return after(start, step, zone)
+
+
+def windows(window: Window, start: datetime, end: datetime, now: datetime, zone: str) -> pl.DataFrame:
+    """Every window that holds an instant in [start, end) and has begun by `now`.
+
+    Shape: window, end, as_of (UTC), in order.
+    """
+    rows = []
+    if window.kind == "calendar":
+        at = floor(start, window.step, zone)
+        while at < end and at <= now:
+            following = _following(at, window.step, zone)
+            rows.append((at, following, min(following, now)))
+            at = following
+    else:
+        span = timedelta(hours=window.hours)
+        close = _following(floor(start, window.step, zone), window.step, zone)
+        last = min(end + span, _following(floor(now, window.step, zone), window.step, zone))
+        while close <= last:
+            rows.append((close - span, close, min(close, now)))
+            close = _following(close, window.step, zone)
+    return pl.DataFrame(rows, schema={"window": INSTANT, "end": INSTANT, "as_of": INSTANT}, orient="row")
+
+
+def hourly(readings: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Good readings rolled up by series and local hour.
+
+    Shape: ROLLUP_SCHEMA; readings has series, observed_at, value.
+    """
+    hour = pl.col("observed_at").dt.convert_time_zone(zone).dt.truncate("1h").dt.convert_time_zone("UTC")
+    return (
+        readings.filter(pl.col("value").is_not_null())
+        .sort("observed_at")
+        .group_by("series", hour.alias("hour"))
+        .agg(
+            n=pl.len().cast(pl.Int64),
+            sum=pl.col("value").sum(),
+            sum_squares=(pl.col("value") ** 2).sum(),
+            min=pl.col("value").min(),
+            max=pl.col("value").max(),
+            last=pl.col("value").last(),
+        )
+        .rename({"hour": "observed_at"})
+        .select(list(ROLLUP_SCHEMA))
+        .sort("series", "observed_at")
+    )
+
+
+def daily(hours: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Hourly rollups rolled up by series and local day, in the same shape."""
+    day = pl.col("observed_at").dt.convert_time_zone(zone).dt.truncate("1d").dt.convert_time_zone("UTC")
+    return (
+        hours.sort("observed_at")
+        .group_by("series", day.alias("day"))
+        .agg(
+            pl.col("n", "sum", "sum_squares").sum(),
+            pl.col("min").min(),
+            pl.col("max").max(),
+            pl.col("last").last(),
+        )
+        .rename({"day": "observed_at"})
+        .select(list(ROLLUP_SCHEMA))
+        .sort("series", "observed_at")
+    )
+
+
+def local_day(column: str, zone: str) -> pl.Expr:
+    """The local date of an instant column, as text."""
+    return pl.col(column).dt.convert_time_zone(zone).dt.date().cast(pl.String)
+
+
+def local_month(column: str, zone: str) -> pl.Expr:
+    """The local month of an instant column, as text like 2026-11."""
+    return pl.col(column).dt.convert_time_zone(zone).dt.strftime("%Y-%m")

@@ -1,0 +1,90 @@
+"""The intake: a bounded queue between the sources and the line; a sender is answered only when its rows are durable."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+
+from pipelines.engine import flow
+from pipelines.engine.flow import RawMessage, Receipt
+from pipelines.engine.line import Line
+
+log = logging.getLogger("townboard")
+MOST_WAITING = 512
+MOST_WAITING_BYTES = 96 << 20
+MOST_AT_ONCE = 64
+
+
+class Busy(Exception):
+    """The queue is full: the sender keeps its rows and comes again."""
+
+
+class Intake:
+    """One thread that takes batches through the line; whatever waits while a batch is written becomes the next batch."""
+
+    def __init__(self, line: Line, clock: Callable[[], datetime]) -> None:
+        self._line, self._clock = line, clock
+        self._queue: queue.Queue[tuple[RawMessage, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def submit(self, message: RawMessage) -> "Future[Receipt]":
+        """Queue a message; its future is done when the rows are durable.
+
+        Raises Busy when too much waits already.
+        """
+        size = len(message.payload)
+        with self._lock:
+            if self._bytes and self._bytes + size > MOST_WAITING_BYTES:
+                raise Busy("too much is waiting to be written; send it again in a moment")
+            self._bytes += size
+        future: Future[Receipt] = Future()
+        try:
+            self._queue.put_nowait((message, future))
+        except queue.Full:
+            with self._lock:
+                self._bytes -= size
+            raise Busy("too much is waiting to be written; send it again in a moment") from None
+        return future
+
+    def stop(self) -> None:
+        """Finish what waits and end."""
+        self._queue.put(None)
+        self._thread.join(timeout=30)
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ended = [first], False
+            while len(batch) < MOST_AT_ONCE:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    ended = True
+                    break
+                batch.append(following)
+            self._take(batch)
+            if ended:
+                return
+
+    def _take(self, batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> None:
+        try:
+            receipts = flow.take(self._line, [message for message, _ in batch], self._clock())
+        except Exception as error:
+            log.exception("a batch could not be written; its senders keep it")
+            for _, future in batch:
+                future.set_exception(error)
+        else:
+            for (_, future), receipt in zip(batch, receipts, strict=True):
+                future.set_result(receipt)
+        finally:
+            with self._lock:
+                self._bytes -= sum(len(message.payload) for message, _ in batch)

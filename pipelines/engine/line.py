@@ -1,0 +1,175 @@
+"""The line of one town: everything that the steps of the flow work on, opened and closed together."""
+
+import itertools
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.engine import flow
+from pipelines.engine.alarms import Alarms
+from pipelines.engine.calendar import floor
+from pipelines.engine.decode.base import PRODUCES
+from pipelines.engine.feeds import Feeds, of_tables
+from pipelines.engine.inputs import Inputs
+from pipelines.engine.journal import Entry, Journal, Tail
+from pipelines.engine.kpis import Kpis, Span
+from pipelines.engine.manifest import read as read_manifest
+from pipelines.engine.model import INSTANT
+from pipelines.engine.publisher import Publisher
+from pipelines.engine.registers import Registers
+from pipelines.engine.series import SeriesBook
+from pipelines.engine.settings import Feed, Settings
+from pipelines.engine.state import State
+from pipelines.engine.store import Store
+from pipelines.engine.tables import ENGINE_TABLES
+
+log = logging.getLogger("townboard")
+HOT = timedelta(days=2)
+LATEST = {"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()}
+KPI_CURSOR = "_kpis"
+
+
+def run_folder(settings: Settings) -> Path:
+    """Where the processes of one town meet: the published board and the local socket."""
+    return settings.store / "run"
+
+
+class Line:
+    """The only writer of a town. Opening it repairs what a power cut left and takes up where it was."""
+
+    def __init__(self, settings: Settings, registers: Registers, now: datetime) -> None:
+        """Open the store.
+
+        Raises StoreError when another line writes here or the store is damaged beyond what can be cut off.
+        """
+        self.settings, self.registers = settings, registers
+        self.writing = threading.RLock()
+        run_folder(settings).mkdir(parents=True, exist_ok=True)
+        self.board_path = run_folder(settings) / "board"
+        self.journal = Journal(settings.store / "journal")
+        self.open_tables = {table.name for domain in settings.domains for table in domain.tables}
+        tables = (*ENGINE_TABLES, *(table for domain in settings.domains for table in domain.tables))
+        self.store = Store(settings.store, tables, floor(now - HOT, "day", settings.zone))
+        self.store.open()
+        self.state = State(settings.store / "state.sqlite")
+        self.series = SeriesBook(self.store)
+        self.inputs = Inputs(self.store, registers, settings.zone)
+        self.inputs.use(self.series.numbers)
+        feeds_of = of_tables(settings.feeds.values(), PRODUCES)
+        self.kpis = Kpis(settings, self.inputs, feeds_of)
+        self.alarms = Alarms(settings, registers, self.state)
+        self.feeds = Feeds(settings.feeds, self.store)
+        self.feeds.restore(now)
+        self._touched: dict[str, Span] = {}
+        self._draining_seq = 0
+        self._numbers = itertools.count()
+        self._seen_seq = self._done_seq = int(self.state.cursor(KPI_CURSOR).get("seq", 0))
+        self._latest = self.store.latest().cast(LATEST)
+        self._resume()
+        self.publisher = Publisher(self)
+
+    def _resume(self) -> None:
+        """Take up the KPI windows that were touched but not yet computed when the process ended."""
+        for seq, entries in Tail(self.settings.store / "journal", self._done_seq).poll():
+            self._touch(entries)
+            self._seen_seq = seq
+
+    @property
+    def latest(self) -> pl.DataFrame:
+        """The newest reading of every sensor that has one: sensor, asset, kind, ward, quantity, every_s, observed_at, value."""
+        return self._latest.join(self.inputs.dimension, on="series", how="inner")
+
+    def feed_states(self, now: datetime) -> dict[str, dict]:
+        """Every feed as the snapshot shows it."""
+        return self.feeds.shown(now)
+
+    def drain_touched(self) -> dict[str, Span]:
+        """What changed since the last call: table or quantity -> span of time."""
+        with self.writing:
+            touched, self._touched = self._touched, {}
+            self._draining_seq = self._seen_seq
+        return touched
+
+    def arrivals(self, opened: Sequence[flow.Opened], receipts: Sequence[flow.Receipt]) -> pl.DataFrame:
+        """Arrival rows for a batch."""
+        return flow.arrival_rows(opened, receipts, next(self._numbers), self)
+
+    def landed(self, entries: Sequence[Entry]) -> None:
+        """Take note of what a durable frame changed."""
+        for entry in entries:
+            if entry.table == "arrivals":
+                self.feeds.count(entry.rows)
+            elif entry.table == "series":
+                self.inputs.use(self.series.numbers)
+            elif entry.table == "readings":
+                rows = entry.rows.select(list(LATEST)).cast(LATEST)
+                self._latest = pl.concat([self._latest, rows]).sort("observed_at", maintain_order=True).unique("series", keep="last")
+        self._touch(entries)
+        self._seen_seq = self.journal.seq
+
+    def failed(self, feed: Feed, at: datetime, words: str) -> None:
+        """Put on record that a feed gave nothing usable."""
+        entry = Entry("arrivals", flow.failed_arrival(feed, at, words, next(self._numbers)), {"received_s": at.timestamp()})
+        with self.writing:
+            seq = self.journal.append([entry])
+            self.store.land(seq, [entry])
+            self.landed([entry])
+
+    def _touch(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.rows.is_empty():
+                continue
+            if entry.table == "readings":
+                self._touch_readings(entry.rows)
+            elif entry.table in self.open_tables or entry.table == "arrivals":
+                self._touch_table(entry)
+
+    def _touch_readings(self, rows: pl.DataFrame) -> None:
+        at = pl.col("observed_at")
+        self._widen("readings", rows["observed_at"].min(), rows["observed_at"].max())
+        spans = rows.select("series", "observed_at").join(self.inputs.dimension.select("series", "quantity"), on="series")
+        for quantity, low, high in spans.group_by("quantity").agg(low=at.min(), high=at.max()).iter_rows():
+            self._widen(quantity, low, high)
+
+    def _touch_table(self, entry: Entry) -> None:
+        table = self.store.tables[entry.table]
+        if table.replaces:
+            # A new timetable or list changes what was expected from now on, not what was published.
+            at = datetime.fromtimestamp(entry.facts["received_s"], UTC)
+            self._widen(entry.table, at, at)
+            return
+        instants = [name for name in table.instants if isinstance(entry.rows.schema[name], pl.Datetime)]
+        edges = [edge for name in instants for edge in (entry.rows[name].min(), entry.rows[name].max()) if edge is not None]
+        received = datetime.fromtimestamp(entry.facts["received_s"], UTC)
+        edges = [min(edge, received) for edge in edges] or [received]
+        self._widen(entry.table, min(edges), max(edges))
+
+    def _widen(self, name: str, low: datetime, high: datetime) -> None:
+        known = self._touched.get(name)
+        self._touched[name] = (min(low, known[0]), max(high, known[1])) if known else (low, high)
+
+    def settle(self) -> None:
+        """Remember that every window touched so far has been computed, so that a restart need not look again."""
+        if self.kpis.settled and self._draining_seq > self._done_seq:
+            self._done_seq = self._draining_seq
+            self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq})
+
+    def adopt(self, now: datetime) -> None:
+        """Take over what the compaction has written and drop the journal segments that nobody needs any more."""
+        before = self.store.manifest.applied_seq
+        current = read_manifest(self.settings.store)
+        if current.rev != self.store.manifest.rev:
+            with self.writing:
+                self.store.adopt(current, floor(now - HOT, "day", self.settings.zone))
+        # Readers get one compaction's time to follow before the frames they may still tail go.
+        self.journal.drop_before(min(before, self._done_seq))
+
+    def close(self) -> None:
+        """Let go of the store; everything acknowledged is on disk already."""
+        self.settle()
+        self.state.close()
+        self.journal.close()

@@ -1,0 +1,194 @@
+"""Puts the state that every screen shows together: KPIs, feeds, assets, alarms, jobs, ledger; numbered and built once."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pipelines.engine.calendar import LENGTHS
+from pipelines.engine.judge import judge
+from pipelines.engine.kpis import Work
+from pipelines.engine.snapshot import Snapshot
+from pipelines.engine.version import BUILD
+
+if TYPE_CHECKING:
+    from pipelines.engine.line import Line
+
+SPARK = 30
+WEEK = timedelta(days=7)
+MEMORY = timedelta(days=42)
+# Kinds with more members than this (household meters) are not sent to every screen.
+MOST_OF_A_KIND = 300
+REASONS = {
+    "no_data": "no data in this window yet",
+    "insufficient_data": "too little data arrived to say",
+    "stale": "the data behind it is too old",
+    "not_applicable": "does not apply here now",
+}
+
+
+class Publisher:
+    """Builds snapshots for one line."""
+
+    def __init__(self, line: "Line") -> None:
+        self._line = line
+        self._seq = 0
+        self._state: dict[str, Any] | None = None
+        self._trail: dict[str, dict[datetime, float | None]] = {}
+        self.jobs: Callable[[], list[dict[str, Any]]] = list
+        self._areas = self._expected_areas()
+        self._shown_assets = self._streamed_assets()
+        self._load_trail()
+
+    def build(self, now: datetime) -> Snapshot:
+        """The snapshot of this instant."""
+        line, settings = self._line, self._line.settings
+        self._seq = max(self._seq + 1, int(now.timestamp() * 10))
+        alarms = line.alarms.listed()
+        state = {
+            "seq": self._seq,
+            "built_at": now.isoformat(),
+            "build": BUILD,
+            "town": {
+                "name": settings.name,
+                "timezone": settings.zone,
+                "population": line.registers.population,
+                "languages": list(settings.languages),
+                "demo": settings.demo,
+            },
+            "kpis": {key: row for work in line.kpis.works.values() for key, row in self._rows(work, now)},
+            "feeds": line.feed_states(now),
+            "assets": self._assets(now),
+            "alarms": alarms,
+            "jobs": self.jobs(),
+            "ledger": line.feeds.ledger(),
+        }
+        snapshot = Snapshot.build(state, self._state)
+        self._state = state
+        return snapshot
+
+    def published(self, values: pl.DataFrame) -> None:
+        """Remember newly published town values for sparklines and last week's comparison."""
+        for kpi, window, value in values.filter(pl.col("area") == "town").select("kpi", "window", "value").iter_rows():
+            self._trail.setdefault(kpi, {})[window] = value
+
+    def _load_trail(self) -> None:
+        rows = self._line.store.rows("kpi_values", where="area = 'town'", columns=["kpi", "window", "value", "revision"])
+        for kpi, window, value, _ in rows.sort("revision").iter_rows():
+            self._trail.setdefault(kpi, {})[window] = value
+
+    def _expected_areas(self) -> dict[str, list[str]]:
+        registers, areas = self._line.registers, {}
+        for work in self._line.kpis.works.values():
+            expected = ["town"] if "town" in work.kpi.levels else []
+            if "ward" in work.kpi.levels:
+                expected += [f"ward:{ward}" for ward in registers.wards["ward"]]
+            areas[work.kpi.id] = expected
+        return areas
+
+    def _streamed_assets(self) -> pl.DataFrame:
+        assets = self._line.registers.assets
+        few = assets.group_by("kind").len().filter(pl.col("len") <= MOST_OF_A_KIND)["kind"]
+        return assets.filter(pl.col("kind").is_in(few.implode()))
+
+    def _rows(self, work: Work, now: datetime) -> list[tuple[str, dict[str, Any]]]:
+        kpi, found = work.kpi, {}
+        for row in work.current.iter_rows(named=True):
+            found[row["area"]] = row
+        frame = next(iter(found.values()), None)
+        rows = []
+        for area in dict.fromkeys([*self._areas[kpi.id], *found]):
+            shown = self._shown(work, area, found.get(area), frame, now)
+            rows.append((f"{kpi.id}|{area}", shown))
+        return rows
+
+    def _shown(
+        self, work: Work, area: str, row: Mapping[str, Any] | None, frame: Mapping[str, Any] | None, now: datetime
+    ) -> dict[str, Any]:
+        kpi = work.kpi
+        row = row or {"reason": "no_data", "window": frame["window"] if frame else None, "end": frame["end"] if frame else None}
+        value, as_of = row.get("value"), row.get("as_of")
+        every_s = self._every(work)
+        reason = row.get("reason")
+        words = self._line.kpis.faults.get(kpi.id) or REASONS.get(reason or "", reason)
+        if reason == "insufficient_data" and row.get("coverage") is not None and row["coverage"] < kpi.min_coverage:
+            words = f"only {row['coverage']:.0%} of what is expected has arrived; {kpi.min_coverage:.0%} is needed"
+        return {
+            "kpi": kpi.id,
+            "domain": work.domain,
+            "area": area,
+            "ward": area.partition(":")[2] if area.startswith("ward:") else None,
+            "value": _rounded(value),
+            "unit": kpi.unit,
+            "decimals": kpi.decimals,
+            "target": kpi.target,
+            "better": kpi.better,
+            "status": judge(kpi, value, as_of, every_s, now),
+            "reason": words if value is None else None,
+            "window_start": _iso(row.get("window")),
+            "window_end": _iso(row.get("end")),
+            "as_of": _iso(as_of),
+            "every_s": every_s,
+            "coverage": _rounded(row.get("coverage")),
+            "numerator": _rounded(row.get("numerator")),
+            "denominator": _rounded(row.get("denominator")),
+            "n": row.get("n"),
+            "n_expected": row.get("n_expected"),
+            "detail": row.get("detail"),
+            "last_week": self._last_week(kpi.id, row.get("window")) if area == "town" else None,
+            "spark": self._spark(kpi.id) if area == "town" else [],
+        }
+
+    def _every(self, work: Work) -> float | None:
+        """Seconds in which new data for this KPI is expected."""
+        feeds = [self._line.settings.feeds[name].every.total_seconds() for name in work.feeds]
+        first = work.kpi.inputs[0]
+        quantity = first.removesuffix("_hourly").removesuffix("_daily")
+        own = self._line.inputs.dimension.filter(pl.col("quantity") == quantity)["every_s"]
+        step = LENGTHS[work.kpi.window.step].total_seconds() if work.kpi.settles is not None else 0.0
+        fastest = own.median() if own.len() else (min(feeds) if feeds else None)
+        return max(float(fastest), step) if fastest is not None else None
+
+    def _last_week(self, kpi: str, window: datetime | None) -> float | None:
+        return _rounded(self._trail.get(kpi, {}).get(window - WEEK)) if window else None
+
+    def _spark(self, kpi: str) -> list[float | None]:
+        trail = self._trail.get(kpi, {})
+        return [_rounded(trail[window]) for window in sorted(trail)[-SPARK:]]
+
+    def _assets(self, now: datetime) -> dict[str, dict[str, Any]]:
+        worst = self._line.alarms.worst_by_asset()
+        latest: dict[str, dict[str, list[Any]]] = {}
+        for asset, quantity, every_s, at, value in (
+            self._line.latest.filter(pl.col("asset").is_in(self._shown_assets["asset"].implode()))
+            .select("asset", "quantity", "every_s", "observed_at", "value")
+            .iter_rows()
+        ):
+            latest.setdefault(asset, {})[quantity] = [_rounded(value), at.isoformat(), age_state(now - at, every_s)]
+        rows = {}
+        for row in self._shown_assets.iter_rows(named=True):
+            name = row.pop("asset")
+            values = latest.get(name, {})
+            states = [value[2] for value in values.values()]
+            row.pop("parent")
+            row["state"] = max(states, key=STATES.index) if states else "no data"
+            rows[name] = {**row, "latest": values, "alarm": worst.get(name)}
+        return rows
+
+
+STATES = ("good", "late", "stale")
+
+
+def age_state(age: timedelta, every_s: float) -> str:
+    """good within the expected interval (and half of it), late past it, stale past three."""
+    seconds = age.total_seconds()
+    return "good" if seconds <= every_s * 1.5 else "late" if seconds <= every_s * 3 else "stale"
+
+
+def _rounded(value: float | None) -> float | None:
+    return float(f"{value:.10g}") if value is not None else None
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,93 @@
+"""Scheduled jobs as one table: what, how often, why; each run recorded. The only module that knows APScheduler."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from pipelines.engine.errors import SourceDown
+from pipelines.engine.state import State
+
+log = logging.getLogger("townboard")
+# Jobs that run every few seconds are recorded when they did something, or failed; the others always.
+QUIET_JOBS = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scheduled job. `work` gives the number of rows it moved, or None when there was nothing to do."""
+
+    name: str
+    every: timedelta
+    why: str
+    work: Callable[[], int | None]
+    first_after: timedelta = timedelta(0)
+
+
+class Schedule:
+    """Runs jobs: missed runs become one, never two of one job at once, every run on record."""
+
+    def __init__(self, jobs: list[Job], state: State, clock: Callable[[], datetime]) -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._state, self._clock = state, clock
+        self._last: dict[str, dict] = {}
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(8)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+        for job in jobs:
+            self._scheduler.add_job(
+                self._run,
+                "interval",
+                args=[job],
+                id=job.name,
+                name=job.why,
+                seconds=job.every.total_seconds(),
+                next_run_time=clock() + job.first_after,
+            )
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End; jobs that run are not waited for longer than they need to notice."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def shown(self) -> list[dict]:
+        """Each job with its last run and its next, for the snapshot."""
+        rows = []
+        for job in self._scheduler.get_jobs():
+            last = self._last.get(job.id, {})
+            at = job.next_run_time
+            rows.append({
+                "job": job.id, "why": job.name, "started_at": last.get("started_at"), "ended_at": last.get("ended_at"),
+                "rows": last.get("rows"), "outcome": last.get("outcome", "waiting"), "words": last.get("words", ""),
+                "next_at": at.isoformat() if at else None,
+            })  # fmt: skip
+        return rows
+
+    def _run(self, job: Job) -> None:
+        started = self._clock()
+        rows: int | None = 0
+        outcome, words = "done", ""
+        try:
+            rows = job.work()
+        except SourceDown as down:
+            outcome, words = "failed", str(down)
+        except Exception as error:
+            log.exception("job %s failed", job.name)
+            outcome, words = "failed", f"{type(error).__name__}: {error}"
+        if rows is None:
+            outcome = "nothing to do"
+        ended = self._clock()
+        self._last[job.name] = {
+            "started_at": started.isoformat(), "ended_at": ended.isoformat(), "rows": rows, "outcome": outcome, "words": words,
+        }  # fmt: skip
+        if job.every > QUIET_JOBS or outcome == "failed" or rows:
+            self._state.keep_run(job.name, started, ended, rows or 0, outcome, words)

@@ -1,0 +1,358 @@
+"""The store: newest rows of every table, from hot rows in DuckDB and sorted Parquet; the only module with SQL."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipelines.engine import manifest as manifests
+from pipelines.engine.journal import Entry, Tail
+from pipelines.engine.manifest import Manifest, Part
+from pipelines.engine.model import Table
+
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "instant": "TIMESTAMPTZ",
+    "day": "DATE",
+    "bytes": "BLOB",
+    "series": "INTEGER",
+    "code": "UTINYINT",
+}
+
+NEW, CORRECTS, DUPLICATE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """A batch held against what is known.
+
+    outcome: one of NEW, CORRECTS, DUPLICATE per row of the batch; keep: the rows that say something new, in order;
+    superseded: the older states that they replace.
+    """
+
+    outcome: pl.Series
+    keep: pl.DataFrame
+    superseded: pl.DataFrame
+
+    @property
+    def corrects(self) -> bool:
+        """Whether any row replaces an older state."""
+        return bool((self.outcome == CORRECTS).any())
+
+
+class Store:
+    """All tables of a town as one process sees them.
+
+    `hot` holds the frames that are not compacted yet and, from `hot_since` on, everything; older rows are read
+    from Parquet. A reader (the web process) passes no `hot_since` and calls `catch_up`; the writer calls `land`.
+    """
+
+    def __init__(self, folder: Path, tables: Iterable[Table], hot_since: datetime | None = None, memory: str = "256MB") -> None:
+        self.folder = folder
+        self.tables: Mapping[str, Table] = {table.name: table for table in tables}
+        self.hot_since = hot_since
+        self.manifest = Manifest()
+        self.seq = 0
+        self._local = threading.local()
+        self._db = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": "2",
+                "memory_limit": memory,
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "preserve_insertion_order": "false",
+            },
+        )
+        self._tail: Tail | None = None
+        self._lock = threading.Lock()
+        for table in self.tables.values():
+            columns = ", ".join(f'"{c.name}" {SQL_TYPES[c.kind]}' for c in table.columns)
+            self._db.execute(f'CREATE TABLE "hot_{table.name}" ({columns}, _received_at TIMESTAMPTZ, _seq BIGINT)')
+
+    def open(self) -> None:
+        """Read the manifest, the recent Parquet and the journal's tail.
+
+        Raises StoreError when the manifest is unreadable, Rot when the journal is damaged.
+        """
+        self.manifest = manifests.read(self.folder)
+        self.seq = self.manifest.applied_seq
+        for table in self.tables.values():
+            parts = self._parts(table, since=None if table.replaces else self.hot_since, hot=True)
+            if parts:
+                names = self._names(table)
+                since = "" if table.replaces else f"WHERE \"{table.time}\" >= '{self.hot_since}'"
+                self._cursor().execute(
+                    f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {self._parquet(parts)} {since}'
+                )
+        self._tail = Tail(self.folder / "journal", self.manifest.applied_seq)
+        self.catch_up()
+
+    def catch_up(self) -> list[tuple[int, list[Entry]]]:
+        """Land the frames that another process (or an earlier life of this one) appended; gives them back."""
+        assert self._tail is not None
+        current = manifests.read(self.folder)
+        if current.rev != self.manifest.rev:
+            self.adopt(current)
+        arrived = self._tail.poll()
+        for seq, entries in arrived:
+            self.land(seq, entries)
+        return arrived
+
+    def adopt(self, manifest: Manifest, hot_since: datetime | None = None) -> None:
+        """Switch to a newer manifest and let go of hot rows that it holds."""
+        with self._lock:
+            self.hot_since = hot_since or self.hot_since
+            self.manifest = manifest
+            cursor = self._cursor()
+            for table in self.tables.values():
+                if not table.replaces:
+                    old = f"AND \"{table.time}\" < '{self.hot_since}'" if self.hot_since else ""
+                    cursor.execute(f'DELETE FROM "hot_{table.name}" WHERE _seq <= {manifest.applied_seq} {old}')
+                elif self.hot_since is None:
+                    self._reload(table)
+            if self._tail and self._tail.seq < manifest.applied_seq:
+                self._tail = Tail(self.folder / "journal", manifest.applied_seq)
+                self.seq = manifest.applied_seq
+
+    def _reload(self, table: Table) -> None:
+        """A whole-set table in a reader: take the compacted set unless a newer one is hot already."""
+        cursor = self._cursor()
+        newer = cursor.execute(f'SELECT count(*) FROM "hot_{table.name}" WHERE _seq > {self.manifest.applied_seq}').fetchall()
+        parts = self._parts(table, since=None, hot=True)
+        if not newer[0][0] and parts:
+            cursor.execute(f'DELETE FROM "hot_{table.name}"')
+            cursor.execute(f'INSERT INTO "hot_{table.name}" SELECT {self._names(table)}, _received_at, 0 FROM {self._parquet(parts)}')
+
+    # landing -------------------------------------------------------------------------------------------------------
+
+    def land(self, seq: int, entries: Sequence[Entry]) -> None:
+        """Make the rows of one durable frame visible."""
+        with self._lock:
+            cursor = self._cursor()
+            cursor.execute("BEGIN")
+            try:
+                for entry in entries:
+                    if entry.table in self.tables:
+                        self._land_rows(cursor, self.tables[entry.table], seq, entry)
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            self.seq = seq
+
+    def _land_rows(self, cursor: duckdb.DuckDBPyConnection, table: Table, seq: int, entry: Entry) -> None:
+        target = f'"hot_{table.name}"'
+        if table.replaces:
+            cursor.execute(f"DELETE FROM {target}")
+        rows = entry.rows
+        if entry.facts.get("corrects"):
+            rows = rows.unique(table.key, keep="last", maintain_order=True)
+        cursor.register("incoming", rows.select(c.name for c in table.columns))
+        if entry.facts.get("corrects"):
+            same = " AND ".join(f't."{key}" = i."{key}"' for key in table.key)
+            cursor.execute(f"DELETE FROM {target} t USING incoming i WHERE {same}")
+        cursor.execute(
+            f"INSERT INTO {target} SELECT *, to_timestamp(CAST(? AS DOUBLE)), ? FROM incoming",
+            [entry.facts.get("received_s", 0.0), seq],
+        )
+        cursor.unregister("incoming")
+
+    def sort(self, name: str, frame: pl.DataFrame) -> Sorting:
+        """Hold a batch (declared columns, in order of arrival) against what is known.
+
+        A row equal to the newest of its key is a duplicate; so is an older state where the table has versions.
+        """
+        table = self.tables[name]
+        if table.replaces:
+            return self._sort_whole(table, frame)
+        key, rest = list(table.key), [c.name for c in table.columns if c.name not in table.key]
+        known = self._known(table, frame)
+        if known.is_empty() and not frame.select(key).is_duplicated().any():
+            return Sorting(_outcome(frame.height, NEW), frame, frame.clear())
+        order = pl.int_range(pl.len(), dtype=pl.Int64)
+        both = pl.concat([known.with_columns(_o=pl.lit(-1, pl.Int64)), frame.with_columns(_o=order)])
+        both = both.with_columns(_h=both.select(rest).hash_rows() if rest else pl.lit(0, pl.UInt64)).sort(*key, "_o")
+        both = both.with_columns(_before=pl.col("_h").shift().over(key))
+        stale = pl.lit(value=False)
+        if table.version:
+            newest = pl.col(table.version).shift().cum_max().over(key)
+            stale = (pl.col(table.version) < newest).fill_null(value=False)
+        marked = both.with_columns(_stale=stale).with_columns(_same=pl.when("_stale").then(True).otherwise(pl.col("_h") == pl.col("_before")))
+        fresh = marked.filter((pl.col("_o") >= 0) & ~pl.col("_same").fill_null(value=False))
+        states = pl.concat([marked.filter(pl.col("_o") < 0), fresh]).sort(*key, "_o")
+        superseded = states.filter(pl.col("_o") != pl.col("_o").last().over(key))
+        columns = [c.name for c in table.columns]
+        outcome = _outcome(frame.height, DUPLICATE)
+        corrects = fresh.select("_o", _c=pl.col("_before").is_not_null().cast(pl.UInt8))
+        outcome[corrects["_o"]] = corrects["_c"]
+        return Sorting(outcome, fresh.sort("_o").select(columns), superseded.select(columns))
+
+    def _sort_whole(self, table: Table, frame: pl.DataFrame) -> Sorting:
+        """A whole data set: all of it is new unless it equals the one that stands."""
+        fresh = frame.unique(table.key, keep="last", maintain_order=True)
+        standing = self.rows(table.name).select(frame.columns).cast(dict(table.schema))
+        key = list(table.key)
+        if fresh.sort(key).equals(standing.sort(key)):
+            return Sorting(_outcome(frame.height, DUPLICATE), frame.clear(), frame.clear())
+        kept = frame.with_row_index("_o").unique(table.key, keep="last")["_o"]
+        outcome = _outcome(frame.height, DUPLICATE)
+        outcome[kept] = pl.repeat(NEW, kept.len(), dtype=pl.UInt8, eager=True)
+        return Sorting(outcome, fresh, frame.clear())
+
+    def unknown(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of the frame whose key is not in the store, once each."""
+        table = self.tables[name]
+        fresh = frame.unique(table.key, keep="first", maintain_order=True)
+        return fresh.join(self._known(table, fresh), on=list(table.key), how="anti", maintain_order="left")
+
+    def _known(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        """The newest rows of the keys in the frame."""
+        keys = frame.select(table.key).unique()
+        cursor = self._cursor()
+        cursor.register("keys", keys)
+        low = high = None
+        bounds = ""
+        if table.time in table.key and frame.height:
+            low, high = frame[table.time].min(), frame[table.time].max()
+            bounds = f" WHERE h.\"{table.time}\" BETWEEN '{low}' AND '{high}'"
+        using = ", ".join(f'"{name}"' for name in table.key)
+        names = ", ".join(f'h."{c.name}"' for c in table.columns)
+        hot = cursor.sql(f'SELECT {names} FROM "hot_{table.name}" h JOIN keys USING ({using}){bounds}').pl()
+        parts = self._parts(table, low, high)
+        if parts:
+            old = cursor.sql(f"SELECT {names} FROM {self._parquet(parts)} h JOIN keys USING ({using})").pl()
+            hot = pl.concat([hot, old.join(hot, on=list(table.key), how="anti")])
+        cursor.unregister("keys")
+        return hot.cast(dict(table.schema)).select(c.name for c in table.columns)
+
+    # reading -------------------------------------------------------------------------------------------------------
+
+    def rows(
+        self,
+        name: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        where: str = "",
+        params: Mapping[str, Any] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> pl.DataFrame:
+        """The newest rows of a table whose time lies in [start, end), declared columns and received_at, in order of time.
+
+        `where` is a condition in SQL over the columns with $named `params`: never put a value into it as text.
+        """
+        table = self.tables[name]
+        condition = " AND ".join(filter(None, [f"({where})" if where else "", *self._span(table, start, end)])) or "TRUE"
+        chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{self._names(table)}, _received_at AS received_at"
+        sources = [f'SELECT {self._names(table)}, _received_at FROM "hot_{name}" WHERE {condition}']
+        parts = [] if table.replaces else self._parts(table, start, end)
+        if parts:
+            same = " AND ".join(f'h."{key}" = c."{key}"' for key in table.key)
+            since = f" AND c.\"{table.time}\" < '{self.hot_since}'" if self.hot_since else ""
+            sources.append(
+                f"SELECT {self._names(table)}, _received_at FROM {self._parquet(parts)} c WHERE ({condition}){since} "
+                f'AND NOT EXISTS (SELECT 1 FROM "hot_{name}" h WHERE {same})'
+            )
+        order = f'ORDER BY "{table.time}"' if table.time else ""
+        cut = f"LIMIT {int(limit)}" if limit is not None else ""
+        sql = f"SELECT {chosen} FROM ({' UNION ALL '.join(sources)}) {order} {cut}"
+        return self._cursor().sql(sql, params=dict(params or {})).pl()
+
+    def count(self, name: str, start: datetime | None = None, end: datetime | None = None) -> int:
+        """How many rows `rows` would give."""
+        return self.rows(name, start, end, columns=[self.tables[name].key[0]]).height
+
+    def rollup(self, grain: str, start: datetime, end: datetime, series: Sequence[int]) -> pl.DataFrame:
+        """Compacted hourly or daily rollups of these series before `hot_since`; hot days are not in it.
+
+        Shape: calendar.ROLLUP_SCHEMA.
+        """
+        partitions = self.manifest.parts.get(f"roll_{grain}", {}).values()
+        parts = [p for p in partitions if p.high and p.low and p.high >= start and p.low < end]
+        until = min(end, self.hot_since) if self.hot_since else end
+        if not parts:
+            return pl.DataFrame()
+        cursor = self._cursor()
+        cursor.register("wanted", pl.DataFrame({"series": list(series)}, schema={"series": pl.Int32}))
+        frame = cursor.sql(
+            f"SELECT r.* FROM {self._parquet(parts)} r JOIN wanted USING (series) "
+            "WHERE observed_at >= $start AND observed_at < $until",
+            params={"start": start, "until": until},
+        ).pl()
+        cursor.unregister("wanted")
+        return frame
+
+    def hot_keys_before(self, name: str, instant: datetime) -> pl.DataFrame:
+        """Series and instants of late hot rows that lie before `instant` (their rollups on disk are out of date)."""
+        table = self.tables[name]
+        return self._cursor().sql(
+            f'SELECT series, "{table.time}" FROM "hot_{name}" WHERE "{table.time}" < $instant', params={"instant": instant}
+        ).pl()
+
+    def latest(self) -> pl.DataFrame:
+        """The newest hot reading of every series: series, observed_at, value."""
+        return self._cursor().sql(
+            "SELECT series, max(observed_at) AS observed_at, arg_max(value, observed_at) AS value FROM hot_readings GROUP BY series"
+        ).pl()
+
+    def sums(self, name: str, columns: Sequence[str], by: str) -> pl.DataFrame:
+        """Sums of number columns over all rows, by one column."""
+        table = self.tables[name]
+        parts = self._parts(table, None, None)
+        chosen = ", ".join(f'CAST(sum("{c}") AS BIGINT) AS "{c}"' for c in columns)
+        source = f'SELECT * EXCLUDE (_received_at, _seq) FROM "hot_{name}"'
+        if parts:
+            since = f"WHERE \"{table.time}\" < '{self.hot_since}'" if self.hot_since else ""
+            source += f" UNION ALL BY NAME SELECT {self._names(table)} FROM {self._parquet(parts)} {since}"
+        return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
+
+    # SQL pieces ----------------------------------------------------------------------------------------------------
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._db.cursor()
+            cursor.execute("SET TimeZone='UTC'")
+        return cursor
+
+    def _names(self, table: Table) -> str:
+        return ", ".join(f'"{c.name}"' for c in table.columns)
+
+    def _span(self, table: Table, start: datetime | None, end: datetime | None) -> list[str]:
+        at = f'"{table.time}"'
+        return [f"{at} {sign} '{edge}'" for sign, edge in ((">=", start), ("<", end)) if edge is not None and table.time]
+
+    def _parts(
+        self, table: Table, low: datetime | None = None, high: datetime | None = None, *, since: datetime | None = None, hot: bool = False
+    ) -> list[Part]:
+        """Parquet files of a table that may hold rows of [low, high] older than hot_since; with `hot`, those newer."""
+        found = []
+        for part in self.manifest.parts.get(table.name, {}).values():
+            if hot:
+                wanted = table.replaces or (since is not None and part.high is not None and part.high >= since)
+            else:
+                before = self.hot_since is None or part.low is None or part.low < self.hot_since
+                wanted = before and (
+                    part.low is None or part.high is None or ((high is None or part.low <= high) and (low is None or part.high >= low))
+                )
+            if wanted:
+                found.append(part)
+        return found
+
+    def _parquet(self, parts: Sequence[Part]) -> str:
+        files = ", ".join("'" + str(self.folder / part.file).replace("'", "''") + "'" for part in parts)
+        return f"read_parquet([{files}], union_by_name=true)"
+
+
+def _outcome(height: int, value: int) -> pl.Series:
+    return pl.repeat(value, height, dtype=pl.UInt8, eager=True)

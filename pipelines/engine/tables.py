@@ -1,0 +1,100 @@
+"""The engine's own tables: readings and what is kept about them, in the same form as a domain's tables."""
+
+from pipelines.engine.model import Column, Table
+
+GOOD, MISSING = 0, 1
+
+READINGS = Table(
+    name="readings",
+    meaning="Every measured value: one row per sensor and instant.",
+    key=("series", "observed_at"),
+    time="observed_at",
+    columns=(
+        Column(name="series", kind="series", meaning="Small number of the sensor; table series names it.", required=True),
+        Column(name="observed_at", kind="instant", meaning="When the device measured.", required=True),
+        Column(name="value", kind="number", meaning="The value in the quantity's unit; empty = measured but unusable."),
+        Column(name="quality", kind="code", meaning="0 good, 1 the feed's own missing-value code.", required=True),
+    ),
+)
+SERIES = Table(
+    name="series",
+    meaning="Which sensor a series number stands for.",
+    key=("sensor",),
+    time="registered_at",
+    columns=(
+        Column(name="sensor", meaning="Sensor id.", required=True),
+        Column(name="series", kind="series", meaning="Its number.", required=True),
+        Column(name="registered_at", kind="instant", meaning="When it was first seen.", required=True),
+    ),
+)
+ARRIVALS = Table(
+    name="arrivals",
+    meaning="Every payload that came, and what became of its rows: decoded = stored + duplicate + quarantined.",
+    key=("arrival",),
+    time="observed_at",
+    columns=(
+        Column(name="arrival", meaning="Id of the arrival.", required=True),
+        Column(name="feed", meaning="Feed.", required=True),
+        Column(name="observed_at", kind="instant", meaning="The payload's own clock, else when it came.", required=True),
+        Column(name="covers_from", kind="instant", meaning="From when on this payload tells what happened.", required=True),
+        Column(name="outcome", meaning="landed, refused or failed.", choices=("landed", "refused", "failed"), required=True),
+        Column(name="words", meaning="What happened, in words, when it did not land."),
+        Column(name="bytes", kind="integer", meaning="Size of the payload."),
+        Column(name="decoded", kind="integer", meaning="Rows in it."),
+        Column(name="stored", kind="integer", meaning="Rows kept (corrections included)."),
+        Column(name="duplicate", kind="integer", meaning="Rows that were known already."),
+        Column(name="corrected", kind="integer", meaning="Rows kept that correct an older one."),
+        Column(name="quarantined", kind="integer", meaning="Rows set aside with a reason."),
+    ),
+)
+QUARANTINE = Table(
+    name="quarantine",
+    meaning="Every row that could not be taken in, with its reason and its bytes as they came.",
+    key=("id",),
+    time="at",
+    columns=(
+        Column(name="id", meaning="Id of the quarantined row.", required=True),
+        Column(name="feed", meaning="Feed it came by.", required=True),
+        Column(name="at", kind="instant", meaning="When it came.", required=True),
+        Column(name="table_name", meaning="Table it was meant for."),
+        Column(name="row", kind="integer", meaning="Its place in the payload (line of a file)."),
+        Column(name="reason", meaning="Short reason.", required=True),
+        Column(name="detail", meaning="The reason in words."),
+        Column(name="original", kind="bytes", meaning="The row as it came.", personal=True),
+    ),
+)
+CORRECTIONS = Table(
+    name="corrections",
+    meaning="What a row said before it was corrected.",
+    key=("table_name", "row_key", "at"),
+    time="at",
+    columns=(
+        Column(name="table_name", meaning="Table.", required=True),
+        Column(name="row_key", meaning="Key of the row.", required=True),
+        Column(name="at", kind="instant", meaning="When the correction came.", required=True),
+        Column(name="before", meaning="The row before, as JSON.", personal=True),
+    ),
+)
+KPI_VALUES = Table(
+    name="kpi_values",
+    meaning="Every published value of a KPI for a closed window, with its revisions.",
+    key=("kpi", "area", "window", "revision"),
+    time="window",
+    columns=(
+        Column(name="kpi", meaning="KPI id.", required=True),
+        Column(name="area", meaning="town, ward:<id>, asset:<id> or another level.", required=True),
+        Column(name="window", kind="instant", meaning="Start of the window.", required=True),
+        Column(name="end", kind="instant", meaning="End of the window.", required=True),
+        Column(name="revision", kind="integer", meaning="1 when first published; higher after late data.", required=True),
+        Column(name="value", kind="number", meaning="The value; empty = unknown, see reason."),
+        Column(name="numerator", kind="number", meaning="Upper part of the ratio."),
+        Column(name="denominator", kind="number", meaning="Lower part of the ratio."),
+        Column(name="n", kind="integer", meaning="Observations used."),
+        Column(name="n_expected", kind="integer", meaning="Observations expected."),
+        Column(name="coverage", kind="number", meaning="Share of what was expected that came."),
+        Column(name="reason", meaning="Why there is no value."),
+        Column(name="detail", meaning="A word that belongs to the value, such as the deciding pollutant."),
+        Column(name="computed_at", kind="instant", meaning="When it was computed.", required=True),
+    ),
+)
+ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, CORRECTIONS, KPI_VALUES)
