@@ -1,0 +1,365 @@
+"""What arrives for transport: the timetable's tables, the live tables, road quantities and registers."""
+
+from pipelines.engine.model import Column, Quantity, Reference, Table
+
+C = Column
+RUN = (
+    C(
+        name="service_date",
+        kind="day",
+        required=True,
+        meaning="Service day of the trip; may begin before midnight and end after it",
+    ),
+    C(name="trip", required=True, meaning="GTFS trip_id"),
+    C(name="start_time", meaning="Start of this run, HH:MM:SS, as the feed names it; empty where it does not"),
+    C(name="route", meaning="GTFS route_id"),
+    C(name="direction", kind="integer", low=0, high=1, meaning="GTFS direction_id"),
+    C(name="relationship", meaning="GTFS-Realtime schedule_relationship of the trip: SCHEDULED, ADDED, CANCELED ..."),
+)
+CALL = (
+    C(name="stop_sequence", kind="integer", low=0, meaning="Order of the stop in the trip"),
+    C(name="stop", meaning="GTFS stop_id"),
+)
+LAT = C(name="lat", kind="number", unit="degree", low=-90, high=90, meaning="Latitude, WGS 84")
+LON = C(name="lon", kind="number", unit="degree", low=-180, high=180, meaning="Longitude, WGS 84")
+SLOT = C(
+    name="slot",
+    kind="instant",
+    required=True,
+    meaning="Quarter of an hour in which it was seen; only the newest in it is kept",
+)
+LATEST_S = 72 * 3600
+
+TIMETABLE = (
+    Table(
+        name="gtfs_routes",
+        meaning="Routes of the timetable",
+        key=("route",),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="route", required=True, meaning="GTFS route_id"),
+            C(name="route_name", meaning="Short name as on the bus, else the long name, else the id"),
+            C(name="long_name", meaning="Long name"),
+            C(name="route_type", kind="integer", meaning="GTFS route_type: 0 tram, 2 rail, 3 bus, 4 ferry ..."),
+            C(name="color", meaning="Colour on the map, #RRGGBB"),
+        ),
+    ),
+    Table(
+        name="gtfs_trips",
+        meaning="Trips of the timetable",
+        key=("trip",),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="trip", required=True, meaning="GTFS trip_id"),
+            C(name="route", required=True, meaning="GTFS route_id"),
+            C(name="service", required=True, meaning="GTFS service_id: the days on which it runs"),
+            C(name="direction", kind="integer", low=0, high=1, meaning="GTFS direction_id"),
+            C(name="headsign", meaning="Destination shown on the bus"),
+            C(name="shape", meaning="GTFS shape_id"),
+            C(name="block", meaning="GTFS block_id: trips that one bus runs one after the other"),
+        ),
+    ),
+    Table(
+        name="gtfs_stops",
+        meaning="Stops of the timetable",
+        key=("stop",),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="stop", required=True, meaning="GTFS stop_id"),
+            C(name="stop_name", meaning="Name of the stop"),
+            LAT,
+            LON,
+        ),
+    ),
+    Table(
+        name="gtfs_stop_times",
+        meaning="Scheduled calls of the timetable, one per trip and stop",
+        key=("trip", "stop_sequence"),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="trip", required=True, meaning="GTFS trip_id"),
+            C(name="stop_sequence", kind="integer", low=0, required=True, meaning="Order of the stop in the trip"),
+            C(name="stop", meaning="GTFS stop_id"),
+            C(
+                name="arrival_s",
+                kind="integer",
+                unit="s",
+                low=0,
+                high=LATEST_S,
+                meaning="Scheduled arrival, seconds after noon minus 12 h of the service day",
+            ),
+            C(
+                name="departure_s",
+                kind="integer",
+                unit="s",
+                low=0,
+                high=LATEST_S,
+                meaning="Scheduled departure, likewise",
+            ),
+            C(name="timepoint", kind="flag", meaning="Whether the times are exact, so that punctuality is judged here"),
+            C(name="distance_km", kind="number", unit="km", low=0, meaning="Distance along the trip"),
+        ),
+    ),
+    Table(
+        name="gtfs_service_days",
+        meaning="The days on which each service runs (calendar and its exceptions)",
+        key=("service_date", "service"),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="service_date", kind="day", required=True, meaning="Service day"),
+            C(name="service", required=True, meaning="GTFS service_id"),
+        ),
+    ),
+    Table(
+        name="gtfs_frequencies",
+        meaning="Trips that run every so many seconds",
+        key=("trip", "start_s"),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="trip", required=True, meaning="GTFS trip_id of the pattern"),
+            C(name="start_s", kind="integer", unit="s", low=0, high=LATEST_S, required=True, meaning="First start"),
+            C(
+                name="end_s",
+                kind="integer",
+                unit="s",
+                low=0,
+                high=LATEST_S,
+                required=True,
+                meaning="No start at or after this",
+            ),
+            C(name="headway_s", kind="integer", unit="s", low=1, required=True, meaning="Time between starts"),
+            C(name="exact_times", kind="integer", meaning="1 = starts exactly so; 0 = only the headway is promised"),
+        ),
+    ),
+    Table(
+        name="gtfs_shapes",
+        meaning="The lines that trips follow on the map",
+        key=("shape", "sequence"),
+        time=None,
+        replaces=True,
+        columns=(
+            C(name="shape", required=True, meaning="GTFS shape_id"),
+            C(name="sequence", kind="integer", low=0, required=True, meaning="Order of the point"),
+            LAT,
+            LON,
+        ),
+    ),
+)
+
+LIVE = (
+    Table(
+        name="vehicle_positions",
+        meaning="Where each vehicle was; lat and lon are empty where the feed gave none or 0/0",
+        key=("vehicle", "observed_at"),
+        time="observed_at",
+        columns=(
+            C(name="vehicle", required=True, meaning="Vehicle id, else its label or plate, else the entity's id"),
+            C(
+                name="observed_at",
+                kind="instant",
+                required=True,
+                meaning="When it was there; without a stamp of its own, the time of the message",
+            ),
+            C(name="stamped", kind="flag", meaning="Whether the vehicle gave its own time; false = its age is unknown"),
+            C(name="label", meaning="Number shown to passengers"),
+            LAT,
+            LON,
+            C(name="bearing", kind="number", unit="degree", low=0, high=360, meaning="Heading, clockwise from north"),
+            C(name="speed_km_h", kind="number", unit="km/h", low=0, high=300, meaning="Speed"),
+            C(name="odometer_km", kind="number", unit="km", low=0, meaning="Odometer"),
+            *CALL,
+            C(name="status", meaning="INCOMING_AT, STOPPED_AT or IN_TRANSIT_TO that stop"),
+            C(name="congestion", meaning="GTFS-Realtime congestion_level"),
+            C(name="occupancy", meaning="GTFS-Realtime occupancy_status"),
+            C(name="occupancy_pct", kind="number", unit="percent", low=0, meaning="Share of places taken"),
+            C(name="service_date", kind="day", meaning="Service day of its trip; empty for a vehicle without a trip"),
+            C(name="trip", meaning="GTFS trip_id; empty for a parked vehicle"),
+            *RUN[2:],
+        ),
+    ),
+    Table(
+        name="trip_sightings",
+        meaning="Proof that a trip ran: a vehicle on it with a time of its own, newest per quarter of an hour",
+        key=("service_date", "trip", "start_time", "slot"),
+        time="observed_at",
+        columns=(
+            *RUN,
+            SLOT,
+            C(name="observed_at", kind="instant", required=True, meaning="When the vehicle was seen on the trip"),
+            C(name="vehicle", meaning="Vehicle id"),
+        ),
+    ),
+    Table(
+        name="trip_updates",
+        meaning="What the feed says of each trip, newest per quarter of an hour",
+        key=("service_date", "trip", "start_time", "slot"),
+        time="observed_at",
+        columns=(
+            *RUN,
+            SLOT,
+            C(
+                name="observed_at",
+                kind="instant",
+                required=True,
+                meaning="When it was said; without a stamp of its own, the time of the message",
+            ),
+            C(
+                name="stamped",
+                kind="flag",
+                meaning="Whether the trip update gave its own time; false = its age is unknown",
+            ),
+            C(name="vehicle", meaning="Vehicle id"),
+            C(
+                name="delay_s",
+                kind="number",
+                unit="s",
+                low=-86400,
+                high=86400,
+                meaning="Delay of the trip, or predicted at its next stop; late is positive",
+            ),
+            *CALL,
+        ),
+    ),
+    Table(
+        name="passages",
+        meaning="Observed passages: a bus has left (or reached) a stop. Predictions are not kept here",
+        key=("service_date", "trip", "start_time", "call", "basis"),
+        time="observed_at",
+        columns=(
+            *RUN,
+            C(
+                name="call",
+                required=True,
+                meaning="stop_sequence as text, or the stop where the feed gives no sequence",
+            ),
+            *CALL,
+            C(
+                name="basis",
+                choices=("update", "stopped_at", "estimate"),
+                meaning="update = a past stop time; stopped_at = the vehicle last said it stood there; "
+                "estimate = predicted so little ahead that the town lets it count (passage_within_s)",
+            ),
+            C(
+                name="observed_at",
+                kind="instant",
+                required=True,
+                meaning="Departure, or arrival where there is no departure",
+            ),
+            C(name="arrived_at", kind="instant", meaning="Arrival"),
+            C(name="departed_at", kind="instant", meaning="Departure"),
+            C(
+                name="delay_s",
+                kind="number",
+                unit="s",
+                meaning="Delay as the feed itself gives it; KPIs use the timetable instead",
+            ),
+            C(name="vehicle", meaning="Vehicle id"),
+        ),
+    ),
+    Table(
+        name="service_alerts",
+        meaning="Disruptions announced to passengers: one row per period and per route, trip or stop named",
+        key=("alert", "part"),
+        time="observed_at",
+        columns=(
+            C(name="alert", required=True, meaning="Id of the alert in the feed"),
+            C(name="part", kind="integer", required=True, meaning="Number of the period and of what it names"),
+            C(name="observed_at", kind="instant", required=True, meaning="When the feed last held it"),
+            C(name="starts_at", kind="instant", meaning="Begin of the disruption; empty = always"),
+            C(name="ends_at", kind="instant", meaning="End of the disruption; empty = open"),
+            C(name="cause", meaning="GTFS-Realtime cause"),
+            C(name="effect", meaning="GTFS-Realtime effect, for example NO_SERVICE"),
+            C(name="severity", meaning="GTFS-Realtime severity_level"),
+            C(name="route", meaning="GTFS route_id it is about"),
+            C(name="trip", meaning="GTFS trip_id it is about"),
+            C(name="service_date", kind="day", meaning="Service day of that trip"),
+            C(name="stop", meaning="GTFS stop_id it is about"),
+            C(name="header", meaning="Headline"),
+            C(name="description", meaning="Text"),
+            C(name="url", meaning="Where to read more"),
+        ),
+    ),
+    Table(
+        name="crashes",
+        meaning="Road crashes with injury, as the police record them",
+        key=("crash",),
+        time="crashed_at",
+        located=True,
+        columns=(
+            C(name="crash", required=True, meaning="Number of the police record"),
+            C(name="crashed_at", kind="instant", required=True, meaning="When it happened"),
+            C(name="road", meaning="Road or junction"),
+            LAT,
+            LON,
+            C(name="ward", meaning="Ward of the place, not of residence"),
+            C(
+                name="deaths",
+                kind="integer",
+                low=0,
+                high=500,
+                required=True,
+                meaning="Deaths within 30 days; corrected as they become known",
+            ),
+            C(name="serious", kind="integer", low=0, high=1000, meaning="People seriously injured"),
+            C(name="slight", kind="integer", low=0, high=1000, meaning="People slightly injured"),
+        ),
+    ),
+)
+
+QUANTITIES = (
+    Quantity(
+        name="traffic_count",
+        unit="vehicle",
+        low=0,
+        high=5000,
+        meaning="Vehicles in a quarter of an hour, labelled by its start",
+    ),
+    Quantity(
+        name="traffic_speed_km_h",
+        unit="km/h",
+        low=0,
+        high=200,
+        meaning="Speed of vehicles; 0 = nothing moved or nothing came",
+    ),
+    Quantity(
+        name="traffic_occupancy_pct",
+        unit="percent",
+        low=0,
+        high=100,
+        meaning="Share of time that a vehicle stands over the detector",
+    ),
+    Quantity(name="travel_time_s", unit="s", low=0, high=36000, meaning="Time to drive the whole link"),
+)
+
+ROAD_LINKS = Reference(
+    name="road_links",
+    meaning="Road links whose speed is measured",
+    key=("asset",),
+    columns=(
+        C(name="asset", required=True, meaning="The link's id in assets.csv"),
+        C(name="length_km", kind="number", unit="km", low=0, meaning="Length"),
+        C(
+            name="free_flow_km_h",
+            kind="number",
+            unit="km/h",
+            low=1,
+            high=200,
+            meaning="Speed on the empty road: 85th percentile of off-peak speed, fixed for the year",
+        ),
+        C(
+            name="vehicle_length_m",
+            kind="number",
+            unit="m",
+            low=1,
+            high=30,
+            meaning="Mean vehicle length, to be calibrated in the town",
+        ),
+        C(name="detector_length_m", kind="number", unit="m", low=0, high=30, meaning="Length of the detector's field"),
+    ),
+)
