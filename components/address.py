@@ -1,0 +1,75 @@
+"""The filters that live in a page's address: ward, KPI and period. They survive moving between pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dash import html
+
+from components import glass
+
+PERIODS = {"": "Fitting period", "1": "24 hours", "7": "7 days", "30": "30 days", "365": "One year"}
+FITTING_DAYS = {"quarter_hour": 2, "hour": 7, "day": 45, "week": 180, "month": 730, "year": 3650}
+KEPT = ("ward", "days")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a person chose to look at."""
+
+    ward: str | None = None
+    kpi: str | None = None
+    days: int | None = None
+
+    @classmethod
+    def read(cls, query: Mapping[str, Any]) -> "View":
+        """The view that an address asks for; what nobody knows is left out, never refused."""
+        wards = set(glass.town().wards()["ward"].to_list())
+        ward, days = _one(query, "ward"), _one(query, "days")
+        return cls(ward if ward in wards else None, _one(query, "kpi"), int(days) if days in PERIODS and days else None)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The part of the view that goes along to other pages."""
+        return {"ward": self.ward, "days": self.days}
+
+    @property
+    def area(self) -> str:
+        """The area that the chosen ward stands for; the town when none is chosen."""
+        return f"ward:{self.ward}" if self.ward else "town"
+
+    def span(self, step: str) -> tuple[datetime, datetime]:
+        """From when to when a KPI with windows of this step is drawn."""
+        now = datetime.now(UTC)
+        return now - timedelta(days=self.days or FITTING_DAYS.get(step, 30)), now
+
+
+def _one(query: Mapping[str, Any], name: str) -> str | None:
+    value = query.get(name)
+    return str(value[0] if isinstance(value, list) else value) if value else None
+
+
+def ward_names() -> dict[str, str]:
+    """Ward id -> name, in the order of the register."""
+    wards = glass.town().wards()
+    return dict(zip(wards["ward"].to_list(), wards["name"].to_list(), strict=True))
+
+
+def filters(view: View, kpis: Mapping[str, str] | None = None) -> html.Form:
+    """The form that changes the address: works by itself without scripts, at once with them."""
+    fields = [
+        _choice("ward", "Ward", {"": "Whole town", **ward_names()}, view.ward),
+        _choice("days", "Period", PERIODS, view.days),
+    ]
+    if kpis:
+        fields.append(_choice("kpi", "On the map", kpis, view.kpi))
+    button = html.Button("Show", type="submit", className="btn btn-sm btn-quiet only-without-script")
+    return html.Form([*fields, button], method="get", className="filters", role="search", **{"aria-label": "Filters"})
+
+
+def _choice(name: str, label: str, options: Mapping[str, str], chosen: object) -> html.Label:
+    wanted = "" if chosen is None else str(chosen)
+    rows = [html.Option(text, value=key, selected=key == wanted) for key, text in options.items()]
+    select = html.Select(rows, name=name, className="form-select form-select-sm", **{"data-filter": name})
+    return html.Label([html.Span(label), select])

@@ -1,0 +1,82 @@
+"""The alarms: by priority, oldest first, each with where, since when, value against limit and what to do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import html
+
+from components import glass, wording
+
+
+def chosen(alarms: Sequence[Mapping[str, Any]], domain: str | None = None, ward: str | None = None) -> list[Mapping[str, Any]]:
+    """The alarms of this domain and ward, in the order of the snapshot."""
+    return [a for a in alarms if (not domain or a["domain"] == domain) and (not ward or a.get("ward") == ward)]
+
+
+def alarm_list(
+    state: Mapping[str, Any], domain: str | None = None, ward: str | None = None, limit: int = 12
+) -> html.Div:
+    """The list, kept current by the page's script; says in words when there is nothing."""
+    alarms = chosen(state["alarms"], domain, ward)
+    items = [_item(alarm) for alarm in alarms[:limit]]
+    more = len(alarms) - limit
+    return html.Div(
+        [
+            html.Ol(items, className="alarms", **{"data-f": "alarms"}),
+            html.P(_none(state), className="empty", hidden=bool(items), **{"data-f": "empty"}),
+            html.P(f"and {max(0, more)} more", className="more", hidden=more <= 0, **{"data-f": "more"}),
+        ],
+        className="alarm-list",
+        **{"data-alarms": domain or "", "data-ward-filter": ward or "", "data-limit": limit},
+    )
+
+
+def _none(state: Mapping[str, Any]) -> str:
+    if not state["seq"]:
+        return "The line has published nothing yet; alarms appear here with the first figures."
+    return "No alarms. Everything that is watched is within its limits."
+
+
+def _item(alarm: Mapping[str, Any]) -> html.Li:
+    zone = glass.town().zone
+    place = [html.A(alarm.get("asset_name") or alarm["asset"], href=glass.href(f"asset/{alarm['asset']}"), **{"data-nav": ""})] if alarm.get("asset") else []  # fmt: skip
+    ward = _ward(alarm)
+    since = alarm.get("returned_at") or alarm["since"]
+    word = "back to normal since" if alarm["state"] == "returned" else "since"
+    return html.Li(
+        [
+            html.Span(alarm["priority"].capitalize(), className="priority", **{"data-priority": alarm["priority"]}),
+            html.Strong(alarm["title"]),
+            html.Span([*place, ", " if place and ward else "", ward], className="where"),
+            html.Span(
+                [f"{word} {wording.clock(since, zone)} · ", html.Span(wording.age_of(since), **{"data-age": since})],
+                className="since",
+            ),
+            html.Span(_against(alarm), className="against"),
+            html.Span(alarm.get("instruction") or "", className="todo"),
+        ],
+        **{"data-alarm": alarm["id"], "data-state": alarm["state"], "data-priority": alarm["priority"]},
+    )
+
+
+def _ward(alarm: Mapping[str, Any]) -> str:
+    if not alarm.get("ward"):
+        return "" if alarm.get("asset") else wording.area(alarm.get("area") or "town")
+    return wording.area(f"ward:{alarm['ward']}", _names())
+
+
+def _names() -> dict[str, str]:
+    wards = glass.town().wards()
+    return dict(zip(wards["ward"].to_list(), wards["name"].to_list(), strict=True))
+
+
+def _against(alarm: Mapping[str, Any]) -> str:
+    if alarm.get("value") is None:
+        return ""
+    limit = alarm.get("limit")
+    text = wording.with_unit(alarm["value"], _digits(alarm["value"]), alarm.get("unit") or "")
+    return text if limit is None else f"{text} against a limit of {wording.number(limit, _digits(limit))}"
+
+
+def _digits(value: float) -> int:
+    return 0 if abs(value) >= 100 or float(value).is_integer() else 2 if abs(value) < 10 else 1

@@ -1,0 +1,148 @@
+"""The assets of a domain as a table: searched, filtered, sorted and paged on the server, thousands without lag."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import polars as pl
+from dash import html
+
+from components import glass, wording
+
+PAGE = 25
+COLUMNS = {"name": "Asset", "kind": "Kind", "ward": "Ward", "state": "State", "observed_at": "Latest reading"}
+RANK = {state: rank for rank, state in enumerate(("alarm", "stale", "late", "no data", "good"))}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a person asked of the table."""
+
+    text: str = ""
+    kind: str = ""
+    state: str = ""
+    sort: str = "state"
+    falling: bool = False
+    page: int = 0
+
+
+def rows_of(state: Mapping[str, Any], domain: str) -> pl.DataFrame:
+    """Every asset of the domain with its state and newest readings.
+
+    Shape: asset, name, kind, ward, ward_name, state, rank, observed_at, latest (text); one row per asset.
+    """
+    town = glass.town()
+    assets = town.assets(domain).select("asset", "name", "kind", "ward")
+    wards = town.wards().select("ward", ward_name=pl.col("name"))
+    alarms = [a["asset"] for a in state["alarms"] if a.get("asset") and a["state"] == "active"]
+    latest = _latest(town.latest(domain))
+    joined = assets.join(wards, on="ward", how="left").join(latest, on="asset", how="left")
+    mark = pl.when(pl.col("asset").is_in(alarms)).then(pl.lit("alarm")).otherwise(pl.col("state").fill_null("no data"))
+    return joined.with_columns(state=mark).with_columns(rank=pl.col("state").replace_strict(RANK, default=9))
+
+
+def _latest(latest: pl.DataFrame) -> pl.DataFrame:
+    if latest.is_empty():
+        return pl.DataFrame(schema={"asset": pl.String, "observed_at": pl.Datetime("us", "UTC"), "state": pl.String, "latest": pl.List(pl.String)})  # fmt: skip
+    text = pl.struct("quantity", "value", "unit").map_elements(_reading, return_dtype=pl.String)
+    ranked = latest.with_columns(text=text, order=pl.col("state").replace_strict(RANK, default=9))
+    worst = pl.col("state").sort_by("order").first()
+    return ranked.group_by("asset").agg(pl.col("observed_at").max(), state=worst, latest=pl.col("text").sort())
+
+
+def _reading(row: Mapping[str, Any]) -> str:
+    value = row["value"]
+    digits = 0 if value is not None and abs(value) >= 1000 else 2 if value is not None and abs(value) < 10 else 1
+    return f"{quantity(row['quantity'], row['unit'])} {wording.with_unit(value, digits, row['unit'])}"
+
+
+def quantity(name: str, unit: str | None = None) -> str:
+    """A quantity's name in words, without the unit that its name ends in: feeder_power_kw is "feeder power"."""
+    for tail in ("_ug_m3", "_mg_m3", "_mg_l", "_m3_h", "_km_h", "_kwh", "_kw", "_kvar", "_pct", "_dba", "_c", "_v", "_m", "_l", "_s"):
+        if name.endswith(tail) and len(name) > len(tail) + 1:
+            return name.removesuffix(tail).replace("_", " ")
+    return name.replace("_", " ")
+
+
+def asked(rows: pl.DataFrame, ask: Ask) -> pl.DataFrame:
+    """The rows that match, in the order asked for."""
+    found = rows
+    if ask.text:
+        needle = ask.text.strip().lower()
+        hay = pl.concat_str(["name", "asset", "kind", "ward_name"], separator=" ", ignore_nulls=True).str.to_lowercase()
+        found = found.filter(hay.str.contains(needle, literal=True))
+    if ask.kind:
+        found = found.filter(pl.col("kind") == ask.kind)
+    if ask.state:
+        found = found.filter(pl.col("state") == ask.state)
+    by = "rank" if ask.sort == "state" else "ward_name" if ask.sort == "ward" else ask.sort if ask.sort in COLUMNS else "rank"
+    return found.sort([by, "name"], descending=[ask.falling, False], nulls_last=True)
+
+
+def table(rows: pl.DataFrame, ask: Ask) -> html.Div:
+    """One page of the table with its count and its pager."""
+    found = asked(rows, ask)
+    pages = max(1, -(-found.height // PAGE))
+    page = min(max(ask.page, 0), pages - 1)
+    shown = found.slice(page * PAGE, PAGE)
+    body = [_row(r) for r in shown.iter_rows(named=True)]
+    head = html.Thead(html.Tr([_head(name, ask) for name in COLUMNS] + [html.Th("Readings", scope="col")]))
+    empty = html.P("No asset matches. Clear the search or choose another state.", className="empty", hidden=bool(body))
+    return html.Div(
+        [
+            html.Div(html.Table([head, html.Tbody(body)], className="table table-quiet asset-table"), className="table-wrap"),
+            empty,
+            html.P(f"{wording.count(found.height, 'asset')}, page {page + 1} of {pages}", className="sub", role="status"),
+        ],
+        **{"data-pages": pages},
+    )
+
+
+def _head(name: str, ask: Ask) -> html.Th:
+    on = ask.sort == name
+    mark = (" ▼" if ask.falling else " ▲") if on else ""
+    button = html.Button(COLUMNS[name] + mark, id={"type": "assets-sort", "column": name}, className="sort")
+    return html.Th(button, scope="col", **{"aria-sort": ("descending" if ask.falling else "ascending") if on else "none"})
+
+
+def _row(row: Mapping[str, Any]) -> html.Tr:
+    at, state = row["observed_at"], row["state"]
+    word = "Alarm" if state == "alarm" else wording.state(state)
+    old = html.Span(wording.age_of(at), **{"data-age": at.isoformat()}) if at else wording.DASH
+    cells = [
+        html.Td(html.A(row["name"], href=glass.href(f"asset/{row['asset']}"), **{"data-nav": ""})),
+        html.Td(kind_words(row["kind"]), **{"data-label": "Kind"}),
+        html.Td(row["ward_name"] or row["ward"] or wording.DASH, **{"data-label": "Ward"}),
+        html.Td(html.Span(word, className="chip", **{"data-state": state, "data-f": "asset-state"}), **{"data-label": "State"}),
+        html.Td([old, " ago"] if at else "nothing yet", className="nowrap", **{"data-label": "Latest"}),
+        html.Td(" · ".join(row["latest"] or []) or wording.DASH, **{"data-label": "Readings"}),
+    ]
+    return html.Tr(cells, **{"data-asset-row": row["asset"]})
+
+
+def kind_words(kind: str | None) -> str:
+    """An asset's kind in words."""
+    return (kind or "").replace("_", " ").capitalize()
+
+
+def controls(domain: str, rows: pl.DataFrame) -> html.Div:
+    """Search, kind, state and pager; read by the callback in pages/domains.py."""
+    kinds = sorted(rows["kind"].drop_nulls().unique().to_list())
+    states = ["alarm", "stale", "late", "no data", "good"]
+    return html.Div(
+        [
+            dbc.Input(id="assets-search", type="search", placeholder="Search name, kind or ward", debounce=0.2, size="sm", value="", **{"aria-label": "Search assets"}),  # type: ignore[arg-type]  # fmt: skip
+            dbc.Select(id="assets-kind", size="sm", value="", options=[{"value": "", "label": "Every kind"}] + [{"value": k, "label": kind_words(k)} for k in kinds]),  # type: ignore[arg-type]  # fmt: skip
+            dbc.Select(id="assets-state", size="sm", value="", options=[{"value": "", "label": "Every state"}] + [{"value": s, "label": "Alarm" if s == "alarm" else wording.state(s)} for s in states]),  # type: ignore[arg-type]  # fmt: skip
+            html.Div(
+                [
+                    html.Button("Previous", id="assets-previous", className="btn btn-sm btn-quiet"),
+                    html.Button("Next", id="assets-next", className="btn btn-sm btn-quiet"),
+                ],
+                className="pager",
+            ),
+        ],
+        className="controls",
+        **{"data-domain": domain},
+    )

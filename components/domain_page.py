@@ -1,0 +1,135 @@
+"""The page of any domain, built from its declaration and the snapshot alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from components import glass, kpi_tile, shell, wording
+from components.address import View, filters, ward_names
+from components.alarm_list import alarm_list
+from components.asset_table import Ask, controls, rows_of
+from components.asset_table import table as asset_table
+from components.freshness import feed_strip
+from components.kpi_tile import csv_link
+from components.town_map import town_map
+from components.trend import trends
+from components.ward_bars import ward_bars
+from pipelines.engine.model import Domain, Kpi
+
+MOST_CHARTS = 6
+
+
+def by_ward(domain: Domain) -> list[Kpi]:
+    """The KPIs that are known per ward, headlines first."""
+    known = [k for k in domain.kpis if "ward" in k.levels]
+    return sorted(known, key=lambda k: not k.headline)
+
+
+def headlines(domain: Domain) -> list[Kpi]:
+    """The KPIs that stand in the first row; the first six when none was named."""
+    return [k for k in domain.kpis if k.headline] or list(domain.kpis[:6])
+
+
+def mapped(domain: Domain, view: View) -> Kpi | None:
+    """The KPI that colours the map: the chosen one, else the first that is known per ward."""
+    choices = by_ward(domain)
+    return next((k for k in choices if k.id == view.kpi), choices[0] if choices else None)
+
+
+def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
+    """The whole page for the view that the address asks for."""
+    state, view, wards = glass.state(), View.read(query), ward_names()
+    first = headlines(domain)
+    further = [k for k in domain.kpis if k not in first]
+    chosen = mapped(domain, view)
+    return html.Div(
+        [
+            _head(domain, state, view, chosen),
+            _nothing_yet(state),
+            html.Section([kpi_tile.tile(state, k, view.area, wards) for k in first], className="tiles", **{"aria-label": "Headline KPIs"}),  # fmt: skip
+            html.Div([_map_panel(domain, state, view, chosen), _beside(domain, state, view, chosen, wards)], className="two"),
+            html.H2("Trends", className="section"),
+            trends(state, first[:MOST_CHARTS], view, domain.alarms),
+            *_further(state, domain, further, view),
+            *_assets(state, domain),
+            html.H2("Feeds of this page", className="section"),
+            html.Div(feed_strip(state, domain.name), className="panel"),
+        ],
+        className="page",
+        key=f"{domain.name}-{view}-{state['seq']}",
+    )
+
+
+def _head(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Div:
+    status = shell.standing(state, domain)
+    chip = kpi_tile.chip(status, **{"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)})  # fmt: skip
+    kpis = {k.id: k.title for k in by_ward(domain)}
+    shown = View(view.ward, chosen.id if chosen else None, view.days)
+    return html.Div(
+        [html.Div([html.Div([html.H1(domain.title), chip], className="title"), html.P(domain.meaning, className="sub")]), filters(shown, kpis)],
+        className="page-head",
+    )
+
+
+def _nothing_yet(state: Mapping[str, Any]) -> html.P:
+    words = "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
+    return html.P(words, className="notice", hidden=bool(state["seq"]), **{"data-f": "first"})
+
+
+def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Section:
+    title = f"Map: {chosen.title}" if chosen else "Map"
+    sub = f"{wording.unit(chosen.unit) or 'count'} per ward; marks are assets" if chosen else "marks are assets"
+    link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
+    return html.Section(
+        [
+            html.Div([html.H2(title), html.P(sub, className="sub")], className="panel-head"),
+            town_map(state, chosen.id if chosen else None, domain.name, ward=view.ward),
+            legend(),
+            html.Div(link, className="panel-foot"),
+        ],
+        className="panel map-panel",
+    )
+
+
+def legend() -> html.Ul:
+    """What the map's fills and marks mean."""
+    looks = {"good": "good", "watch": "watch (dotted)", "breach": "breach (hatched)", "stale": "stale", "no data": "no data", "alarm": "asset in alarm"}  # fmt: skip
+    return html.Ul(
+        [html.Li([html.Span(className="swatch", **{"data-state": key}), text]) for key, text in looks.items()],
+        className="legend",
+    )
+
+
+def _beside(
+    domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None, wards: Mapping[str, str]
+) -> html.Div:
+    alarms = html.Section(
+        [
+            html.Div(html.H2("Alarms"), className="panel-head"),
+            alarm_list(state, domain.name, view.ward, limit=4),
+            html.Div(csv_link(glass.href("api/v1/alarms", domain=domain.name, format="csv"), "alarms"), className="panel-foot"),
+        ],
+        className="panel",
+    )
+    bars = ward_bars(state, chosen, wards, view.ward) if chosen and wards else None
+    return html.Div([bars, alarms], className="stack")
+
+
+def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view: View) -> list[Any]:
+    if not kpis:
+        return []
+    link = csv_link(glass.href("api/v1/kpis", domain=domain.name, format="csv"), f"KPIs of {domain.title}")
+    panel = html.Section([kpi_tile.table(state, kpis, view.area), html.Div(link, className="panel-foot")], className="panel")
+    return [html.H2("Further KPIs", className="section"), panel]
+
+
+def _assets(state: Mapping[str, Any], domain: Domain) -> list[Any]:
+    rows = rows_of(state, domain.name)
+    if rows.is_empty():
+        return []
+    link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
+    ask = Ask()
+    parts = [controls(domain.name, rows), html.Div(asset_table(rows, ask), id="assets-table"), html.Div(link, className="panel-foot")]  # fmt: skip
+    stores = [dcc.Store(id="assets-domain", data=domain.name), dcc.Store(id="assets-ask", data={"sort": ask.sort, "falling": False, "page": 0})]  # fmt: skip
+    return [html.H2("Assets", className="section"), html.Section([*parts, *stores], className="panel")]

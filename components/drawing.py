@@ -1,0 +1,53 @@
+"""SVG that the server draws, inside the Dash layout: sparklines, strips and the map."""
+
+from collections.abc import Sequence
+
+from dash.development.base_component import Component
+
+
+class Drawing(Component):
+    """A box whose content is markup made by us; the page's script may change it afterwards.
+
+    `markup` is never a person's text: whoever makes it escapes names with `html.escape`.
+    """
+
+    _children_props: list[str] = []
+    _base_nodes = ["children"]
+    _namespace = "townboard"
+    _type = "Drawing"
+    _prop_names = ["id", "className", "markup", "role", "label", "data-*"]
+    _valid_wildcard_attributes = ["data-", "aria-"]
+    available_properties = ["id", "className", "markup", "role", "label"]
+    available_wildcard_properties = ["data-", "aria-"]
+
+    def __init__(self, markup: str, className: str = "", **rest: object) -> None:
+        self._prop_names = list(self._prop_names)
+        super().__init__(markup=markup, className=className, **rest)
+
+
+def spark(values: Sequence[float | None], target: float | None = None) -> str:
+    """A sparkline of the values, oldest first, with gaps where a value is missing and a dashed line at the target."""
+    known = [v for v in values if v is not None]
+    if len(known) < 2:
+        return '<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true"></svg>'
+    low, high = min(known), max(known)
+    if target is not None and low - (high - low) <= target <= high + (high - low):
+        low, high = min(low, target), max(high, target)
+    span = (high - low) or 1.0
+    step = 116 / max(1, len(values) - 1)
+
+    def height(value: float) -> str:
+        return f"{25 - 22 * (value - low) / span:.1f}"
+
+    path, pen = "", "M"
+    for index, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        path += f"{pen}{2 + index * step:.1f} {height(value)}"
+        pen = "L"
+    aim = f'<path class="spark-target" d="M0 {height(target)}H120"/>' if target is not None and low <= target <= high else ""
+    return (
+        '<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">'
+        f'{aim}<path class="spark-line" d="{path}"/></svg>'
+    )

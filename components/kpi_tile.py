@@ -1,0 +1,171 @@
+"""One KPI on screen: tile, table row, and the answer to "how is this computed?"."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import html
+
+from components import glass, wording
+from components.drawing import Drawing, spark
+from pipelines.engine.model import Kpi
+
+Row = Mapping[str, Any]
+
+
+def row_of(state: Mapping[str, Any], kpi: Kpi, area: str) -> dict[str, Any]:
+    """The KPI's row for this area; one without a value when the line has published none."""
+    blank = {"value": None, "unit": kpi.unit, "decimals": kpi.decimals, "target": kpi.target, "better": kpi.better,
+             "status": "no data", "reason": "no_data", "as_of": None, "coverage": None, "spark": []}  # fmt: skip
+    return {**blank, **(state["kpis"].get(f"{kpi.id}|{area}") or {})}
+
+
+def area_for(kpi: Kpi, area: str) -> str:
+    """The chosen area where the KPI knows its level, the town where it does not."""
+    return area if area.partition(":")[0] in kpi.levels else "town"
+
+
+def chip(status: str, **data: object) -> html.Span:
+    """A state as shape and word."""
+    return html.Span(wording.state(status), className="chip", **{"data-state": status, "data-f": "state", **data})
+
+
+def csv_link(address: str, what: str) -> html.A:
+    """The link under every table and chart that downloads exactly what it shows."""
+    return html.A("Download CSV", href=address, className="csv", download="", **{"aria-label": f"Download CSV: {what}"})
+
+
+def tile(state: Mapping[str, Any], kpi: Kpi, area: str = "town", wards: Mapping[str, str] | None = None) -> html.Article:
+    """The KPI's tile: value, unit, target, state, trend, age, completeness, sparkline and explanation."""
+    shown = area_for(kpi, area)
+    row, zone = row_of(state, kpi, shown), glass.town().zone
+    return html.Article(
+        [
+            html.Div([html.H3(kpi.title), chip(row["status"])], className="tile-head"),
+            html.Div([_value(row), html.Span(wording.unit(kpi.unit), className="unit")], className="figure"),
+            html.P(_aim(row, kpi), className="aim"),
+            html.P(wording.trend(row), className="trend", **{"data-f": "trend"}),
+            Drawing(spark(row.get("spark") or [], row.get("target")), "spark", **{"data-f": "spark"}),
+            _freshness(row, zone, wording.area(shown, wards) if area != "town" or shown != "town" else None),
+            explain(kpi, row, shown),
+        ],
+        className="tile",
+        **_live(kpi, row, shown),
+        **{"aria-label": wording.sentence(kpi.title, row)},
+    )
+
+
+def _aim(row: Row, kpi: Kpi) -> list[Any]:
+    better = {"higher": "higher is better", "lower": "lower is better"}.get(kpi.better)
+    return [wording.target(row), f" · {better}" if better else ""]
+
+
+def _value(row: Row) -> html.Span:
+    return html.Span(wording.number(row["value"], int(row["decimals"])), className="value", **{"data-f": "value"})
+
+
+def _live(kpi: Kpi, row: Row, area: str) -> dict[str, Any]:
+    return {
+        "data-kpi": f"{kpi.id}|{area}",
+        "data-state": row["status"],
+        "data-every": wording.interval_s(kpi),
+        "data-title": kpi.title,
+        "data-unit": wording.unit(kpi.unit),
+    }
+
+
+def _freshness(row: Row, zone: str, area: str | None = None) -> html.P:
+    missing = wording.reason(row) if row["value"] is None else row.get("detail") or ""
+    return html.P(
+        [
+            html.Span(missing, className="why", **{"data-f": "why"}),
+            html.Span(["as of ", html.Span(wording.clock(row["as_of"], zone), **{"data-f": "clock"})]),
+            html.Span([html.Span(wording.age_of(row["as_of"]), **{"data-f": "age"}), " old"], className="age"),
+            html.Span(wording.coverage(row.get("coverage")), **{"data-f": "coverage"}),
+            html.Span(area, className="area") if area else None,
+        ],
+        className="fresh",
+    )
+
+
+def explain(kpi: Kpi, row: Row, area: str, summary: str = "How is this computed?") -> html.Details:
+    """Formula in words, its standard, the inputs of this very value and their export."""
+    pairs = [
+        ("In plain words", kpi.plain),
+        ("Formula", kpi.formula),
+        ("Standard", kpi.standard),
+        ("Window", wording.window(kpi)),
+        ("Window of this value", _window(row)),
+        ("Numerator / denominator", _fraction(row)),
+        ("Readings used", _used(row)),
+        ("Settings", ", ".join(f"{k} = {v}" for k, v in kpi.tunables.items()) or "none"),
+        ("Catalogue", kpi.catalogue),
+    ]
+    terms = [part for name, text in pairs for part in (html.Dt(name), html.Dd(text))]
+    link = glass.href(f"api/v1/kpis/{kpi.id}/history", area=area, format="csv")
+    return html.Details(
+        [html.Summary(summary), html.Dl(terms), csv_link(link, f"history of {kpi.title}")], className="explain"
+    )
+
+
+def _window(row: Row) -> html.Span:
+    zone = glass.town().zone
+    text = f"{wording.clock(row.get('window_start'), zone)} to {wording.clock(row.get('window_end'), zone)}"
+    return html.Span(text if row.get("window_start") else wording.DASH, **{"data-f": "window"})
+
+
+def _fraction(row: Row) -> html.Span:
+    if row.get("denominator") is None:
+        text = "the formula is no ratio, or there was nothing to divide by"
+    else:
+        text = f"{wording.number(row.get('numerator'), 2)} / {wording.number(row['denominator'], 2)}"
+    return html.Span(text, **{"data-f": "fraction"})
+
+
+def _used(row: Row) -> html.Span:
+    n, expected = row.get("n"), row.get("n_expected")
+    if n is None:
+        text = wording.DASH
+    elif not expected:
+        text = f"{n:,}"
+    else:
+        text = f"{n:,} of {expected:,} expected; {max(0, expected - n):,} did not arrive or were set aside"
+    return html.Span(text, **{"data-f": "used"})
+
+
+def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
+    """Further KPIs as a compact table, one a row."""
+    head = ["KPI", "Value", "State", "Target", "Against last week", "As of", "Completeness"]
+    body = [_table_row(state, kpi, area_for(kpi, area)) for kpi in kpis]
+    return html.Div(
+        html.Table(
+            [html.Thead(html.Tr([html.Th(text, scope="col") for text in head])), html.Tbody(body)],
+            className="table table-quiet kpi-table",
+        ),
+        className="table-wrap",
+    )
+
+
+def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
+    row, zone = row_of(state, kpi, area), glass.town().zone
+    value = [_value(row), " ", html.Span(wording.unit(kpi.unit), className="unit")]
+    when = [
+        html.Span(wording.clock(row["as_of"], zone), **{"data-f": "clock"}),
+        html.Small([html.Span(wording.age_of(row["as_of"]), **{"data-f": "age"}), " old"], className="age"),
+    ]
+    cells = [
+        html.Td([html.Span(kpi.title, className="name"), explain(kpi, row, area, "How?")]),
+        html.Td([html.Span(value, className="nowrap"), html.Small(_why(row), className="why", **{"data-f": "why"})], className="num"),
+        html.Td(chip(row["status"])),
+        html.Td(wording.target(row).removeprefix("target: ")),
+        html.Td(wording.trend(row), **{"data-f": "trend"}),
+        html.Td(when),
+        html.Td(wording.coverage(row.get("coverage")), **{"data-f": "coverage"}),
+    ]
+    labels = ["", "Value", "State", "Target", "Last week", "As of", "Completeness"]
+    for cell, label in zip(cells, labels, strict=True):
+        setattr(cell, "data-label", label)
+    return html.Tr(cells, **_live(kpi, row, area))
+
+
+def _why(row: Row) -> str:
+    return wording.reason(row) if row["value"] is None else str(row.get("detail") or "")

@@ -1,0 +1,188 @@
+"""The outermost ASGI app: who answers which path, security headers, first paint, true 404s, and a start that may fail."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import brotli
+import dash
+from dash import Dash
+
+from components import first_paint, glass, shell
+from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding
+from components.live import Wire
+from components.static import Static
+from components.words_page import failed
+
+THEME_SCRIPT = (
+    "(function(){var t;try{t=localStorage.getItem('townboard-theme')}catch(e){}"
+    "if(t!=='light'&&t!=='dark')t=matchMedia('(prefers-color-scheme: dark)').matches?'dark':'light';"
+    "document.documentElement.dataset.bsTheme=t})()"
+)
+API_TREES = ("api/", "open311/")
+API_FILES = ("openapi.json", "healthz", "readyz", "metrics")
+MOST_PAGES_KEPT = 64
+MARKER = b"<!--first-->"
+
+
+class StartFailed(RuntimeError):
+    """Dash could not set itself up; the port stays closed rather than serving a board that is half there."""
+
+
+class Outer:
+    """Routes by path; everything that Dash 4.4.1 gets wrong about HTTP is put right here."""
+
+    def __init__(self, app: Dash, api: App, prefix: str) -> None:
+        self.dash, self.api, self.prefix = app, api, prefix
+        self.inner: App = app.server  # type: ignore[assignment]
+        self.static = Static(self.inner, prefix)
+        self.wire = Wire(glass.town().board, "starting")
+        self._policy: Headers = []
+        self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._lifespan(scope, receive, send)
+        if scope["type"] != "http":
+            return await self.inner(scope, receive, send)
+        path = scope["path"]
+        if not path.startswith(self.prefix):
+            return await self._page({**scope, "path": self.prefix + "nowhere"}, send)
+        here = path[len(self.prefix) :]
+        if here == "api/v1/stream":
+            return await self.wire.serve_stream(scope, receive, send)
+        if here == "api/v1/snapshot":
+            return await self.wire.serve_snapshot(scope, receive, send)
+        if here.startswith(API_TREES) or here in API_FILES:
+            return await self.api({**scope, "path": "/" + here, "raw_path": b"/" + here.encode()}, receive, send)
+        if scope["method"] in ("GET", "HEAD"):
+            if self.static.owns(path):
+                return await self.static.serve(scope, send)
+            if not here.startswith("_"):
+                return await self._page(scope, send)
+        return await self._dash_call(scope, receive, send)
+
+    # starting
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def relay(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                try:
+                    await self._set_up()
+                except Exception as error:
+                    return await send({"type": "lifespan.startup.failed", "message": f"the board cannot start: {error}"})
+            if message["type"] == "lifespan.shutdown.complete":
+                self.wire.stop()
+            await send(message)
+
+        await self.inner(scope, receive, relay)
+
+    async def _set_up(self) -> None:
+        """Dash sets itself up on its first request and is half there when that fails: do it before the port opens."""
+        for path in ("_dash-dependencies", "_dash-layout"):
+            got = await ask(self.inner, self.prefix + path)
+            if got.status != 200:
+                raise StartFailed(f"{path} answered {got.status}: {got.body[:400].decode(errors='replace')}")
+        self._policy = self._security()
+        index = await ask(self.inner, self.prefix)
+        await self.static.warm(index.body.decode())
+        files = b"".join(self.static.files[name].tag for name in sorted(self.static.files))
+        self.wire.build = hashlib.sha1(files + index.body, usedforsecurity=False).hexdigest()[:12]
+        self.wire.start()
+
+    def _security(self) -> Headers:
+        own = base64.b64encode(hashlib.sha256(THEME_SCRIPT.encode()).digest()).decode()
+        scripts = " ".join([*self.dash.csp_hashes(), f"'sha256-{own}'"])
+        policy = (
+            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+            "worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+        )
+        return [
+            (b"content-security-policy", policy.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+        ]
+
+    # pages
+
+    async def _page(self, scope: Scope, send: Send) -> None:
+        """A page with its first figures written in; kept per snapshot, so that a crowd after a restart costs one rendering."""
+        how, seq = encoding(scope), glass.state()["seq"]
+        key = (scope["path"], scope.get("query_string", b""), how, seq)
+        if key not in self._pages:
+            status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
+            packed = await asyncio.to_thread(_pack, body, how)
+            self._pages[key] = (status, packed)
+            while len(self._pages) > MOST_PAGES_KEPT:
+                self._pages.popitem(last=False)
+        status, packed = self._pages[key]
+        headers = [*self._policy, (b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-cache"), (b"vary", b"accept-encoding")]  # fmt: skip
+        await answer(scope, send, status, packed, headers if how == b"identity" else [*headers, (b"content-encoding", how)])
+
+    async def _render(self, path: str, query: str) -> tuple[int, bytes]:
+        index = await ask(self.inner, self.prefix)
+        page, variables = self._find("/" + path[len(self.prefix) :])
+        asked: dict[str, Any] = {k: v[0] for k, v in parse_qs(query).items()}
+        status, title, first = 200, self.dash.title, b""
+        found = page or dash.page_registry["pages.not_found_404"]
+        try:
+            content = await found["layout"](**{**asked, **variables})
+            kept = {k: asked[k] for k in ("ward", "days") if k in asked}
+            first = await asyncio.to_thread(lambda: first_paint.to_html(shell.frame(glass.state(), content, kept)).encode())
+            status = 404 if page is None or getattr(content, "className", "") == "page missing" else 200
+            title = found["title"](**variables) if callable(found["title"]) else found["title"]
+        except Exception as error:
+            status, first = 500, first_paint.to_html(failed(error)).encode()
+        body = index.body.replace(MARKER, first, 1)
+        return status, re.sub(rb"<title>.*?</title>", f"<title>{_text(title)}</title>".encode(), body, count=1)
+
+    def _find(self, path: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
+        here = path if path == "/" else path.rstrip("/")
+        for page in dash.page_registry.values():
+            if page["path"] == here and not page.get("path_template"):
+                return page, {}
+            template = page.get("path_template")
+            if template:
+                pattern = re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", template)
+                match = re.fullmatch(pattern, here)
+                if match:
+                    return page, match.groupdict()
+        return None, {}
+
+    async def _dash_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dash's own calls: one body each, compressed here, with the security headers."""
+        how, start, parts = encoding(scope), {}, []
+
+        async def gather(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+                return
+            parts.append(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            body = b"".join(parts)
+            headers = [h for h in start.get("headers", ()) if h[0].lower() != b"content-length"] + self._policy
+            if len(body) > 900 and start["status"] == 200 and how != b"identity":
+                body = await asyncio.to_thread(_pack, body, how)
+                headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
+            await answer(scope, send, start["status"], body, headers)
+
+        await self.inner(scope, receive, gather)
+
+
+def _text(title: object) -> str:
+    return str(title).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _pack(body: bytes, how: bytes) -> bytes:
+    if how == b"br":
+        return brotli.compress(body, quality=4)
+    return gzip.compress(body, 5) if how == b"gzip" else body

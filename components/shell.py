@@ -1,0 +1,98 @@
+"""What stands around every page: navigation, clock, data as of, live badge, theme, and the words when nothing is live."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dash import dcc, html, page_container
+
+from components import glass, wording
+from pipelines.engine.model import Domain
+
+
+def standing(state: Mapping[str, Any], domain: Domain) -> str:
+    """The domain's state: the worst of its headline KPIs for the town; an active urgent alarm counts as a breach."""
+    rows = [state["kpis"].get(f"{k.id}|town") for k in domain.kpis if k.headline]
+    found = [row["status"] for row in rows if row and row["status"] != "context"]
+    alarms = {a["priority"] for a in state["alarms"] if a["domain"] == domain.name and a["state"] == "active"}
+    if alarms & {"critical", "high"}:
+        found.append("breach")
+    elif alarms:
+        found.append("watch")
+    return wording.worst(found)
+
+
+def navigation(state: Mapping[str, Any], query: Mapping[str, Any] | None = None) -> list[html.A]:
+    """A link per page; domains come from the town, so a further one appears by itself."""
+    domains = glass.town().domains
+    first = [_link("", "Overview", None, query)]
+    middle = [_link(d.name, d.title, standing(state, d), query, headlines=_headlines(d)) for d in domains]
+    return [*first, *middle, _link("feeds", "Feeds", None, query), _link("exports", "Exports", None, query)]
+
+
+def _headlines(domain: Domain) -> str:
+    return " ".join(k.id for k in domain.kpis if k.headline)
+
+
+def _link(path: str, title: str, status: str | None, query: Mapping[str, Any] | None, headlines: str = "") -> html.A:
+    mark = html.Span(className="mark-only", title=wording.state(status), **{"data-state": status}) if status else None
+    words = html.Span(f", {wording.state(status).lower()}", className="visually-hidden", **{"data-f": "word"}) if status else None  # fmt: skip
+    extra = {"data-standing": path, "data-headlines": headlines} if status else {}
+    return html.A([html.Span(title), mark, words], href=glass.href(path, **(query or {})), className="nav-item", **{"data-nav": "keep"}, **extra)  # fmt: skip
+
+
+def header(state: Mapping[str, Any]) -> html.Header:
+    """Town, data as of, clock, live badge and theme switch."""
+    town = glass.town()
+    now = datetime.now(UTC)
+    return html.Header(
+        [
+            html.A(town.name, href=glass.href(""), className="town", **{"data-nav": "keep"}),
+            html.Span("Demonstration town", className="demo", hidden=not state["town"].get("demo")),
+            html.Span(
+                ["Data as of ", html.B(_seconds(state["built_at"], town.zone), **{"data-f": "built"})], className="as-of"
+            ),
+            html.Span(
+                [html.B(f"{now.astimezone(ZoneInfo(town.zone)):%H:%M:%S}", **{"data-f": "now"}), f" {wording.zone_name(town.zone)}"],
+                className="clock",
+                title=town.zone,
+                **{"data-zone": town.zone, "data-prefix": glass.href(""), "id": "shell-clock"},
+            ),
+            html.Span("Connecting", className="live", role="status", id="shell-live", **{"data-mode": "wait"}),
+            html.Button("Theme", className="btn btn-sm btn-quiet needs-script", id="shell-theme", type="button", **{"aria-label": "Change between light and dark"}),  # fmt: skip
+        ],
+        className="top",
+    )
+
+
+def _seconds(at: str | None, zone: str) -> str:
+    instant = wording.moment(at)
+    return f"{instant.astimezone(ZoneInfo(zone)):%H:%M:%S}" if instant else "nothing yet"
+
+
+def frame(state: Mapping[str, Any], content: Any, query: Mapping[str, Any] | None = None) -> html.Div:
+    """The whole screen around a page's content."""
+    links = navigation(state, query)
+    return html.Div(
+        [
+            html.A("Skip to the content", href="#content", className="skip"),
+            header(state),
+            html.Div(className="not-live", id="shell-banner", role="alert", hidden=True),
+            html.Nav(
+                [
+                    html.Details([html.Summary("Menu"), html.Div(links, className="nav-items")], className="nav-phone"),
+                    html.Div(links, className="nav-wide"),
+                ],
+                className="side",
+                **{"aria-label": "Pages"},
+            ),
+            html.Main(content, id="content", className="content", tabIndex=-1),
+        ],
+        className="shell",
+    )
+
+
+def layout() -> html.Div:
+    """The Dash layout: the frame with an empty place for the page."""
+    return frame(glass.state(), [page_container, dcc.Store(id="shell-quiet")])

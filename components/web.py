@@ -1,0 +1,86 @@
+"""The web process: Dash for pages, the live wire and the files around it, the API beside it, one address for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dash
+import numpy  # noqa: F401  plotly imports it lazily and two threads may race for it
+from dash import Dash
+from dash.backends._fastapi import FastAPIDashServer
+from fastapi import FastAPI
+
+from components import glass, shell, theme
+from components.asgi import App
+from components.outer import THEME_SCRIPT, Outer
+from components.static import PLOTLY_URL, VENDOR
+
+if TYPE_CHECKING:
+    from pipelines.engine.town import Town
+
+ROOT = Path(__file__).resolve().parent.parent
+INDEX = """<!DOCTYPE html>
+<html lang="%(lang)s">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+{%%metas%%}<title>{%%title%%}</title><link rel="icon" type="image/svg+xml" href="%(prefix)sassets/icon.svg">
+<script>%(theme)s</script><style>%(palette)s</style>%(bootstrap)s{%%css%%}
+<link rel="preload" as="script" fetchpriority="low" href="%(prefix)s%(plotly)s">
+<noscript><meta http-equiv="refresh" content="30"><style>.needs-script{display:none!important}</style></noscript>
+</head>
+<body><div id="first"><!--first--></div>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>
+</html>"""
+
+
+class AsyncDash(Dash):
+    """Dash whose page layouts are async: FastAPI awaits them by itself, asgiref is only needed under Flask."""
+
+    @property
+    def _use_async(self) -> bool:
+        return True
+
+    @_use_async.setter
+    def _use_async(self, value: bool) -> None:
+        """What Dash finds out about asgiref changes nothing here."""
+
+
+def build(town: Town, api: App, prefix: str = "/") -> Outer:
+    """The web application of this town: pages, live wire and API under one prefix."""
+    prefix = f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
+    glass.bind(town, prefix)
+    return Outer(_dash(town, prefix), api, prefix)
+
+
+def _dash(town: Town, prefix: str) -> Dash:
+    FastAPIDashServer.websocket_capability = False  # Dash 4.4.1 opens a socket per viewer even when nothing uses it
+    dash.page_registry.clear()
+    app = AsyncDash(
+        "townboard",
+        server=FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        use_pages=True,
+        pages_folder=str(ROOT / "pages"),
+        assets_folder=str(ROOT / "assets"),
+        assets_ignore=r".*\.mjs$",
+        assets_path_ignore=["vendor"],
+        url_base_pathname=prefix if prefix != "/" else None,
+        index_string=_index(town, prefix),
+        update_title=None,  # type: ignore[arg-type]
+        suppress_callback_exceptions=True,
+        title=town.name,
+    )
+    app.layout = shell.layout
+    return app
+
+
+def _index(town: Town, prefix: str) -> str:
+    style = VENDOR / "bootstrap.min.css"
+    address = f"{prefix}assets/vendor/{style.name}?m={int(style.stat().st_mtime)}" if style.exists() else ""
+    return INDEX % {
+        "lang": (list(town.languages) or ["en"])[0],
+        "theme": THEME_SCRIPT,
+        "palette": theme.css(),
+        "prefix": prefix,
+        "plotly": PLOTLY_URL,
+        "bootstrap": f'<link rel="stylesheet" href="{address}">' if address else "",
+    }

@@ -1,0 +1,238 @@
+"""Numbers, times, ages, states and sentences as people read them; the only place where UTC becomes town time."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pipelines.engine.model import Kpi
+
+DASH = "–"
+STATES = {
+    "good": "Good",
+    "watch": "Watch",
+    "breach": "Breach",
+    "late": "Late",
+    "stale": "Stale",
+    "no data": "No data",
+    "context": "For context",
+    "live": "Live",
+    "silent": "Silent",
+    "failing": "Failing",
+    "waiting": "Waiting",
+}
+SEVERITY = ("breach", "watch", "stale", "late", "no data", "good", "context")
+PRIORITY_ORDER = ("critical", "high", "medium", "low")
+UNITS = {
+    "percent": "%",
+    "L/day/person": "L per person a day",
+    "L/person/day": "L per person a day",
+    "m^3": "m³",
+    "m^3/h": "m³/h",
+    "m^3/day": "m³ a day",
+    "ug/m^3": "µg/m³",
+    "mg/m^3": "mg/m³",
+    "degC": "°C",
+    "dBA": "dB(A)",
+    "metre_head": "m of head",
+    "index_point": "index",
+    "pH_unit": "pH",
+    "minute": "min",
+    "second": "s",
+    "hour": "h",
+    "hours": "h",
+    "day": "days",
+    "dimensionless": "",
+    "request": "requests",
+    "vehicle": "vehicles",
+    "customer": "customers",
+    "trip": "trips",
+    "person": "people",
+    "rating": "out of 5",
+}
+REASONS = {
+    "no_data": "nothing was measured in this time",
+    "insufficient_data": "too few readings arrived to judge it",
+    "stale": "the readings stopped",
+    "not_applicable": "it does not apply here",
+}
+STEPS = {
+    "quarter_hour": ("a quarter of an hour", 900),
+    "hour": ("an hour", 3600),
+    "day": ("a day", 86_400),
+    "week": ("a week", 604_800),
+    "month": ("a month", 2_678_400),
+    "year": ("a year", 31_622_400),
+}
+
+
+def number(value: float | None, decimals: int = 1) -> str:
+    """The value with grouped thousands, rounded half away from zero; a dash for null."""
+    if value is None:
+        return DASH
+    exact = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    return f"{abs(exact):,}" if exact == 0 else f"{exact:,}".replace("-", "−")
+
+
+def unit(name: str) -> str:
+    """The unit as people write it: percent is %, m^3/h is m³/h."""
+    known = UNITS.get(name)
+    if known is not None:
+        return known
+    return re.sub(r"\^([23])", lambda m: "²³"[int(m[1]) - 2], name).replace("_", " ").replace("dimensionless", "")
+
+
+def with_unit(value: float | None, decimals: int, unit_name: str) -> str:
+    """Value and unit as one phrase: "94.2 %", "112 L per person a day"."""
+    return f"{number(value, decimals)} {unit(unit_name)}".strip()
+
+
+def moment(text: str | datetime | None) -> datetime | None:
+    """The instant in an RFC 3339 text, in UTC."""
+    if text is None or isinstance(text, datetime):
+        return text
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def clock(at: datetime | str | None, zone: str, now: datetime | None = None) -> str:
+    """The time of day in the town; with the date when it is another day than `now`'s, with the year when another year."""
+    instant = moment(at)
+    if instant is None:
+        return DASH
+    here = instant.astimezone(ZoneInfo(zone))
+    today = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone))
+    if here.date() == today.date():
+        return f"{here:%H:%M}"
+    return f"{here.day} {here:%b %H:%M}" if here.year == today.year else f"{here.day} {here:%b %Y %H:%M}"
+
+
+def zone_name(zone: str, now: datetime | None = None) -> str:
+    """The short name of the town's zone as used today: IST, CET."""
+    return (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).tzname() or zone
+
+
+def local_text(at: datetime, zone: str) -> str:
+    """The town's wall-clock time as text without an offset: the form that chart axes read."""
+    return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def age(seconds: float | None) -> str:
+    """How long ago in at most two units: "40 s", "3 min", "2 h 5 min", "3 days"."""
+    if seconds is None:
+        return DASH
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    days = hours // 24
+    return f"{days} day{'s' if days > 1 else ''}"
+
+
+def age_of(at: datetime | str | None, now: datetime | None = None) -> str:
+    """The age of an instant."""
+    instant = moment(at)
+    return age(None if instant is None else ((now or datetime.now(UTC)) - instant).total_seconds())
+
+
+def pace(seconds: float | None) -> str:
+    """An expected interval as people say it: "every 30 s", "every 15 min", "every day"."""
+    if not seconds:
+        return "no fixed pace"
+    return "every day" if seconds == 86_400 else f"every {age(seconds)}"
+
+
+def window(kpi: Kpi) -> str:
+    """Over which time the KPI is computed, in words."""
+    if kpi.window.kind == "rolling":
+        return f"the last {kpi.window.hours} hours, anew each {kpi.window.step}"
+    return f"{STEPS[kpi.window.step][0]} of the town's calendar"
+
+
+def interval_s(kpi: Kpi) -> int:
+    """Seconds after which a new value is due: the window's step and the time its data takes to settle."""
+    settles = kpi.settles.total_seconds() if kpi.settles else 0
+    return int(STEPS[kpi.window.step][1] + settles)
+
+
+def state(name: str) -> str:
+    """The word for a state, the same on every screen."""
+    return STATES.get(name, name.capitalize())
+
+
+def worst(states: Iterable[str]) -> str:
+    """The state that needs people most; "no data" when there is none at all."""
+    ranked = sorted(states, key=lambda s: SEVERITY.index(s) if s in SEVERITY else len(SEVERITY))
+    return ranked[0] if ranked else "no data"
+
+
+def target(row: Mapping[str, Any]) -> str:
+    """The target with its direction: "target: at least 135"; none for context."""
+    if row.get("target") is None or row.get("better") == "context":
+        return "no target, for context"
+    direction = "at least" if row["better"] == "higher" else "at most"
+    return f"target: {direction} {number(row['target'], _target_decimals(row))}"
+
+
+def _target_decimals(row: Mapping[str, Any]) -> int:
+    return 0 if float(row["target"]).is_integer() else max(1, int(row.get("decimals") or 0))
+
+
+def trend(row: Mapping[str, Any]) -> str:
+    """The value against the same time last week: "▲ 4.2 on last week (108.0)"."""
+    before, value, decimals = row.get("last_week"), row.get("value"), int(row.get("decimals") or 0)
+    if before is None or value is None:
+        return "no value last week to compare"
+    change = round(value - before, decimals)
+    if change == 0:
+        return f"as last week ({number(before, decimals)})"
+    return f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)} on last week ({number(before, decimals)})"
+
+
+def coverage(share: float | None) -> str:
+    """The share of expected readings that arrived: "94 % of readings"."""
+    return "completeness unknown" if share is None else f"{int(share * 100)} % of readings"
+
+
+def reason(row: Mapping[str, Any]) -> str:
+    """Why there is no value, in words."""
+    text = str(row.get("reason") or "no_data")
+    return REASONS.get(text, text.replace("_", " "))
+
+
+def area(name: str, wards: Mapping[str, str] | None = None) -> str:
+    """An area as people name it: "Whole town", the ward's name, "route 2"."""
+    if name == "town":
+        return "Whole town"
+    level, _, key = name.partition(":")
+    if level == "ward":
+        return (wards or {}).get(key, f"Ward {key}")
+    return key if level == "asset" else f"{level.capitalize()} {key}"
+
+
+def sentence(title: str, row: Mapping[str, Any], now: datetime | None = None) -> str:
+    """A KPI as one spoken sentence: value, standing against the target, age.
+
+    "Water supplied, 112 L per person a day, below the target of 135, 3 h old."
+    """
+    if row.get("value") is None:
+        return f"{title}: no value, {reason(row)}."
+    parts = [title, with_unit(row["value"], int(row.get("decimals") or 0), row.get("unit") or "")]
+    if row.get("target") is not None and row.get("better") != "context":
+        side = "below" if row["value"] < row["target"] else "above" if row["value"] > row["target"] else "at"
+        parts.append(f"{side} the target of {number(row['target'], _target_decimals(row))}")
+    parts.append(f"{age_of(row.get('as_of'), now)} old")
+    if row.get("status") == "stale":
+        parts.append("stale")
+    return ", ".join(parts) + "."
+
+
+def count(n: int | None, one: str, many: str | None = None) -> str:
+    """A counted noun: "no alarms", "1 alarm", "3 alarms"."""
+    plural = many or one + "s"
+    return f"no {plural}" if not n else f"{n:,} {one if n == 1 else plural}"

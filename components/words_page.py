@@ -1,0 +1,34 @@
+"""Pages that only say something: nothing at this address, and this page could not be drawn."""
+
+import logging
+
+from dash import html
+
+from components import glass
+
+log = logging.getLogger(__name__)
+
+
+def missing(what: str = "There is no page at this address.") -> html.Div:
+    """Nothing here: what was looked for and where to go."""
+    return html.Div(
+        [
+            html.H1("Not found"),
+            html.P(what),
+            html.P(["Go to the ", html.A("overview", href=glass.href(""), **{"data-nav": "keep"}), " or choose a page from the menu."]),
+        ],
+        className="page missing",
+    )
+
+
+def failed(error: Exception) -> html.Div:
+    """A page that could not be drawn: the reason goes to the log, people get words."""
+    log.error("a page could not be drawn", exc_info=error)
+    return html.Div(
+        [
+            html.H1("This page could not be drawn"),
+            html.P("The figures themselves are not lost: the line keeps working and other pages may open."),
+            html.P(["Load the page again. If it stays like this, tell whoever runs the server; the log names the cause. ", html.A("Go to the overview", href=glass.href(""))]),
+        ],
+        className="page failed",
+    )

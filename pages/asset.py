@@ -1,0 +1,140 @@
+"""One asset: its latest readings, their chart, its alarms and its neighbours."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dash
+import polars as pl
+from dash import dcc, html
+
+from components import glass, theme, wording
+from components.address import PERIODS, View, ward_names
+from components.alarm_list import alarm_list
+from components.asset_table import kind_words, quantity
+from components.kpi_tile import csv_link
+from components.trend import line_figure
+from components.words_page import failed, missing
+
+MOST_CHARTS = 8
+MOST_NEIGHBOURS = 12
+
+
+async def layout(asset: str = "", **query: Any) -> html.Div:
+    """The page of the asset that the address names."""
+    try:
+        return await asyncio.to_thread(asset_page, asset, query)
+    except Exception as error:
+        return failed(error)
+
+
+def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
+    """The whole page; words when nobody knows the asset."""
+    town, state = glass.town(), glass.state()
+    found = town.assets().filter(pl.col("asset") == asset)
+    if found.is_empty():
+        return missing(f"There is no asset called {asset} in the register (reference/assets.csv).")
+    row, view = found.row(0, named=True), View.read(query)
+    sensors = town.sensors().filter(pl.col("asset") == asset)
+    alarms = {**state, "alarms": [a for a in state["alarms"] if a.get("asset") == asset]}
+    return html.Div(
+        [
+            _head(row, state, view),
+            _latest(asset, row["domain"]),
+            html.H2("Readings", className="section"),
+            _charts(sensors, view),
+            html.H2("Alarms", className="section"),
+            html.Section(alarm_list(alarms), className="panel", **{"data-only-asset": asset}),
+            html.H2("Nearby", className="section"),
+            _neighbours(row, town.assets(row["domain"])),
+        ],
+        className="page",
+        key=f"asset-{asset}-{view}-{state['seq']}",
+    )
+
+
+def _head(row: Mapping[str, Any], state: Mapping[str, Any], view: View) -> html.Div:
+    known = state["assets"].get(row["asset"]) or {}
+    status = "alarm" if known.get("alarm") else known.get("state")
+    word = "Alarm" if status == "alarm" else wording.state(status) if status else ""
+    chip = html.Span(word, className="chip", **{"data-state": status}) if status else None
+    ward = ward_names().get(row["ward"] or "", row["ward"] or "no ward")
+    domain = glass.town().domain(row["domain"])
+    back = html.A(domain.title, href=glass.href(domain.name), **{"data-nav": "keep"})
+    parent = [" · part of ", html.A(row["parent"], href=glass.href(f"asset/{row['parent']}"), **{"data-nav": ""})] if row.get("parent") else []  # fmt: skip
+    words = html.P([back, f" · {kind_words(row['kind'])} · {ward} · {row['asset']}", *parent], className="sub")
+    return html.Div(
+        [html.Div([html.Div([html.H1(row["name"]), chip], className="title"), words]), _period(view)], className="page-head"
+    )
+
+
+def _period(view: View) -> html.Form:
+    rows = [html.Option(text, value=key, selected=key == str(view.days or "")) for key, text in PERIODS.items()]
+    select = html.Select(rows, name="days", className="form-select form-select-sm", **{"data-filter": "days"})
+    button = html.Button("Show", type="submit", className="btn btn-sm btn-quiet only-without-script")
+    return html.Form([html.Label([html.Span("Period"), select]), button], method="get", className="filters")
+
+
+def _latest(asset: str, domain: str) -> html.Section:
+    rows = glass.town().latest(domain).filter(pl.col("asset") == asset).sort("quantity")
+    if rows.is_empty():
+        return html.Section(html.P("Nothing was read from this asset yet.", className="empty"), className="panel")
+    return html.Section([_reading(r) for r in rows.iter_rows(named=True)], className="tiles small")
+
+
+def _reading(row: Mapping[str, Any]) -> html.Article:
+    at, zone = row["observed_at"], glass.town().zone
+    value = row["value"]
+    digits = 0 if value is not None and abs(value) >= 1000 else 2 if value is not None and abs(value) < 10 else 1
+    chip = html.Span(wording.state(row["state"] or "no data"), className="chip", **{"data-state": row["state"] or "no data"})
+    old = html.Span(wording.age_of(at), **{"data-age": at.isoformat()}) if at else ""
+    return html.Article(
+        [
+            html.Div([html.H3(quantity(row["quantity"], row["unit"]).capitalize()), chip], className="tile-head"),
+            html.Div([html.Span(wording.number(value, digits), className="value"), html.Span(wording.unit(row["unit"]), className="unit")], className="figure"),
+            html.P([f"at {wording.clock(at, zone)} · ", old, " old · sensor ", row["sensor"]], className="fresh"),
+        ],
+        className="tile",
+        **{"data-state": row["state"]},
+    )
+
+
+def _charts(sensors: pl.DataFrame, view: View) -> html.Div:
+    if sensors.is_empty():
+        return html.Div(html.P("No sensor is registered for this asset (reference/sensors.csv).", className="empty"), className="panel")  # fmt: skip
+    end = datetime.now(UTC)
+    start = end - timedelta(days=view.days or 2)
+    names = sensors["sensor"].to_list()[:MOST_CHARTS]
+    readings = glass.town().readings(names, start, end)
+    rows = [_chart(s, readings.filter(pl.col("sensor") == s["sensor"]), start, end) for s in sensors.head(MOST_CHARTS).iter_rows(named=True)]  # fmt: skip
+    return html.Div(rows, className="charts")
+
+
+def _chart(sensor: Mapping[str, Any], rows: pl.DataFrame, start: datetime, end: datetime) -> html.Section:
+    town = glass.town()
+    points = rows.sort("observed_at")
+    x = [wording.local_text(at, town.zone) for at in points["observed_at"].to_list()]
+    body: Any = html.P("No readings in this period. Choose a longer one above.", className="empty chart-empty")
+    if x:
+        figure = line_figure(x, points["value"].to_list(), {"lowest": sensor.get("low"), "highest": sensor.get("high")})
+        body = dcc.Graph(figure=figure, config=theme.CHART_CONFIG)  # type: ignore[arg-type]
+    text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    link = csv_link(glass.href("api/v1/readings", sensor=sensor["sensor"], format="csv", **text), f"readings of {sensor['sensor']}")
+    unit = wording.unit(sensor["unit"] or "")
+    head = [html.H3(quantity(sensor["quantity"], sensor["unit"]).capitalize()), html.P(f"{unit} · sensor {sensor['sensor']} · {wording.zone_name(town.zone)}", className="sub")]  # fmt: skip
+    return html.Section([html.Div(head, className="panel-head"), body, html.Div(link, className="panel-foot")], className="panel chart-panel")
+
+
+def _neighbours(row: Mapping[str, Any], assets: pl.DataFrame) -> html.Section:
+    placed = assets.filter((pl.col("asset") != row["asset"]) & (pl.col("ward") == row["ward"]) & (pl.col("kind") != "water_meter") & (pl.col("kind") != "electricity_meter"))  # fmt: skip
+    near = placed.sort(((pl.col("lat") - row["lat"]) ** 2 + (pl.col("lon") - row["lon"]) ** 2)) if row["lat"] is not None else placed
+    items = [
+        html.Li([html.A(r["name"], href=glass.href(f"asset/{r['asset']}"), **{"data-nav": ""}), f" · {kind_words(r['kind'])}"])
+        for r in near.head(MOST_NEIGHBOURS).iter_rows(named=True)
+    ]
+    body = html.Ul(items, className="nearby") if items else html.P("No other asset of this service stands in this ward.", className="empty")
+    return html.Section(body, className="panel")
+
+
+dash.register_page("pages.asset", path_template="/asset/<asset>", path="/asset/none", name="Asset", title=lambda asset="": f"{asset} · {glass.town().name}", layout=layout)  # fmt: skip

@@ -1,0 +1,72 @@
+"""One page per domain of the town, in a loop: a further domain gets its page without an edit."""
+
+import asyncio
+from typing import Any
+
+import dash
+from dash import ALL, Input, Output, State, callback, ctx, html
+
+from components import asset_table, glass
+from components.asset_table import Ask
+from components.domain_page import domain_page
+from components.words_page import failed
+from pipelines.engine.model import Domain
+
+
+def _register(domain: Domain) -> None:
+    async def layout(**query: Any) -> html.Div:
+        try:
+            return await asyncio.to_thread(domain_page, domain, query)
+        except Exception as error:
+            return failed(error)
+
+    title = f"{domain.title} · {glass.town().name}"
+    dash.register_page(f"pages.{domain.name}", path=f"/{domain.name}", name=domain.title, title=title, layout=layout)
+
+
+for _domain in glass.town().domains:
+    _register(_domain)
+
+
+@callback(
+    Output("assets-table", "children"),
+    Output("assets-ask", "data"),
+    Input("assets-search", "value"),
+    Input("assets-kind", "value"),
+    Input("assets-state", "value"),
+    Input("assets-previous", "n_clicks"),
+    Input("assets-next", "n_clicks"),
+    Input({"type": "assets-sort", "column": ALL}, "n_clicks"),
+    State("assets-ask", "data"),
+    State("assets-domain", "data"),
+    prevent_initial_call=True,
+)
+async def show_assets(
+    text: str | None, kind: str | None, state: str | None, _back: int, _on: int, _sorts: list[int], before: dict[str, Any], domain: str
+) -> tuple[html.Div, dict[str, Any]]:
+    """The page of the assets table that was asked for."""
+    trigger = ctx.triggered_id
+    clicked = any(t["value"] for t in ctx.triggered)
+    return await asyncio.to_thread(_answer, (text or "", kind or "", state or ""), trigger if clicked else None, before, domain)
+
+
+def _answer(
+    filters: tuple[str, str, str], trigger: Any, before: dict[str, Any], domain: str
+) -> tuple[html.Div, dict[str, Any]]:
+    ask = after(Ask(*filters, before["sort"], bool(before["falling"]), int(before["page"])), trigger)
+    rows = asset_table.rows_of(glass.state(), domain)
+    last = max(0, -(-asset_table.asked(rows, ask).height // asset_table.PAGE) - 1)
+    ask = Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, min(ask.page, last))
+    return asset_table.table(rows, ask), {"sort": ask.sort, "falling": ask.falling, "page": ask.page}
+
+
+def after(ask: Ask, trigger: Any) -> Ask:
+    """What is asked after a click: the next page, another order, or the first page of a new search."""
+    if trigger == "assets-next":
+        return Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, ask.page + 1)
+    if trigger == "assets-previous":
+        return Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, max(0, ask.page - 1))
+    if isinstance(trigger, dict):
+        column = trigger["column"]
+        return Ask(ask.text, ask.kind, ask.state, column, column == ask.sort and not ask.falling, 0)
+    return Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, 0)
