@@ -85,11 +85,13 @@ def loads(service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataF
     levels = ("town", "ward", "department")
     requests = counted(service_requests)
     open_spans = spans(requests)
-    again = pl.col("start") > pl.col("requested_datetime")
+    # other names than the windows' own `end`
+    turns = open_spans.rename({"start": "begun_at", "end": "ended_at"})
+    again = turns.filter(pl.col("begun_at") > pl.col("requested_datetime"))
     events = {
         "received": counts(requests, "requested_datetime", windows, wards, levels),
-        "closed": counts(open_spans, "end", windows, wards, levels),
-        "reopened": counts(open_spans.filter(again), "start", windows, wards, levels),
+        "closed": counts(turns, "ended_at", windows, wards, levels),
+        "reopened": counts(again, "begun_at", windows, wards, levels),
     }
     starts = windows.join(instants(requests, windows), on="window", how="semi").select(
         "window", at=pl.col("window") - TICK

@@ -61,6 +61,8 @@ def instants(requests: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
 
 def touching(spans: pl.DataFrame, instants: pl.DataFrame) -> pl.DataFrame:
     """The spans that can hold one of the instants: neither over before the first nor begun after the last."""
+    if instants.is_empty():
+        return spans.clear()
     first, last = instants["at"].min(), instants["at"].max()
     return spans.filter((pl.col("start") <= last) & (pl.col("end").is_null() | (pl.col("end") > first)))
 
