@@ -10,13 +10,14 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine.decode.base import ROW, Refusal
-from pipelines.engine.decode.clock import Clock, clock_of, clock_readings, instants, seconds
+from pipelines.engine.decode.clock import INSTANT, Clock, clock_of, clock_readings, instants, seconds
 from pipelines.engine.decode.figures import Figures, words_only
 from pipelines.engine.decode.table_sheet import Sheet, as_text, columns_in, filled, require, tidy, without_words
 from pipelines.engine.decode.table_words import displaced_time, no_number, unreadable_time
 
 COLUMN = "{column}"
 DAY = 86400
+NO_READINGS = {"sensor": pl.String(), "observed_at": INSTANT, "value": pl.Float64(), ROW: pl.UInt32()}
 PLACED = ["observed_at", "reason"]
 
 
@@ -133,6 +134,8 @@ def read_readings(sheet: Sheet, plan: ReadingsPlan) -> tuple[pl.DataFrame, tuple
 
     A line whose time cannot be told is refused once, however many columns of values it has.
     """
+    if not sheet.frame.height:
+        return pl.DataFrame(schema=NO_READINGS), ()
     frame = without_words(sheet.frame, words_only(plan.mapping.get("missing", ())))
     measured = plan.measured(frame.columns)
     rows = frame.hstack(clock_readings(frame, plan.clock, sheet.dated).rename(lambda name: f"_{name}"))
