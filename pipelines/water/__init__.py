@@ -3,6 +3,7 @@
 from pipelines.engine.model import Domain
 from pipelines.water import accounts, balance, meters, network, night, pumps, quality, supply, tanks
 from pipelines.water.alarms import ALARMS
+from pipelines.water.sources import SOURCES
 from pipelines.water.tables import QUANTITIES, REFERENCES, TABLES
 
 DOMAIN = Domain(
@@ -12,6 +13,7 @@ DOMAIN = Domain(
     quantities=QUANTITIES,
     tables=TABLES,
     references=REFERENCES,
+    sources=SOURCES,
     kpis=(
         *supply.KPIS,
         *network.KPIS,

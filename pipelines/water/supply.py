@@ -9,7 +9,7 @@ from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import LITRES, non_revenue, per_head
 from pipelines.water.readings import LEVELS, MIN_SHARE, day_hours, in_trailing, once, relabelled, trailing
 
-BILLING_LAG = timedelta(days=45)
+BILLING_LAG = timedelta(days=30)
 LONGEST_BILL = timedelta(days=93)
 YEAR = timedelta(days=366)
 

@@ -4,19 +4,24 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.engine.measures import in_windows
+from pipelines.engine.measures import KEYS, in_windows
 from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import autonomy, usable_m3
-from pipelines.water.readings import once
+from pipelines.water.readings import due, once, relabelled
 
 HOUR = timedelta(hours=1)
+LEVEL_LASTS = timedelta(minutes=15)
+
+
+def _hours(windows: pl.DataFrame) -> pl.DataFrame:
+    """The hour up to the end of each window, labelled by the window."""
+    return windows.with_columns(labelled="window", window=pl.col("end") - HOUR)
 
 
 def _last_hour(readings: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """The readings of the hour up to the end of each window, once each, in order of time."""
-    spans = windows.with_columns(labelled="window", window=pl.col("end") - HOUR)
-    rows = in_windows(once(readings), spans).join(spans.select("window", "labelled"), on="window")
-    return rows.drop("window").rename({"labelled": "window"}).sort("observed_at")
+    hours = _hours(windows)
+    return relabelled(in_windows(once(readings), hours), hours).sort("observed_at")
 
 
 def _mean_flow(flow_m3_h: pl.DataFrame, windows: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -26,20 +31,18 @@ def _mean_flow(flow_m3_h: pl.DataFrame, windows: pl.DataFrame, name: str) -> pl.
 
 
 def _tank_levels(tank_level_m: pl.DataFrame, tanks: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """Usable water and the outflow that the fall of the level tells, per window and tank.
-
-    A tank whose level did not come within the window itself has no row: an old level is not today's water.
-    """
+    """Usable water and the outflow that the fall of the level tells, per window and tank; `stale` for an old level."""
     levels = _last_hour(tank_level_m, windows)
     first, last = pl.col("value").first(), pl.col("value").last()
     hours = (pl.col("observed_at").last() - pl.col("observed_at").first()).dt.total_seconds() / 3600
     seen = levels.group_by("window", "asset").agg(
         level=last, fall=first - last, hours=hours, at=pl.col("observed_at").last(), n=pl.len().cast(pl.Int64)
     )
-    sized = seen.filter(pl.col("at") >= pl.col("window")).join(tanks.drop_nulls("diameter_m"), on="asset")
+    sized = seen.join(tanks.drop_nulls("diameter_m"), on="asset")
     floor_m = pl.col("dead_level_m").fill_null(0)
     volume = usable_m3(pl.col("diameter_m"), pl.col("fall").abs(), pl.lit(0.0)) * pl.col("fall").sign()
     return sized.with_columns(
+        stale=pl.col("at") < pl.col("window") - LEVEL_LASTS,
         usable=usable_m3(pl.col("diameter_m"), pl.col("level"), floor_m),
         fall_m3_h=pl.when(pl.col("hours") > 0).then(volume / pl.col("hours")),
     )
@@ -50,12 +53,15 @@ def tank_autonomy(
     tank_outflow_m3_h: pl.DataFrame,
     tank_inflow_m3_h: pl.DataFrame,
     tanks: pl.DataFrame,
+    assets: pl.DataFrame,
+    sensors: pl.DataFrame,
     windows: pl.DataFrame,
 ) -> pl.DataFrame:
     """Hours until a tank is down to its dead level at the last hour's net outflow, per window and tank.
 
     The net outflow is metered outflow less metered inflow, means of the last hour; where one of them is not
-    metered, the fall of the level. The town is the tank that runs out first, named in `detail`.
+    metered, the fall of the level. A level from before the quarter of an hour ahead of the window is stale.
+    The town is the tank that runs out first, named in `detail`.
     """
     outflow = _mean_flow(tank_outflow_m3_h, windows, "outflow")
     inflow = _mean_flow(tank_inflow_m3_h, windows, "inflow")
@@ -63,24 +69,26 @@ def tank_autonomy(
     joined = levels.join(outflow, on=["window", "asset"], how="left").join(inflow, on=["window", "asset"], how="left")
     net = pl.coalesce(pl.col("outflow") - pl.col("inflow"), "fall_m3_h")
     known = joined.with_columns(net=net).filter(pl.col("net").is_not_null())
-    filling = pl.col("net") <= 0
+    fresh, filling = ~pl.col("stale"), pl.col("net") <= 0
     rows = known.select(
         "window",
         "n",
         area=pl.format("asset:{}", "asset"),
-        **autonomy(pl.col("usable"), pl.col("net")),
-        reason=pl.when(filling).then(pl.lit("not_applicable")),
-        detail=pl.when(filling).then(pl.lit("filling")),
+        **autonomy(pl.col("usable"), pl.when(fresh).then(pl.col("net"))),
+        reason=pl.when(~fresh).then(pl.lit("stale")).when(filling).then(pl.lit("not_applicable")),
+        detail=pl.when(fresh & filling).then(pl.lit("filling")),
         tank="asset",
     )
-    return pl.concat([rows.drop("tank"), _first_to_run_out(rows)])
+    owed = relabelled(due(sensors, assets, _hours(windows), "tank_level_m", ("asset",)), _hours(windows))
+    counted = rows.join(owed, on=KEYS, how="left")
+    return pl.concat([counted.drop("tank"), _first_to_run_out(counted)])
 
 
 def _first_to_run_out(rows: pl.DataFrame) -> pl.DataFrame:
     """Of each window the tank with the fewest hours left, as the town; tanks that fill come last."""
     hours = pl.col("numerator") / pl.col("denominator")
     worst = rows.sort(hours, nulls_last=True).unique("window", keep="first", maintain_order=True)
-    named = pl.when(pl.col("detail").is_null()).then(pl.col("tank")).otherwise("detail")
+    named = pl.when(pl.col("reason").is_null()).then(pl.col("tank")).otherwise("detail")
     return worst.with_columns(area=pl.lit("town"), detail=named).select(rows.drop("tank").columns)
 
 

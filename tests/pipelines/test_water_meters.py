@@ -24,7 +24,12 @@ def town(meters: dict[str, int], prefix: str = "M") -> tuple[pl.DataFrame, pl.Da
         orient="row",
     )
     register = new.select(
-        sensor="asset", asset="asset", kind="kind", ward="ward", quantity=pl.lit("consumption_l"), every_s=pl.lit(3600.0)
+        sensor="asset",
+        asset="asset",
+        kind="kind",
+        ward="ward",
+        quantity=pl.lit("consumption_l"),
+        every_s=pl.lit(3600.0),
     )
     return pl.concat([ASSETS, new], how="diagonal"), register
 
@@ -32,7 +37,9 @@ def town(meters: dict[str, int], prefix: str = "M") -> tuple[pl.DataFrame, pl.Da
 def reads(register: pl.DataFrame, counts: list[int], start=START) -> pl.DataFrame:
     """A day's rollup in which the first meters sent so many reads each."""
     heard = register.head(len(counts)).with_columns(n=pl.Series(counts, dtype=pl.Int64), observed_at=pl.lit(start))
-    return heard.with_columns(pl.col("observed_at").cast(pl.Datetime("us", "UTC")), expected=pl.lit(24.0), sum=pl.lit(1.0))
+    return heard.with_columns(
+        pl.col("observed_at").cast(pl.Datetime("us", "UTC")), expected=pl.lit(24.0), sum=pl.lit(1.0)
+    )
 
 
 def test_meter_read_success_counts_meters_due_from_the_register():
@@ -58,10 +65,14 @@ def test_meter_success_counts_a_meter_once_when_its_reads_came_twice():
     assert values(meter_interval_success(twice, assets, register, DAY), 100)["01-10T00:00", "town"] == 25.0
 
 
-@pytest.mark.parametrize(("start", "end", "length"), [("2026-03-29", "2026-03-30", 23), ("2026-10-25", "2026-10-26", 25)])
+@pytest.mark.parametrize(
+    ("start", "end", "length"), [("2026-03-29", "2026-03-30", 23), ("2026-10-25", "2026-10-26", 25)]
+)
 def test_meter_interval_success_owes_as_many_reads_as_the_day_has_hours(start: str, end: str, length: int):
     assets, register = town({"D1": 1})
-    found = meter_interval_success(reads(register, [length], at(start, ROME)), assets, register, windows((start, end), zone=ROME))
+    found = meter_interval_success(
+        reads(register, [length], at(start, ROME)), assets, register, windows((start, end), zone=ROME)
+    )
     assert found.filter(area="town").select("numerator", "denominator").row(0) == (length, length)
 
 
@@ -83,12 +94,17 @@ def best_of_three(call) -> float:
 def test_a_month_of_2000_meters_and_a_day_of_48000_pressures_are_quick():
     assets, register = town({"D1": 1000, "D2": 500, "D3": 500})
     starts = [START + timedelta(days=d) for d in range(31)]
-    days = pl.DataFrame({"window": starts, "end": [s + timedelta(days=1) for s in starts]}, schema_overrides=dict.fromkeys(("window", "end"), pl.Datetime("us", "UTC")))
+    days = pl.DataFrame(
+        {"window": starts, "end": [s + timedelta(days=1) for s in starts]},
+        schema_overrides=dict.fromkeys(("window", "end"), pl.Datetime("us", "UTC")),
+    )
     days = days.with_columns(as_of="end")
     month = pl.concat([reads(register, [24] * 2000, s) for s in starts])
     assert best_of_three(lambda: meter_read_success(month, assets, register, days)) < 0.5
     assert best_of_three(lambda: meter_read_success(month.filter(observed_at=START), assets, register, DAY)) < 0.25
-    hours = pl.DataFrame({"observed_at": [START + timedelta(hours=h) for h in range(24)]}).cast(pl.Datetime("us", "UTC"))
+    hours = pl.DataFrame({"observed_at": [START + timedelta(hours=h) for h in range(24)]}).cast(
+        pl.Datetime("us", "UTC")
+    )
     pressure_sensors = register.with_columns(quantity=pl.lit("pressure_m"))
     rows = register.join(hours, how="cross").with_columns(value=pl.lit(9.0))
     assert rows.height == 48_000

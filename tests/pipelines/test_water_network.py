@@ -114,7 +114,9 @@ def test_supply_continuity_says_nothing_of_an_area_whose_sensor_was_mostly_silen
     assert "asset:D1" not in found["area"].to_list()
 
 
-@pytest.mark.parametrize(("day", "until", "length"), [("2026-03-29", "2026-03-30", 23), ("2026-10-25", "2026-10-26", 25)])
+@pytest.mark.parametrize(
+    ("day", "until", "length"), [("2026-03-29", "2026-03-30", 23), ("2026-10-25", "2026-10-26", 25)]
+)
 def test_supply_continuity_is_24_hours_on_days_when_the_clocks_change(day: str, until: str, length: int):
     local = windows((day, until), zone="Europe/Rome")
     assert (local["end"] - local["window"]).dt.total_hours().item() == length

@@ -5,7 +5,13 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.water.supply import billed_days, daily_volumes, non_revenue_water, non_revenue_water_year, supply_per_head
+from pipelines.water.supply import (
+    billed_days,
+    daily_volumes,
+    non_revenue_water,
+    non_revenue_water_year,
+    supply_per_head,
+)
 from tests.pipelines.water_town import ROME, at, dmas, rolled, sensors, values, windows
 
 INLETS = sensors(("f1", "D1", "inflow_m3_h", 900), ("f2", "D2", "inflow_m3_h", 900), ("f3", "D3", "inflow_m3_h", 900))
@@ -52,7 +58,9 @@ def test_supply_per_head_leaves_out_areas_that_were_not_measured_and_says_so():
     assert town.select("numerator", "denominator", "n", "n_expected").row(0) == (2_400_000, 20_000, 1, 3)
 
 
-@pytest.mark.parametrize(("start", "end", "length"), [("2026-03-29", "2026-03-30", 23), ("2026-10-25", "2026-10-26", 25)])
+@pytest.mark.parametrize(
+    ("start", "end", "length"), [("2026-03-29", "2026-03-30", 23), ("2026-10-25", "2026-10-26", 25)]
+)
 def test_supply_per_head_follows_the_length_of_the_local_day(start: str, end: str, length: int):
     # a steady 100 m3/h over the day that the clocks leave
     inflow = rolled(day("f1", "D1", at(start, ROME), 100, n=4 * length))
@@ -97,7 +105,8 @@ def test_non_revenue_water_is_a_ratio_of_sums_over_the_areas():
     # D1: 31 x 2400 in, 31 x 1680 billed (30 %); D3: 31 x 240 in, 31 x 216 billed (10 %)
     inflow = rolled(*month("f1", "D1", 100), *month("f3", "D3", 10))
     billed = bills(
-        ("D1", date(2026, 1, 1), date(2026, 1, 31), 31 * 1680.0), ("D3", date(2026, 1, 1), date(2026, 1, 31), 31 * 216.0)
+        ("D1", date(2026, 1, 1), date(2026, 1, 31), 31 * 1680.0),
+        ("D3", date(2026, 1, 1), date(2026, 1, 31), 31 * 216.0),
     )
     found = values(non_revenue_water(inflow, billed, INLETS, JANUARY, "UTC"), 100)
     assert found["01-01T00:00", "asset:D1"] == pytest.approx(30.0)

@@ -1,9 +1,10 @@
 """How long the water in the tanks lasts."""
 
+import polars as pl
 import pytest
 
-from pipelines.water.tanks import tank_autonomy
-from tests.pipelines.water_town import at, readings, series, tanks, values, windows
+from pipelines.water import tanks as declared
+from tests.pipelines.water_town import ASSETS, at, readings, sensors, series, tanks, values, windows
 
 QUARTER = windows(("2026-01-10T10:00", "2026-01-10T10:15"))
 SIZES = tanks(
@@ -13,6 +14,12 @@ SIZES = tanks(
     ]
 )
 NONE = readings()
+GAUGES = sensors(("l-T1", "T1", "tank_level_m", 900), ("l-T2", "T2", "tank_level_m", 900))
+
+
+def tank_autonomy(level: pl.DataFrame, out: pl.DataFrame, into: pl.DataFrame, sizes: pl.DataFrame, spans: pl.DataFrame):
+    """The KPI with the registers of the town."""
+    return declared.tank_autonomy(level, out, into, sizes, ASSETS, GAUGES, spans)
 
 
 def levels(asset: str, *metres: float) -> list:
@@ -89,9 +96,22 @@ def test_tank_autonomy_keeps_overlapping_hours_of_many_windows_apart():
     assert found["01-10T10:15", "asset:T1"] == pytest.approx(5.75)
 
 
-def test_tank_autonomy_has_no_row_when_the_level_is_old_or_the_tank_has_no_size():
-    old = readings(*series("l-T1", "T1", at("2026-01-10T09:20"), 15, [3.2, 3.1]))
-    assert tank_autonomy(old, NONE, NONE, SIZES, QUARTER).is_empty()
+def test_tank_autonomy_is_stale_when_the_level_is_old():
+    # the last level came at 09:40, before 09:45
+    old = readings(*series("l-T1", "T1", at("2026-01-10T09:25"), 15, [3.2, 3.1]))
+    found = tank_autonomy(old, NONE, NONE, SIZES, QUARTER)
+    assert found.select("denominator", "reason").unique().rows() == [(None, "stale")]
+
+
+def test_tank_autonomy_lives_on_the_last_level_while_a_window_is_young():
+    young = windows(("2026-01-10T10:00", "2026-01-10T10:15"), as_of="2026-01-10T10:01")
+    found = tank_autonomy(readings(*levels("T1", 3.2, 3.1, 3.0)), NONE, NONE, SIZES, young)
+    assert values(found)["01-10T10:00", "asset:T1"] == pytest.approx(2.5 / 0.4)
+    # 46 minutes from 09:15 on owe three levels
+    assert found.filter(area="asset:T1").select("n", "n_expected").row(0) == (3, 3)
+
+
+def test_tank_autonomy_has_no_row_when_nothing_came_or_the_tank_has_no_size():
     now = readings(*levels("T1", 3.2, 3.1, 3.0, 2.9))
     assert tank_autonomy(now, NONE, NONE, tanks([{"asset": "T1"}]), QUARTER).is_empty()
     assert tank_autonomy(NONE, NONE, NONE, SIZES, QUARTER).is_empty()
