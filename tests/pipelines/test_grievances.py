@@ -98,18 +98,15 @@ def test_the_decoders_columns_are_the_tables():
     assert SERVICE_REQUESTS.schema == SCHEMA
 
 
-@pytest.mark.parametrize("source", [s for s in DOMAIN.sources if s.format != "csv"], ids=lambda s: s.name)
+@pytest.mark.parametrize("source", DOMAIN.sources, ids=lambda source: source.name)
 def test_every_sample_decodes_without_a_refusal(source):
-    mapping = {
-        **source.mapping,
-        "format": source.format,
-        "table": "service_requests",
-        "zone": None,
-        "feed": source.name,
-    }
-    decoded = decoder(source.format)((SAMPLES / source.sample).read_bytes(), mapping, day(1))
-    assert decoded.tables["service_requests"].height > 1
+    kinds = {column.name: column.kind for column in SERVICE_REQUESTS.columns}
+    feed = {"format": source.format, "table": "service_requests", "zone": None, "feed": source.name, "kinds": kinds}
+    decoded = decoder(source.format)((SAMPLES / source.sample).read_bytes(), {**feed, **source.mapping}, day(1))
+    rows = decoded.tables["service_requests"]
     assert decoded.refused == ()
+    assert rows.height > 1
+    assert set(rows["status"]) == {"open", "closed"}
 
 
 def test_checks_catch_what_ends_before_it_begins():
