@@ -190,7 +190,7 @@ class Alarms:
     def _watch_feeds(self, feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
         """A feed that is silent or failing is an alarm of its own."""
         for name, feed in feeds.items():
-            key, down = f"feed_silent|{name}", feed["state"] in ("silent", "failing")
+            key, down = f"feed_silent|{name}", feed["declared"] and feed["state"] in ("silent", "failing")
             before = self.conditions.get(key, Condition())
             if down == before.active:
                 continue

@@ -33,6 +33,8 @@ class FeedState:
             return "failing" if self.last_landed_at is None or now - base > self.feed.every * SILENT else "late"
         if self.last_landed_at is None:
             return "waiting"
+        if not self.feed.declared:
+            return "live"
         age = now - self.last_landed_at
         return "silent" if age > self.feed.every * SILENT else "late" if age > self.feed.every * LATE + timedelta(seconds=5) else "live"
 
@@ -94,7 +96,11 @@ class Feeds:
     def shown(self, now: datetime) -> dict[str, dict[str, Any]]:
         """Every feed as the snapshot carries it."""
         strips = self._completeness(now)
-        return {name: _shown(state, strips.get(name, [None] * HOURS), now) for name, state in self.states.items()}
+        return {
+            name: _shown(state, strips.get(name, [None] * HOURS), now)
+            for name, state in self.states.items()
+            if state.feed.declared or state.counts["payloads"]
+        }
 
     def _completeness(self, now: datetime) -> dict[str, list[float | None]]:
         """The 24-hour strips, computed anew once a minute."""
@@ -113,6 +119,7 @@ def _shown(state: FeedState, strip: list[float | None], now: datetime) -> dict[s
         "feed": state.feed.name,
         "title": state.feed.title,
         "domains": list(state.feed.domains),
+        "declared": state.feed.declared,
         "state": state.state(now),
         "words": state.words(now),
         "last_arrival": state.last_landed_at.isoformat() if state.last_landed_at else None,

@@ -12,6 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from pipelines.engine.decode import formats
+from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
+from pipelines.engine.decode.table_mapping import check_mapping
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi, Source
 
@@ -50,6 +52,7 @@ class Feed:
     files: str = ""
     speed: float = 1.0
     declared: bool = True
+    zone_assumed: bool = False
 
     @property
     def momentary(self) -> bool:
@@ -227,7 +230,22 @@ def _feeds(reading: _Reading, raw: Any, domains: Mapping[str, Domain], zone: str
     for full, (domain, source) in sources.items():
         if full not in used and source.name not in feeds:
             feeds[source.name] = _of_source(source, domain, zone)
+    feeds.setdefault("push", _push_feed(tuple(domains), zone))
+    for name, feed in feeds.items():
+        _check_mapping(reading, name, feed, tables)
     return feeds
+
+
+def _check_mapping(reading: _Reading, name: str, feed: Feed, tables: Mapping[str, Domain]) -> None:
+    if feed.format not in MAPPED or not feed.mapping:
+        return
+    columns = {"sensor": "text", "observed_at": "instant", "value": "number", "unit": "text"}
+    if feed.table in tables:
+        table = next(t for t in tables[feed.table].tables if t.name == feed.table)
+        columns = {column.name: column.kind for column in table.columns}
+    about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
+    for words in check_mapping(about, columns):
+        reading.wrong(f"feeds.{name}.mapping", None, words)
 
 
 def _of_source(source: Source, domain: Domain, zone: str) -> Feed:
@@ -243,6 +261,23 @@ def _of_source(source: Source, domain: Domain, zone: str) -> Feed:
         domains=(domain.name,),
         mapping=source.mapping,
         declared=False,
+        zone_assumed=True,
+    )
+
+
+def _push_feed(domains: tuple[str, ...], zone: str) -> Feed:
+    """The feed behind HTTP pushes that name none: readings and event rows in the dictionary's own columns."""
+    return Feed(
+        name="push",
+        title="HTTP push",
+        origin="http_push",
+        format="json",
+        table="readings",
+        every=timedelta(hours=1),
+        zone=zone,
+        domains=domains,
+        declared=False,
+        zone_assumed=True,
     )
 
 
@@ -269,6 +304,7 @@ def _feed(
     if base is None or "format" in raw:
         values["format"] = _choice(reading, section, raw, "format", formats(), None)
     values["zone"] = raw.get("zone", zone)
+    values["zone_assumed"] = "zone" not in raw
     if values["zone"] not in available_timezones():
         reading.wrong(section, "zone", f'{values["zone"]!r} is no time zone; write one like "Europe/Rome".')
     if "every" in raw or base is None:

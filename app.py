@@ -1,0 +1,185 @@
+"""Townboard: one entry point. `python app.py --help` lists the commands."""
+
+import argparse
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+
+def now() -> datetime:
+    """The only place that reads the wall clock."""
+    return datetime.now(UTC)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; gives the exit status."""
+    from pipelines.engine.errors import SettingsError, StoreError
+
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        return options.run(options) or 0
+    except SettingsError as error:
+        print("Townboard cannot start; please mend:\n", file=sys.stderr)
+        for mistake in error.mistakes:
+            print(f"  {mistake}", file=sys.stderr)
+        return 1
+    except StoreError as error:
+        print(f"Townboard cannot start: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="Townboard, the operations board of a small town.")
+    parser.add_argument("--town", type=Path, default=None, metavar="DIR", help="the town's folder (default: data/)")
+    parser.set_defaults(run=serve, host="127.0.0.1", port=8050, prefix="/")
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def add(name: str, run: object, words: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=words, description=words)
+        command.set_defaults(run=run)
+        return command
+
+    for name, run, words in (
+        ("serve", serve, "run everything: sources, scheduled pipelines, web (the default)"),
+        ("demo", demo, "run everything for a simulated small town, to look at"),
+        ("web", web, "run only the web process"),
+    ):
+        command = add(name, run, words)
+        command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+        command.add_argument("--port", type=int, default=8050, help="port to listen on (default: %(default)s)")
+        command.add_argument("--prefix", default="/", help="path under a reverse proxy, for example /town/")
+    add("line", line, "run only the line (sources and pipelines)")
+    add("compact", compact, "move the journal into Parquet now (the line does it by itself)")
+    add("check", check, "read every setting and register and name every mistake; starts nothing")
+    importing = add("import", import_files, "land files by hand through a feed, as if they had come by it")
+    importing.add_argument("feed")
+    importing.add_argument("files", nargs="+", type=Path)
+    exporting = add("export", export, "write a table to a file")
+    exporting.add_argument("table")
+    exporting.add_argument("--from", dest="start")
+    exporting.add_argument("--to", dest="end")
+    exporting.add_argument("--ward")
+    exporting.add_argument("--format", dest="form", default="csv", choices=["csv", "parquet", "xlsx", "json", "ndjson"])
+    exporting.add_argument("-o", "--output", type=Path, required=True)
+    return parser
+
+
+def _settings(options: argparse.Namespace):
+    from pipelines import available
+    from pipelines.engine import settings
+
+    return settings.load(options.town or ROOT / "data", available)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Start the line and the web process, watch both, stop cleanly."""
+    from pipelines.engine.supervise import Supervisor
+
+    town = options.town or ROOT / "data"
+    check(options)
+    supervisor = Supervisor(town, options.host, options.port, options.prefix)
+    print(f"Townboard is starting: http://{options.host}:{options.port}{options.prefix}", flush=True)
+    return supervisor.run()
+
+
+def line(options: argparse.Namespace) -> int:
+    """The line process."""
+    from pipelines.engine import registers
+    from pipelines.engine.line import Line
+    from pipelines.engine.service import Service, command
+
+    settings = _settings(options)
+    opened = Line(settings, registers.load(settings), now())
+    Service(opened, now, command(settings.folder, "compact")).run()
+    return 0
+
+
+def web(options: argparse.Namespace) -> int:
+    """The web process."""
+    import uvicorn
+
+    from components.web import build
+    from pipelines.engine import api
+    from pipelines.engine.town import Town
+
+    town = Town(_settings(options), now)
+    application = build(town, api.build(town), options.prefix)
+    uvicorn.run(
+        application,
+        host=options.host,
+        port=options.port,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        loop="asyncio",
+    )
+    return 0
+
+
+def compact(options: argparse.Namespace) -> int:
+    """Compaction, as the line's child."""
+    from pipelines.engine import compaction
+    from pipelines.engine.settings import RETENTION
+    from pipelines.engine.tables import ENGINE_TABLES
+
+    settings = _settings(options)
+    tables = (*ENGINE_TABLES, *(table for domain in settings.domains for table in domain.tables))
+    compaction.compact(settings.store, tables, settings.zone)
+    compaction.forget(settings.store, RETENTION, now())
+    compaction.sweep(settings.store, now())
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Settings and registers read and checked."""
+    from pipelines.engine import registers
+
+    settings = _settings(options)
+    found = registers.load(settings)
+    for words in found.shapes.faults:
+        print(f"Please look at: {words}")
+    if options.run is check:
+        domains = ", ".join(domain.title for domain in settings.domains)
+        print(
+            f"{settings.name}: no mistakes found. {domains}; {len(settings.feeds)} feeds, {found.sensors.height} sensors, "
+            f"{found.assets.height} assets, {found.wards.height} wards."
+        )
+    return 0
+
+
+def import_files(options: argparse.Namespace) -> int:
+    """Back-fill by hand."""
+    from pipelines.engine.backfill import import_files as land
+
+    return land(_settings(options), options.feed, options.files, now)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a table to a file."""
+    from pipelines.engine.exports import export_file
+    from pipelines.engine.town import Town
+
+    town = Town(_settings(options), now)
+    rows = export_file(town, options.table, options.start, options.end, options.ward, options.form, options.output)
+    print(f"{rows} rows written to {options.output}.")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """The demo town."""
+    from pipelines.demo.run import run
+
+    return run(options.town, options.host, options.port, now)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("POLARS_MAX_THREADS", "2")
+    sys.exit(main())

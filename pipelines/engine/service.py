@@ -1,0 +1,149 @@
+"""The line as a process: sources, schedule, beat, compaction and the local socket around one Line."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pipelines.engine import flow
+from pipelines.engine.errors import SourceDown
+from pipelines.engine.flow import RawMessage, Receipt
+from pipelines.engine.intake import Busy, Intake
+from pipelines.engine.line import Line
+from pipelines.engine.local import LocalServer
+from pipelines.engine.schedule import Job, Schedule
+from pipelines.engine.settings import Feed
+from pipelines.engine.sources.drop_folder import DropFolder
+from pipelines.engine.sources.poll import Poll
+from pipelines.engine.sources.replay import Replay
+
+log = logging.getLogger("townboard")
+LOOK_EVERY = timedelta(seconds=2)
+COMPACT_EVERY = timedelta(minutes=30)
+PATIENCE_S = 120.0
+NICE = 10
+
+
+class Service:
+    """Runs one line until it is told to stop. `compact` is the command of the compaction child."""
+
+    def __init__(self, line: Line, clock: Callable[[], datetime], compact: list[str]) -> None:
+        self.line, self._clock, self._compact = line, clock, compact
+        self.intake = Intake(line, clock)
+        self.local = LocalServer(line.settings, self.intake, clock)
+        self._polls: list[Poll] = []
+        self.schedule = Schedule(self._jobs(), line.state, clock)
+        line.publisher.jobs = self.schedule.shown
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Start everything and wait for SIGTERM or SIGINT."""
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, lambda *_: self._stopping.set())
+        self.intake.start()
+        self.local.start()
+        self.schedule.start()
+        log.info("the line of %s runs", self.line.settings.name)
+        self._stopping.wait()
+        self.schedule.stop()
+        self.local.stop()
+        self.intake.stop()
+        self.line.close()
+        for poll in self._polls:
+            poll.close()
+
+    def _jobs(self) -> list[Job]:
+        settings = self.line.settings
+        jobs = [
+            Job("beat", timedelta(seconds=settings.beat_s), "compute KPIs, watch alarms, publish the board", self._beat),
+            Job("compaction", COMPACT_EVERY, "move the journal into sorted Parquet", self._compaction, timedelta(minutes=5)),
+        ]
+        for feed in settings.feeds.values():
+            if feed.origin == "poll":
+                poll = Poll(feed, self.line.state.cursor(feed.name))
+                self._polls.append(poll)
+                jobs.append(Job(f"poll {feed.name}", feed.every, f"ask for {feed.title}", self._polling(poll)))
+            elif feed.origin == "drop_folder":
+                folder = DropFolder(feed, settings.drop / feed.name)
+                jobs.append(Job(f"look {feed.name}", LOOK_EVERY, f"look for files of {feed.title}", self._looking(folder)))
+            elif feed.origin == "replay":
+                files = sorted(settings.folder.glob(feed.files or f"replay/{feed.name}/*"))
+                replay = Replay(files, self._clock(), feed.speed)
+                jobs.append(Job(f"replay {feed.name}", timedelta(seconds=1), f"replay {feed.title}", self._replaying(feed, replay)))
+        return jobs
+
+    def _beat(self) -> int | None:
+        flow.beat(self.line, self._clock())
+        return None
+
+    def _polling(self, poll: Poll) -> Callable[[], int | None]:
+        def work() -> int | None:
+            now = self._clock()
+            if poll.waits(now):
+                return None
+            try:
+                payload = poll.fetch(now, self._clock)
+            except SourceDown as down:
+                self.line.failed(poll.feed, self._clock(), str(down))
+                raise
+            if payload is None:
+                return None
+            receipt = self._submit(RawMessage(poll.feed, payload, self._clock()))
+            if receipt.refused_words is None:
+                self.line.state.keep_cursor(poll.feed.name, poll.cursor)
+            else:
+                poll.cursor = {}
+            return receipt.decoded
+
+        return work
+
+    def _looking(self, folder: DropFolder) -> Callable[[], int | None]:
+        def work() -> int | None:
+            rows, found = 0, folder.look(self._clock())
+            for path in found:
+                words = folder.too_large(path)
+                if words:
+                    folder.refuse(path, words)
+                    continue
+                receipt = self._submit(RawMessage(folder.feed, path.read_bytes(), self._clock()))
+                folder.done(path, receipt)
+                rows += receipt.decoded
+            return rows if found else None
+
+        return work
+
+    def _replaying(self, feed: Feed, replay: Replay) -> Callable[[], int | None]:
+        def work() -> int | None:
+            rows = 0
+            for _, payload in replay.due(self._clock()):
+                rows += self._submit(RawMessage(feed, payload, self._clock(), backfill=True)).decoded
+            return rows or None
+
+        return work
+
+    def _submit(self, message: RawMessage) -> Receipt:
+        try:
+            return self.intake.submit(message).result(PATIENCE_S)
+        except Busy as busy:
+            raise SourceDown(str(busy)) from busy
+
+    def _compaction(self) -> int | None:
+        """Run the compaction in a niced child: it may use memory and time that the line must not."""
+        before = self.line.store.manifest.applied_seq
+        done = subprocess.run(
+            self._compact, check=False, capture_output=True, text=True, preexec_fn=lambda: os.nice(NICE), timeout=3600
+        )
+        if done.returncode:
+            raise RuntimeError(f"the compaction ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        self.line.adopt(self._clock())
+        return self.line.store.manifest.applied_seq - before
+
+
+def command(town: Path, name: str) -> list[str]:
+    """The command line of one of our own processes."""
+    return [sys.executable, str(Path(__file__).resolve().parents[2] / "app.py"), "--town", str(town), name]

@@ -1,0 +1,82 @@
+"""Starts the line and the web process, watches both, and starts again what has died."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+LOOK_S = 0.2
+# A process that dies young is started again after a pause that doubles up to this.
+LONGEST_PAUSE_S = 30.0
+YOUNG_S = 20.0
+GRACE_S = 5.0
+
+
+@dataclass
+class Child:
+    """One process under watch."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+    pause: float = 0.0
+    restart_at: float = 0.0
+
+    def start(self) -> None:
+        """Start it."""
+        self.process = subprocess.Popen(self.command, start_new_session=True)
+        self.started = time.monotonic()
+
+    def watch(self) -> None:
+        """Start it again when it has died."""
+        if self.process is not None and self.process.poll() is not None:
+            age = time.monotonic() - self.started
+            self.pause = 0.0 if age > YOUNG_S else min(LONGEST_PAUSE_S, max(0.5, self.pause * 2))
+            self.restart_at = time.monotonic() + self.pause
+            words = f"the {self.name} process ended with {self.process.returncode}; it is started again"
+            print(f"Townboard: {words}.", file=sys.stderr, flush=True)
+            self.process = None
+        if self.process is None and time.monotonic() >= self.restart_at:
+            self.start()
+
+
+class Supervisor:
+    """`app.py serve`: line and web under one parent that does nothing else."""
+
+    def __init__(self, town: Path, host: str, port: int, prefix: str = "/", extra: tuple[Child, ...] = ()) -> None:
+        base = [sys.executable, str(APP), "--town", str(town)]
+        listening = ["--host", host, "--port", str(port), "--prefix", prefix]
+        self.children = [Child("line", [*base, "line"]), Child("web", [*base, "web", *listening]), *extra]
+        self._stopping = False
+
+    def run(self) -> int:
+        """Watch until SIGTERM or SIGINT; then stop all within five seconds."""
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, self._stop)
+        for child in self.children:
+            child.start()
+        while not self._stopping:
+            time.sleep(LOOK_S)
+            for child in self.children:
+                if not self._stopping:
+                    child.watch()
+        self._end()
+        return 0
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _end(self) -> None:
+        running = [child.process for child in self.children if child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + GRACE_S - 0.5
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()

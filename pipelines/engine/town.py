@@ -1,0 +1,248 @@
+"""Town: all that a page or an API call may ask. A reader: it holds no lock and may run many times over."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from pipelines.engine import registers as registry
+from pipelines.engine.inputs import Inputs
+from pipelines.engine.line import run_folder
+from pipelines.engine.local import LineClient
+from pipelines.engine.model import Domain, Kpi, Table
+from pipelines.engine.publisher import age_state
+from pipelines.engine.registers import ENGINE_REFERENCES
+from pipelines.engine.settings import Settings
+from pipelines.engine.snapshot import Board, Snapshot
+from pipelines.engine.store import Store
+from pipelines.engine.tables import ENGINE_TABLES
+
+# How old what a reader sees of the journal may be before it looks again.
+FOLLOW_S = 0.5
+RUN_COLUMNS = {"job": pl.String, "started_at": pl.String, "ended_at": pl.String, "rows": pl.Int64, "outcome": pl.String, "words": pl.String}
+PUBLIC_ENGINE_TABLES = ("arrivals", "quarantine", "kpi_values", "series")
+
+
+class Town:
+    """A bound, read-only handle on one town, safe to use from several threads."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        """Raises SettingsError when the registers hold mistakes, StoreError when the store cannot be read."""
+        self.settings, self.now = settings, clock
+        self.registers = registry.load(settings)
+        self.line = LineClient(settings)
+        self._board = Board(run_folder(settings) / "board")
+        own = (table for domain in settings.domains for table in domain.tables)
+        self._store = Store(settings.store, (*ENGINE_TABLES, *own))
+        self._inputs = Inputs(self._store, self.registers, settings.zone)
+        self._followed = 0.0
+        self._following = threading.Lock()
+        self._opened = False
+
+    @property
+    def name(self) -> str:
+        """The town's name."""
+        return self.settings.name
+
+    @property
+    def zone(self) -> str:
+        """The town's time zone."""
+        return self.settings.zone
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of the pages."""
+        return self.settings.languages
+
+    @property
+    def domains(self) -> tuple[Domain, ...]:
+        """The domains that are on, as declared and tuned."""
+        return self.settings.domains
+
+    def domain(self, name: str) -> Domain:
+        """The domain of this name.
+
+        Raises KeyError.
+        """
+        return {domain.name: domain for domain in self.domains}[name]
+
+    def kpi(self, kpi: str) -> Kpi:
+        """The declaration of a KPI as tuned.
+
+        Raises KeyError.
+        """
+        return {declared.id: declared for declared in self.settings.kpis}[kpi]
+
+    def table(self, name: str) -> Table:
+        """The declaration of a table.
+
+        Raises KeyError.
+        """
+        return self._store.tables[name]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that people may ask for."""
+        own = tuple(table for domain in self.domains for table in domain.tables)
+        return own + tuple(table for table in ENGINE_TABLES if table.name in PUBLIC_ENGINE_TABLES)
+
+    def board(self) -> Snapshot | None:
+        """The newest published snapshot."""
+        return self._board.look()
+
+    # registers -----------------------------------------------------------------------------------------------------
+
+    def wards(self) -> pl.DataFrame:
+        """ward, name, population, households."""
+        return self.registers.wards
+
+    def assets(self, domain: str | None = None) -> pl.DataFrame:
+        """asset, domain, kind, name, ward, lat, lon, parent."""
+        assets = self.registers.assets
+        return assets.filter(pl.col("domain") == domain) if domain else assets
+
+    def sensors(self, domain: str | None = None) -> pl.DataFrame:
+        """sensor, asset, quantity, unit, low, high, every_s, kind, ward, domain, parent."""
+        sensors = self.registers.sensors.drop("factor", "offset")
+        return sensors.filter(pl.col("domain") == domain) if domain else sensors
+
+    def ward_shapes(self) -> Mapping[str, Any]:
+        """GeoJSON FeatureCollection of the wards, property `ward`."""
+        return self.registers.shapes.collection
+
+    # the store -----------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> Store:
+        """The store, brought up to what the line has written."""
+        with self._following:
+            if not self._opened:
+                self.settings.store.joinpath("journal").mkdir(parents=True, exist_ok=True)
+                self._store.open()
+                self._renumber()
+                self._opened = True
+            elif time.monotonic() - self._followed > FOLLOW_S:
+                arrived = self._store.catch_up()
+                if any(entry.table == "series" for _, entries in arrived for entry in entries):
+                    self._renumber()
+            else:
+                return self._store
+            self._followed = time.monotonic()
+        return self._store
+
+    def _renumber(self) -> None:
+        self._inputs.use(dict(self._store.rows("series", columns=["sensor", "series", "registered_at"]).drop("registered_at").iter_rows()))
+
+    def history(
+        self, kpi: str, areas: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
+    ) -> pl.DataFrame:
+        """The newest published value per window and area, oldest first.
+
+        Shape: window, end, area, value, numerator, denominator, n, n_expected, coverage, reason, detail, revision, computed_at.
+        """
+        rows = self.revisions(kpi, areas, start, end)
+        return rows.sort("revision").unique(["window", "area"], keep="last").sort("window", "area")
+
+    def revisions(
+        self, kpi: str, areas: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
+    ) -> pl.DataFrame:
+        """Every published revision, in the same shape as `history`."""
+        where, params = "kpi = $kpi", {"kpi": kpi}
+        if areas is not None:
+            where, params = f"{where} AND area IN (SELECT unnest($areas))", {**params, "areas": list(areas)}
+        return self._follow().rows("kpi_values", start, end, where, params).drop("kpi", "received_at")
+
+    def readings(self, sensors: Sequence[str], start: datetime, end: datetime) -> pl.DataFrame:
+        """sensor, observed_at, value, quality, received_at; oldest first."""
+        store = self._follow()
+        wanted = self._inputs.dimension.filter(pl.col("sensor").is_in(list(sensors))).select("series", "sensor")
+        rows = store.rows("readings", start, end, "series IN (SELECT unnest($ids))", {"ids": wanted["series"].to_list()})
+        named = rows.join(wanted, on="series").sort("observed_at", "sensor")
+        return named.select("sensor", "observed_at", "value", "quality", "received_at")
+
+    def latest(self, domain: str | None = None) -> pl.DataFrame:
+        """The newest reading of each sensor in the last three days: sensor, asset, ward, quantity, unit, observed_at, value, state."""
+        now = self.now()
+        store = self._follow()
+        sensors = self.sensors(domain)
+        ids = self._inputs.dimension.join(sensors.select("sensor"), on="sensor", how="semi")["series"].to_list()
+        rows = store.rows(
+            "readings", now - timedelta(days=3), None, "series IN (SELECT unnest($ids))", {"ids": ids}, columns=["series", "observed_at", "value"]
+        )
+        newest = rows.sort("observed_at").unique("series", keep="last")
+        joined = newest.cast({"series": pl.Int32}).join(self._inputs.dimension, on="series")
+        units = {q.name: q.unit for q in self.registers.quantities.values()}
+        states = [age_state(now - at, every) for at, every in joined.select("observed_at", "every_s").iter_rows()]
+        return joined.with_columns(
+            unit=pl.col("quantity").replace_strict(units, default=None, return_dtype=pl.String),
+            state=pl.Series(states, dtype=pl.String),
+        ).select("sensor", "asset", "ward", "quantity", "unit", "observed_at", "value", "state")
+
+    def rows(
+        self,
+        table: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        ward: str | None = None,
+        limit: int | None = None,
+    ) -> pl.DataFrame:
+        """Rows of a table, oldest first, without its personal columns; received_at says when each came.
+
+        Raises KeyError when there is no such table.
+        """
+        declared = self.table(table)
+        open_columns = [column.name for column in declared.columns if not column.personal]
+        where, params = "", {}
+        if ward is not None and "ward" in open_columns:
+            where, params = "ward = $ward", {"ward": ward}
+        rows = self._follow().rows(table, start, end, where, params, limit=limit)
+        return rows.select(*open_columns, "received_at")
+
+    def quarantine(self, feed: str | None = None, reason: str | None = None, limit: int = 200) -> pl.DataFrame:
+        """The newest quarantined rows: id, feed, received_at, table, row, reason, detail, original (text as far as readable)."""
+        conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
+        params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
+        rows = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params).tail(limit).reverse()
+        text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
+        return rows.select(
+            "id", "feed", pl.col("at").alias("received_at"), pl.col("table_name").alias("table"), "row", "reason", "detail"
+        ).with_columns(original=pl.Series(text, dtype=pl.String))
+
+    def quarantine_counts(self) -> pl.DataFrame:
+        """feed, reason, rows: how many rows are set aside for which reason."""
+        rows = self._follow().rows("quarantine", columns=["feed", "reason", "at"])
+        return rows.group_by("feed", "reason").agg(rows=pl.len(), newest=pl.col("at").max()).sort("rows", descending=True)
+
+    def runs(self, limit: int = 200) -> pl.DataFrame:
+        """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""
+        path = self.settings.store / "state.sqlite"
+        if not path.is_file():
+            return pl.DataFrame(schema=RUN_COLUMNS)
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            rows = db.execute(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]).fetchall()
+        return pl.DataFrame(rows, schema=RUN_COLUMNS, orient="row")
+
+    def dictionary(self) -> pl.DataFrame:
+        """The data dictionary: table, column, kind, unit, meaning, source (the domain, or the engine)."""
+        found = [("readings", *entry, "engine") for entry in (
+            ("sensor", "text", None, "Sensor id."),
+            ("observed_at", "instant", None, "When the device measured."),
+            ("value", "number", "the sensor's quantity", "The measured value; empty = measured but unusable."),
+            ("quality", "code", None, "0 good, 1 the feed's own missing-value code."),
+            ("received_at", "instant", None, "When Townboard received it."),
+        )]  # fmt: skip
+        owners = [(domain.name, things) for domain in self.domains for things in (*domain.tables, *domain.references)]
+        owners += [("engine", table) for table in self.tables if table.name in PUBLIC_ENGINE_TABLES]
+        owners += [("engine", reference) for reference in ENGINE_REFERENCES]
+        for owner, things in owners:
+            found += [
+                (things.name, column.name, column.kind, column.unit, column.meaning, owner)
+                for column in things.columns
+                if not column.personal
+            ]
+        names = ("table", "column", "kind", "unit", "meaning", "source")
+        return pl.DataFrame(found, schema=dict.fromkeys(names, pl.String), orient="row")
