@@ -18,15 +18,16 @@ def site_hours(rollups: Mapping[str, Frame], sensors: Frame) -> Frame:
 
     A quantity that the site has no sensor for is 0 (no generator, no diesel); one whose sensor was silent is null.
     """
-    hours = pl.concat([frame.select(SITE_HOUR) for frame in rollups.values()]).unique()
-    for name, frame in rollups.items():
-        energy = ratio(pl.col("sum"), pl.col("n")).sum().alias(name)
-        equipped = sensors.filter(pl.col("quantity") == name).select("asset", equipped=True).unique()
-        hours = hours.join(frame.group_by(SITE_HOUR).agg(energy), on=SITE_HOUR, how="left", nulls_equal=True)
-        hours = hours.join(equipped, on="asset", how="left")
-        absent = pl.col("equipped").is_null() & pl.col(name).is_null()
-        hours = hours.with_columns(pl.when(absent).then(0.0).otherwise(pl.col(name)).alias(name)).drop("equipped")
-    return hours
+    kwh = ratio(pl.col("sum"), pl.col("n"))
+    stacked = [frame.select(SITE_HOUR, kwh=kwh, quantity=pl.lit(name)) for name, frame in rollups.items()]
+    return pl.concat(stacked).group_by(SITE_HOUR).agg(_energy(name, sensors) for name in rollups)
+
+
+def _energy(name: str, sensors: Frame) -> pl.Expr:
+    of_it = pl.col("quantity") == name
+    equipped = sensors.filter(of_it)["asset"].unique().to_list()
+    silent = pl.col("asset").first().is_in(equipped) & (of_it.sum() == 0)
+    return pl.when(~silent).then(pl.col("kwh").filter(of_it).sum()).alias(name)
 
 
 def _sums(hours: Frame, windows: Frame, needed: list[str], parts: formulas.Parts) -> Frame:
