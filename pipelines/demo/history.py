@@ -1,0 +1,91 @@
+"""Thirty days of history as payloads in the feeds' own formats, to be landed through the same line as `import`."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from pipelines.demo import ledgers, microgrid, outages, people, realtime, timetable
+from pipelines.demo.blocks import Block
+from pipelines.demo.calendar import day_number, day_start, iso
+from pipelines.demo.chance import Floats
+from pipelines.demo.feeds import HEADINGS, PLAIN, aligned, as_sites, blocks, lateness, rows_csv
+from pipelines.demo.incidents import World
+from pipelines.demo.running import forget
+
+Payload = tuple[str, bytes, str]
+
+
+def history(now: datetime, days: int = 30, seed: int = 7) -> Iterator[Payload]:
+    """Feed, payload and format of everything that arrived in the `days` before `now`; timetable first, then by day."""
+    world, end = World(seed), now.timestamp()
+    yield "bus_timetable", timetable.gtfs_zip(seed, end), "gtfs_static"
+    for name, made in ledgers.MONTHLY.items():
+        yield name, rows_csv(made(seed, end)), "csv"
+    for payload in people.history(world, end, days):
+        yield "complaints", payload, "open311_json"
+    for day in range(int(day_number(end)) - days, int(day_number(end)) + 1):
+        yield from _day(world, day, end)
+        forget(world, day - 1)
+
+
+def _day(world: World, day: int, now: float) -> Iterator[Payload]:
+    start, end = day_start(day), min(day_start(day + 1), now)
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for block in blocks(world.seed):
+        if block.feed == "microgrid":
+            t = aligned(start, end, block.every_s)
+            yield block.feed, as_sites(microgrid.ASSET, t.tolist(), block.at(world, t)), "json"
+        else:
+            frames.setdefault(block.feed, []).append(_frame(world, block, start, end, now))
+    for feed, parts in frames.items():
+        yield feed, *_written(feed, pl.concat(parts))
+    for message in realtime.past_hours(world, start, end):
+        yield "bus_trips", message, "gtfs_realtime"
+    yield from _written_down(world.seed, day, now)
+    cuts = outages.rows(world, start, end, now)
+    if cuts:
+        yield "outages", rows_csv(cuts), "csv"
+
+
+def _written_down(seed: int, day: int, now: float) -> Iterator[Payload]:
+    """The day's samples and reports that are due by now."""
+    for name, made in ledgers.DAILY.items():
+        if ledgers.due_at(name, day) <= now and (rows := made(seed, day)):
+            yield name, rows_csv(rows), "csv"
+
+
+def _frame(world: World, block: Block, start: float, end: float, now: float) -> pl.DataFrame:
+    """Readings of a block, in order of time: only what has been sent by now."""
+    t = aligned(start, end, block.every_s)
+    values = block.at(world, t)
+    sent = np.ones(values.shape, dtype=bool)
+    if block.interval:
+        sent = t[None, :] + block.every_s + lateness(world.seed, block)[:, None] <= now
+    names = pl.Series("sensor", [s.sensor for s in block.series])
+    units = pl.Series("unit", [s.unit for s in block.series])
+    times = pl.Series("observed_at", [iso(x) for x in t.tolist()])
+    column, row = np.nonzero(sent.T)
+    picked = {
+        "sensor": names.gather(row),
+        "observed_at": times.gather(column),
+        "value": _values(values, row, column),
+        "unit": units.gather(row),
+    }
+    return pl.DataFrame(picked)
+
+
+def _values(values: Floats, row: np.ndarray, column: np.ndarray) -> Floats:
+    picked: Floats = values[row, column]
+    return picked
+
+
+def _written(feed: str, frame: pl.DataFrame) -> tuple[bytes, str]:
+    if feed == "traffic":
+        rows = frame.select("sensor", "observed_at", "value").write_json()
+        return b'{"measurements":' + rows.encode() + b"}", "json"
+    headings = HEADINGS.get(feed, PLAIN)
+    chosen = frame.select(*PLAIN, "unit")[:, : len(headings)]
+    chosen.columns = list(headings)
+    return chosen.write_csv().encode(), "csv"
