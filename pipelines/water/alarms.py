@@ -14,7 +14,7 @@ ALARMS = (
         "main. Send the crew to the point, close the nearest valves, tell the ward.",
         below=7.0,
         deadband=1.0,
-        on_delay=timedelta(seconds=30),
+        on_delay=timedelta(seconds=15),
         off_delay=timedelta(minutes=2),
     ),
     AlarmRule(

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area
+from pipelines.engine.measures import KEYS
 from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import (
     balance,
@@ -15,7 +15,7 @@ from pipelines.water.formulas import (
     unavoidable_losses,
     under_registration,
 )
-from pipelines.water.readings import complete, dated, in_trailing, trailing
+from pipelines.water.readings import by_served_area, complete, dated, in_trailing, trailing
 
 YEAR = timedelta(days=366)
 AUDIT_LEVELS = ("town", "ward", "asset")
@@ -44,7 +44,7 @@ def _losses(
     """A part of the balance against the system input; less than nothing lost means that a bulk meter is wrong."""
     months = _audited(water_audits, assets, windows, zone)
     sums = part_of(pl.col(part).sum(), pl.col("system_input_m3").sum())
-    areas = by_area(months, AUDIT_LEVELS).group_by(KEYS).agg(**sums, **complete())
+    areas = by_served_area(months, assets, (part, "system_input_m3")).group_by(KEYS).agg(**sums, **complete())
     wrong = pl.col("numerator") < 0
     return areas.with_columns(
         reason=pl.when(wrong).then(pl.lit("not_applicable")),

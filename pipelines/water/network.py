@@ -53,32 +53,31 @@ def supply_continuity(
 ) -> pl.DataFrame:
     """Hours a day with enough pressure, weighted by connections, per window and area.
 
-    The hours of a district metered area are those of its worst pressure point (the critical one). A point that
-    sent less than three quarters of its readings tells nothing about supply and is left out.
+    A zone is the part of a district metered area in one ward: its hours are those of its worst pressure point (the
+    critical one), its connections an equal part of the area's. A point that sent less than three quarters of its
+    readings tells nothing about supply and is left out.
     Source: SLB 2.1.5.
     """
     rows = in_windows(once(pressure_m), windows)
-    judged = _pressures(rows, dmas, assets, minimum_m).join(
-        sensors.select("sensor", "every_s"), on="sensor", how="left"
-    )
+    judged = _pressures(rows, dmas, assets, minimum_m)
+    points = _points(judged, sensors, windows)
+    zones = points.group_by("window", "asset", "ward", "connections").agg(pl.col("hours").min(), pl.col("n").sum())
+    registered = at_dma(sensors.filter(pl.col("quantity") == "pressure_m"), assets)
+    counted = registered.group_by("asset").agg(zones=pl.col("ward").n_unique())
+    weight = pl.col("connections") / pl.col("zones")
+    parts = weighted_hours(pl.col("hours"), weight) | {"n": pl.col("n").sum().cast(pl.Int64)}
+    areas = by_area(zones.join(counted, on="asset"), LEVELS).group_by(KEYS).agg(**parts)
+    return areas.join(due(sensors, assets, windows, "pressure_m"), on=KEYS, how="left")
+
+
+def _points(judged: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+    """Hours a day with enough pressure at each point that sent enough readings."""
     elapsed = windows.select("window", elapsed_s=(pl.col("as_of") - pl.col("window")).dt.total_seconds())
-    points = (
-        judged.group_by("window", "asset", "sensor", "connections")
-        .agg(hours=supply_hours(pl.col("enough").sum(), pl.len()), n=pl.len(), every_s=pl.col("every_s").first())
-        .join(elapsed, on="window")
-        .filter(pl.col("n") >= MIN_SHARE * (pl.col("elapsed_s") // pl.col("every_s")))
+    points = judged.group_by("window", "asset", "ward", "sensor", "connections").agg(
+        hours=supply_hours(pl.col("enough").sum(), pl.len()), n=pl.len()
     )
-    zones = points.group_by("window", "asset", "connections").agg(pl.col("hours").min(), pl.col("n").sum())
-    placed = zones.join(assets.select("asset", "ward"), on="asset", how="left")
-    parts = weighted_hours(pl.col("hours"), pl.col("connections"))
-    areas = by_area(placed, LEVELS).group_by(KEYS).agg(**parts, n=pl.col("n").sum().cast(pl.Int64))
-    return areas.join(_due_at_home(sensors, assets, windows), on=KEYS, how="left")
-
-
-def _due_at_home(sensors: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """Pressure readings due, a ward being that of the district metered area, not of the single point."""
-    home = at_dma(sensors.filter(pl.col("quantity") == "pressure_m"), assets).drop("ward")
-    return due(home.join(assets.select("asset", "ward"), on="asset", how="left"), assets, windows, "pressure_m")
+    owed = points.join(sensors.select("sensor", "every_s"), on="sensor").join(elapsed, on="window")
+    return owed.filter(pl.col("n") >= MIN_SHARE * (pl.col("elapsed_s") // pl.col("every_s")))
 
 
 def chlorine_compliance(

@@ -1,5 +1,6 @@
 """Pumps: electricity per volume lifted, and how much of it reaches the water."""
 
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -76,14 +77,14 @@ def _ratio(hours: pl.DataFrame, parts: dict[str, pl.Expr]) -> pl.DataFrame:
 
 
 def _pump_kpi(**said: Any) -> Kpi:
-    return Kpi(catalogue="WA-11", window=every("day"), levels=LEVELS, **said)
+    return Kpi(catalogue="WA-11", window=every("day"), levels=LEVELS, settles=timedelta(0), **said)
 
 
 KPIS = (
     _pump_kpi(
         function=pump_specific_energy,
         title="Pumping energy, height considered",
-        plain="Electricity per 1,000 litres lifted 100 metres.",
+        plain="Electricity per 1,000 litres lifted 100 metres, yesterday.",
         formula="energy / (volume x head / 100)",
         standard="IWA performance indicator Ph5; target by convention, about 55 % wire to water",
         unit="kWh/m^3",
@@ -95,7 +96,7 @@ KPIS = (
     _pump_kpi(
         function=pump_energy_per_volume,
         title="Pumping energy",
-        plain="Electricity per 1,000 litres pumped.",
+        plain="Electricity per 1,000 litres pumped yesterday.",
         formula="energy / volume",
         standard="IWA performance indicators; depends on height, so compare a pump with itself",
         unit="kWh/m^3",
@@ -105,7 +106,7 @@ KPIS = (
     _pump_kpi(
         function=pump_efficiency,
         title="Pump efficiency",
-        plain="Share of the electricity that ends up lifting water.",
+        plain="Share of the electricity that ended up lifting water yesterday.",
         formula="100 x (9.81 x volume x head / 3600) / energy",
         standard="Hydraulics; above 85 % a meter is wrong",
         unit="percent",

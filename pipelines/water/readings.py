@@ -24,6 +24,27 @@ def at_dma(rows: pl.DataFrame, assets: pl.DataFrame) -> pl.DataFrame:
     return rows.join(belongs, on="asset", how="left").with_columns(asset=pl.coalesce("dma", "asset")).drop("dma")
 
 
+def wards_served(assets: pl.DataFrame) -> pl.DataFrame:
+    """The wards of each district metered area, from where it and what belongs to it stand: `asset, ward, parts`."""
+    areas = assets.filter(pl.col("kind") == "dma")
+    below = assets.select("ward", asset="parent").join(areas.select("asset"), on="asset")
+    served = pl.concat([areas.select("ward", "asset"), below]).drop_nulls("ward").unique()
+    return served.with_columns(parts=pl.len().over("asset"))
+
+
+def by_served_area(rows: pl.DataFrame, assets: pl.DataFrame, amounts: Sequence[str] = ()) -> pl.DataFrame:
+    """Rows of metered areas stacked for town, ward and asset; `amounts` are shared equally by the wards served.
+
+    So each ward has the ratio of its metered area, which nothing measures finer, and the wards add up to the town.
+    """
+    plain = rows.drop("ward", strict=False)
+    shared = plain.join(wards_served(assets), on="asset").with_columns(
+        pl.col(name) / pl.col("parts") for name in amounts
+    )
+    whole = by_area(plain.with_columns(pl.col(name).cast(pl.Float64) for name in amounts), ("town", "asset"))
+    return pl.concat([whole, by_area(shared, ("ward",)).select(whole.columns)])
+
+
 def due(
     sensors: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame, quantity: str, levels: Sequence[str] = LEVELS
 ) -> pl.DataFrame:

@@ -4,10 +4,19 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, local
+from pipelines.engine.measures import KEYS, in_windows, local
 from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import LITRES, non_revenue, per_head
-from pipelines.water.readings import LEVELS, MIN_SHARE, day_hours, in_trailing, once, relabelled, trailing
+from pipelines.water.readings import (
+    LEVELS,
+    MIN_SHARE,
+    by_served_area,
+    day_hours,
+    in_trailing,
+    once,
+    relabelled,
+    trailing,
+)
 
 BILLING_LAG = timedelta(days=30)
 LONGEST_BILL = timedelta(days=93)
@@ -17,7 +26,7 @@ YEAR = timedelta(days=366)
 def daily_volumes(inflow_daily: pl.DataFrame, sensors: pl.DataFrame, zone: str) -> pl.DataFrame:
     """Water into each district metered area per local day, from the mean flow and the hours of that day.
 
-    Shape: `asset, ward, observed_at, volume_m3`; no row for a day on which one of its inlets sent less than
+    Shape: `asset, observed_at, volume_m3`; no row for a day on which one of its inlets sent less than
     three quarters of its readings, since a silent inlet is not a dry one.
     """
     inlets = _inlets(sensors)
@@ -25,23 +34,28 @@ def daily_volumes(inflow_daily: pl.DataFrame, sensors: pl.DataFrame, zone: str) 
     volume = pl.col("sum") / pl.col("n") * day_hours(pl.col("observed_at"), zone)
     days = whole.group_by("asset", "observed_at").agg(volume_m3=volume.sum(), reporting=pl.len())
     joined = days.join(inlets, on="asset").filter(pl.col("reporting") == pl.col("inlets"))
-    return joined.select("asset", "ward", "observed_at", "volume_m3")
+    return joined.select("asset", "observed_at", "volume_m3")
 
 
 def _inlets(sensors: pl.DataFrame) -> pl.DataFrame:
     flows = sensors.filter(pl.col("quantity") == "inflow_m3_h")
-    return flows.group_by("asset", "ward").agg(inlets=pl.len())
+    return flows.group_by("asset").agg(inlets=pl.len())
 
 
-def _days_due(sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+def _days_due(sensors: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """How many days of district metered areas each window and area should hold by now."""
     days = ((pl.col("as_of") - pl.col("window")).dt.total_hours() / 24).round().clip(lower_bound=1)
     rows = _inlets(sensors).join(windows, how="cross").with_columns(days=days)
-    return by_area(rows, LEVELS).group_by(KEYS).agg(n_expected=pl.col("days").sum().cast(pl.Int64))
+    return by_served_area(rows, assets).group_by(KEYS).agg(n_expected=pl.col("days").sum().cast(pl.Int64))
 
 
 def supply_per_head(
-    inflow_m3_h_daily: pl.DataFrame, dmas: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str
+    inflow_m3_h_daily: pl.DataFrame,
+    dmas: pl.DataFrame,
+    assets: pl.DataFrame,
+    sensors: pl.DataFrame,
+    windows: pl.DataFrame,
+    zone: str,
 ) -> pl.DataFrame:
     """Litres put into distribution for each person served, per window and area.
 
@@ -54,8 +68,9 @@ def supply_per_head(
     days = in_windows(daily_volumes(inflow_m3_h_daily, sensors, zone), windows).join(people, on="asset")
     bulk = pl.col("bulk_non_domestic_m3_day").fill_null(0)
     parts = per_head((pl.col("volume_m3") * LITRES).sum(), (bulk * LITRES).sum(), pl.col("population_served").sum())
-    areas = by_area(days, LEVELS).group_by(KEYS).agg(**parts, n=pl.len().cast(pl.Int64))
-    return areas.join(_days_due(sensors, windows), on=KEYS, how="left")
+    amounts = ("volume_m3", "population_served", "bulk_non_domestic_m3_day")
+    areas = by_served_area(days, assets, amounts).group_by(KEYS).agg(**parts, n=pl.len().cast(pl.Int64))
+    return areas.join(_days_due(sensors, assets, windows), on=KEYS, how="left")
 
 
 def billed_days(water_bills: pl.DataFrame) -> pl.DataFrame:
@@ -75,14 +90,16 @@ def _billed_volumes(
     return dated.join(billed_days(water_bills), on=["asset", "day"])
 
 
-def _unbilled(days: pl.DataFrame) -> pl.DataFrame:
+def _unbilled(days: pl.DataFrame, assets: pl.DataFrame) -> pl.DataFrame:
     parts = non_revenue(pl.col("volume_m3").sum(), pl.col("billed_m3").sum())
-    return by_area(days, LEVELS).group_by(KEYS).agg(**parts, n=pl.len().cast(pl.Int64))
+    areas = by_served_area(days, assets, ("volume_m3", "billed_m3"))
+    return areas.group_by(KEYS).agg(**parts, n=pl.len().cast(pl.Int64))
 
 
 def non_revenue_water(
     inflow_m3_h_daily: pl.DataFrame,
     water_bills: pl.DataFrame,
+    assets: pl.DataFrame,
     sensors: pl.DataFrame,
     windows: pl.DataFrame,
     zone: str,
@@ -93,12 +110,13 @@ def non_revenue_water(
     Source: IWA; SLB 2.1.4.
     """
     days = in_windows(_billed_volumes(inflow_m3_h_daily, water_bills, sensors, zone), windows)
-    return _unbilled(days).join(_days_due(sensors, windows), on=KEYS, how="left")
+    return _unbilled(days, assets).join(_days_due(sensors, assets, windows), on=KEYS, how="left")
 
 
 def non_revenue_water_year(
     inflow_m3_h_daily: pl.DataFrame,
     water_bills: pl.DataFrame,
+    assets: pl.DataFrame,
     sensors: pl.DataFrame,
     windows: pl.DataFrame,
     zone: str,
@@ -109,8 +127,8 @@ def non_revenue_water_year(
     """
     year = trailing(windows, 12, zone)
     days = in_trailing(_billed_volumes(inflow_m3_h_daily, water_bills, sensors, zone), year, "observed_at")
-    due = relabelled(_days_due(sensors, year), year)
-    return _unbilled(days).join(due, on=KEYS, how="left")
+    due = relabelled(_days_due(sensors, assets, year), year)
+    return _unbilled(days, assets).join(due, on=KEYS, how="left")
 
 
 KPIS = (

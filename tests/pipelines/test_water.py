@@ -1,14 +1,15 @@
 """The water domain as declared: its samples, its alarms, its KPIs side by side with the standards."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from pipelines.engine.decode.base import ROW, decoder
 from pipelines.engine.decode.table_file import check_mapping
-from pipelines.engine.model import Source
+from pipelines.engine.model import INSTANT, Kpi, Source
 from pipelines.engine.units import conversion, parse_unit
 from pipelines.water import DOMAIN
 
@@ -117,3 +118,43 @@ def test_every_kpi_has_a_known_unit_and_a_catalogue_id():
 )
 def test_targets_are_those_of_the_standards(kpi: str, target: float):
     assert KPIS[kpi].target == target
+
+
+READINGS = {"sensor": pl.String, "asset": pl.String, "kind": pl.String, "ward": pl.String, "observed_at": INSTANT}
+ROLLUP = (
+    READINGS
+    | {"n": pl.Int64, "expected": pl.Float64}
+    | dict.fromkeys(("sum", "sum_squares", "min", "max", "last"), pl.Float64)
+)
+ENGINE = {
+    "windows": dict.fromkeys(("window", "end", "as_of"), INSTANT),
+    "wards": {"ward": pl.String, "name": pl.String, "population": pl.Float64, "households": pl.Float64},
+    "assets": dict.fromkeys(("asset", "domain", "kind", "name", "ward", "parent"), pl.String),
+    "sensors": dict.fromkeys(("sensor", "asset", "kind", "ward", "quantity", "unit"), pl.String)
+    | {"every_s": pl.Float64},
+}
+
+
+def nothing(name: str) -> Any:
+    """What the engine hands a KPI function under this name in a town that has no rows yet."""
+    if name == "zone":
+        return "Asia/Kolkata"
+    quantities = {quantity.name for quantity in DOMAIN.quantities}
+    references = {reference.name: reference.schema for reference in DOMAIN.references}
+    tables = {table.name: table.schema | {"received_at": INSTANT} for table in DOMAIN.tables}
+    if name.endswith(("_hourly", "_daily")):
+        return pl.DataFrame(schema=ROLLUP)
+    known = ENGINE | references | tables | dict.fromkeys(quantities, READINGS | {"value": pl.Float64})
+    return pl.DataFrame(schema=known[name])
+
+
+@pytest.mark.parametrize("kpi", DOMAIN.kpis, ids=lambda kpi: kpi.id)
+def test_kpi_gives_the_contract_columns_and_no_row_when_the_town_is_empty(kpi: Kpi):
+    one_day = pl.DataFrame(
+        {"window": [NOW], "end": [NOW + timedelta(days=1)], "as_of": [NOW]}, schema=ENGINE["windows"]
+    )
+    given = {name: one_day if name == "windows" else nothing(name) for name in kpi.inputs}
+    found = kpi.function(**given)
+    assert found.is_empty()
+    assert {"window", "area"} <= set(found.columns)
+    assert "value" in found.columns or {"numerator", "denominator"} <= set(found.columns)

@@ -102,6 +102,20 @@ def test_supply_continuity_takes_the_worst_point_of_an_area():
     assert values(supply_continuity(rows, CONNECTED, ASSETS, QUARTERS, DAY))["01-10T00:00", "asset:D3"] == 6.0
 
 
+def test_supply_continuity_of_an_area_in_two_wards_is_told_per_ward():
+    elsewhere = ASSETS.with_columns(ward=pl.when(pl.col("asset") == "P4").then(pl.lit("W3")).otherwise("ward"))
+    moved = QUARTERS.with_columns(ward=pl.when(pl.col("asset") == "P4").then(pl.lit("W3")).otherwise("ward"))
+    rows = readings(*hours("s3", "P3", 20), *hours("s4", "P4", 6))
+    rows = rows.with_columns(ward=pl.when(pl.col("asset") == "P4").then(pl.lit("W3")).otherwise("ward"))
+    found = supply_continuity(rows, CONNECTED, elsewhere, moved, DAY)
+    # 900 connections of D3, half in each ward
+    expected = {"ward:W2": 20.0, "ward:W3": 6.0, "asset:D3": 13.0, "town": 13.0}
+    assert values(found) == pytest.approx(
+        {("01-10T00:00", area): hours_a_day for area, hours_a_day in expected.items()}
+    )
+    assert found.filter(area="ward:W3")["denominator"].item() == 450.0
+
+
 def test_supply_continuity_does_not_take_a_silent_sensor_for_a_dry_pipe():
     whole = hours("s1", "P1", 24)
     gap = whole[:40] + whole[56:]

@@ -12,7 +12,7 @@ from pipelines.water.supply import (
     non_revenue_water_year,
     supply_per_head,
 )
-from tests.pipelines.water_town import ROME, at, dmas, rolled, sensors, values, windows
+from tests.pipelines.water_town import ASSETS, ROME, at, dmas, rolled, sensors, values, windows
 
 INLETS = sensors(("f1", "D1", "inflow_m3_h", 900), ("f2", "D2", "inflow_m3_h", 900), ("f3", "D3", "inflow_m3_h", 900))
 DAY = windows(("2026-01-10", "2026-01-11"))
@@ -38,7 +38,7 @@ def test_supply_per_head_is_litres_over_people_served_without_bulk_sales():
     # 24 h x 100, 50, 40 m3/h = 2,400,000 + 1,200,000 + 960,000 L; bulk 240,000 L; 40,000 people
     start = at("2026-01-10")
     inflow = rolled(day("f1", "D1", start, 100), day("f2", "D2", start, 50), day("f3", "D3", start, 40))
-    found = supply_per_head(inflow, PEOPLE, INLETS, DAY, "UTC")
+    found = supply_per_head(inflow, PEOPLE, ASSETS, INLETS, DAY, "UTC")
     assert values(found) == pytest.approx(
         {
             ("01-10T00:00", "town"): 4_320_000 / 40_000,
@@ -54,7 +54,7 @@ def test_supply_per_head_is_litres_over_people_served_without_bulk_sales():
 def test_supply_per_head_leaves_out_areas_that_were_not_measured_and_says_so():
     start = at("2026-01-10")
     inflow = rolled(day("f1", "D1", start, 100), day("f3", "D3", start, 40, n=30))
-    town = supply_per_head(inflow, PEOPLE, INLETS, DAY, "UTC").filter(pl.col("area") == "town")
+    town = supply_per_head(inflow, PEOPLE, ASSETS, INLETS, DAY, "UTC").filter(pl.col("area") == "town")
     assert town.select("numerator", "denominator", "n", "n_expected").row(0) == (2_400_000, 20_000, 1, 3)
 
 
@@ -64,10 +64,25 @@ def test_supply_per_head_leaves_out_areas_that_were_not_measured_and_says_so():
 def test_supply_per_head_follows_the_length_of_the_local_day(start: str, end: str, length: int):
     # a steady 100 m3/h over the day that the clocks leave
     inflow = rolled(day("f1", "D1", at(start, ROME), 100, n=4 * length))
-    found = supply_per_head(inflow, PEOPLE, INLETS, windows((start, end), zone=ROME), ROME)
+    found = supply_per_head(inflow, PEOPLE, ASSETS, INLETS, windows((start, end), zone=ROME), ROME)
     town = found.filter(pl.col("area") == "town")
     assert town["numerator"].item() == pytest.approx(100_000 * length)
     assert town["n_expected"].item() == 3
+
+
+def test_an_area_of_two_wards_gives_each_its_ratio_and_the_wards_add_up_to_the_town():
+    point = ASSETS.filter(asset="P1").with_columns(asset=pl.lit("P9"), ward=pl.lit("W2"))
+    start = at("2026-01-10")
+    inflow = rolled(day("f1", "D1", start, 100), day("f3", "D3", start, 40))
+    found = supply_per_head(inflow, PEOPLE, pl.concat([ASSETS, point]), INLETS, DAY, "UTC")
+    # D1 120 L a head in W1 and W2, half of it each; D3 96 L a head in W2
+    assert values(found)["01-10T00:00", "ward:W1"] == pytest.approx(120.0)
+    assert values(found)["01-10T00:00", "ward:W2"] == pytest.approx((1_200_000 + 960_000) / 20_000)
+    wards = found.filter(pl.col("area").str.starts_with("ward"))
+    town = found.filter(area="town")
+    for part in ("numerator", "denominator"):
+        assert wards[part].sum() == pytest.approx(town[part].item())
+    assert town.select("n", "n_expected").row(0) == (2, 3)
 
 
 def test_daily_volumes_need_every_inlet_of_an_area():
@@ -84,7 +99,7 @@ def test_daily_volumes_count_a_day_once_when_it_came_twice():
 
 
 def test_supply_per_head_is_empty_when_nothing_came():
-    assert supply_per_head(rolled(), PEOPLE, INLETS, DAY, "UTC").is_empty()
+    assert supply_per_head(rolled(), PEOPLE, ASSETS, INLETS, DAY, "UTC").is_empty()
 
 
 def test_billed_days_spread_a_bill_over_the_days_it_covers():
@@ -108,7 +123,7 @@ def test_non_revenue_water_is_a_ratio_of_sums_over_the_areas():
         ("D1", date(2026, 1, 1), date(2026, 1, 31), 31 * 1680.0),
         ("D3", date(2026, 1, 1), date(2026, 1, 31), 31 * 216.0),
     )
-    found = values(non_revenue_water(inflow, billed, INLETS, JANUARY, "UTC"), 100)
+    found = values(non_revenue_water(inflow, billed, ASSETS, INLETS, JANUARY, "UTC"), 100)
     assert found["01-01T00:00", "asset:D1"] == pytest.approx(30.0)
     assert found["01-01T00:00", "ward:W2"] == pytest.approx(10.0)
     assert found["01-01T00:00", "town"] == pytest.approx(100 * (720 + 24) / (2400 + 240))
@@ -116,13 +131,15 @@ def test_non_revenue_water_is_a_ratio_of_sums_over_the_areas():
 
 def test_non_revenue_water_does_not_take_a_bill_that_is_still_out_for_a_loss():
     billed = bills(("D1", date(2026, 1, 1), date(2026, 1, 15), 15 * 1680.0))
-    town = non_revenue_water(rolled(*month("f1", "D1", 100)), billed, INLETS, JANUARY, "UTC").filter(area="town")
+    town = non_revenue_water(rolled(*month("f1", "D1", 100)), billed, ASSETS, INLETS, JANUARY, "UTC").filter(
+        area="town"
+    )
     assert town["numerator"].item() / town["denominator"].item() == pytest.approx(0.3)
     assert town.select("n", "n_expected").row(0) == (15, 93)
 
 
 def test_non_revenue_water_is_empty_when_no_bill_came():
-    assert non_revenue_water(rolled(*month("f1", "D1", 100)), bills(), INLETS, JANUARY, "UTC").is_empty()
+    assert non_revenue_water(rolled(*month("f1", "D1", 100)), bills(), ASSETS, INLETS, JANUARY, "UTC").is_empty()
 
 
 def test_non_revenue_water_year_reaches_back_twelve_months_in_every_window():
@@ -138,7 +155,7 @@ def test_non_revenue_water_year_reaches_back_twelve_months_in_every_window():
         ("D1", date(2026, 1, 1), date(2026, 1, 31), 31 * 1440.0),
     )
     months = windows(("2025-12-01", "2026-01-01"), ("2026-01-01", "2026-02-01"))
-    found = non_revenue_water_year(inflow, billed, INLETS, months, "UTC")
+    found = non_revenue_water_year(inflow, billed, ASSETS, INLETS, months, "UTC")
     assert values(found, 100)["01-01T00:00", "town"] == pytest.approx(30.0)
     # January 2025 belongs to the year that ends in December: 31 x 480 + 2400 of 32 x 2400
     assert values(found, 100)["12-01T00:00", "town"] == pytest.approx(100 * (31 * 480 + 2400) / (32 * 2400))
