@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -25,12 +26,19 @@ class _Dialect:
     delimiter: str
     quote: str
 
-    @property
+    @cached_property
     def whole(self) -> re.Pattern[str]:
         """Matches a record in which every quotation mark that opens a field is closed again."""
         d, q = re.escape(self.delimiter), re.escape(self.quote)
         one = rf"(?:{q}(?:[^{q}]|{q}{q})*+{q}[^{d}{q}]*+|[^{d}{q}][^{d}]*+|)"
         return re.compile(rf"{one}(?:{d}{one})*+")
+
+    @property
+    def simple(self) -> str:
+        """Matches lines whose quotation marks enclose whole fields without marks or delimiters in them."""
+        d, q = re.escape(self.delimiter), re.escape(self.quote)
+        one = rf"(?:{q}[^{d}{q}]*{q}|[^{d}{q}]*)"
+        return rf"^{one}(?:{d}{one})*$"
 
     def fields(self, record: str) -> list[str]:
         """The fields of one record.
@@ -137,8 +145,11 @@ def _sorted_out(lines: _Lines, table: _Table, comment: str) -> tuple[pl.DataFram
     if comment:
         idle = idle | line.str.strip_chars_start().str.starts_with(comment)
     fits = line.str.count_matches(table.dialect.delimiter, literal=True) == table.width - 1
-    if table.dialect.quote:
-        fits = fits & ~line.str.contains(table.dialect.quote, literal=True)
+    quote = table.dialect.quote
+    if quote:
+        quoted = line.str.contains(quote, literal=True)
+        fits = fits & (~quoted | line.str.contains(table.dialect.simple))
+        line = pl.when(quoted & fits).then(line.str.replace_all(quote, "", literal=True)).otherwise(line)
     frame = frame.with_columns(line, idle=idle.fill_null(False), fits=fits.fill_null(False))
     others = frame.filter(~pl.col("fits") & ~pl.col("idle"))["index"].to_list()
     return frame.filter(pl.col("fits") & ~pl.col("idle")), others

@@ -1,9 +1,9 @@
 import gzip
 
 import pytest
-from table_payloads import read, reasons, rows
 
 from pipelines.engine.decode.base import Refused
+from tests.engine.decode.table_payloads import read, reasons, rows
 
 LEVEL = "sensor,observed_at,value\nT1,2024-03-01T08:00Z,2.5\nT2,2024-03-01T08:00Z,3\n"
 BOTH = [("T1", "2024-03-01T08:00", 2.5), ("T2", "2024-03-01T08:00", 3.0)]

@@ -1,9 +1,9 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from table_payloads import read, reasons
 
 from pipelines.engine.decode.base import Refused
+from tests.engine.decode.table_payloads import read, reasons
 
 KINDS = {
     "request": "text",

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, time
 import openpyxl
 import polars as pl
 import pytest
-from table_payloads import read, reasons, rows
 
 from pipelines.engine.decode.base import Refused
+from tests.engine.decode.table_payloads import read, reasons, rows
 
 
 def workbook(*lines, sheet="Data", first=1):
@@ -23,13 +23,16 @@ def workbook(*lines, sheet="Data", first=1):
     return kept.getvalue()
 
 
+def cell(*parts):
+    """A date cell: spreadsheets know no zone."""
+    return datetime(*parts)  # noqa: DTZ001
+
+
 HEAD = ("sensor", "observed_at", "value")
 
 
 def test_workbook_keeps_numbers_in_full_and_reads_date_cells_whatever_the_format():
-    payload = workbook(
-        HEAD, ("A", datetime(2024, 3, 1, 8, 30), 1 / 3), (7, "01/03/2024 09:00", 1.5e-12), ("007", "x", 2)
-    )
+    payload = workbook(HEAD, ("A", cell(2024, 3, 1, 8, 30), 1 / 3), (7, "01/03/2024 09:00", 1.5e-12), ("007", "x", 2))
     decoded = read(payload, "xlsx", time={"column": "observed_at", "format": "%d/%m/%Y %H:%M"})
     assert rows(decoded) == [("A", "2024-03-01T08:30", 1 / 3), ("7", "2024-03-01T09:00", 1.5e-12)]
     assert reasons(decoded) == [(4, "unreadable_time")]
@@ -38,21 +41,19 @@ def test_workbook_keeps_numbers_in_full_and_reads_date_cells_whatever_the_format
 
 
 def test_workbook_rows_are_numbered_as_the_spreadsheet_shows_them():
-    payload = workbook(
-        ("Report",), HEAD, ("-", "UTC", "m"), (None, None, None), ("A", datetime(2024, 3, 1), 1), first=3
-    )
+    payload = workbook(("Report",), HEAD, ("-", "UTC", "m"), (None, None, None), ("A", cell(2024, 3, 1), 1), first=3)
     decoded = read(payload, "xlsx", skip_before=3, skip_after=1)
     assert decoded.tables["readings"]["_row"].to_list() == [7]
     assert decoded.rows == 1
 
 
 def test_workbook_with_date_and_time_in_two_columns():
-    payload = workbook(("sensor", "day", "clock", "value"), ("A", datetime(2024, 3, 1), time(9, 5), 1))
+    payload = workbook(("sensor", "day", "clock", "value"), ("A", cell(2024, 3, 1), time(9, 5), 1))
     assert rows(read(payload, "xlsx", time={"columns": ["day", "clock"]})) == [("A", "2024-03-01T09:05", 1.0)]
 
 
 def test_workbook_sheet_is_chosen_by_name_and_the_others_are_listed_when_it_is_missing():
-    payload = workbook(HEAD, ("A", datetime(2024, 3, 1), 1), sheet="Levels 2024")
+    payload = workbook(HEAD, ("A", cell(2024, 3, 1), 1), sheet="Levels 2024")
     assert read(payload, "xlsx", sheet="Levels 2024").rows == 1
     with pytest.raises(Refused, match="Levels 2024, Notes"):
         read(payload, "xlsx", sheet="Flows")
@@ -128,7 +129,7 @@ def test_ndjson_refuses_a_bad_line_alone():
     decoded = read(text, "ndjson")
     assert rows(decoded) == [("A", "2024-03-01T08:00", 1.0), ("C", "2024-03-01T08:00", None)]
     assert [(one.row, one.original) for one in decoded.refused] == [(3, b'{"sensor":"B","obse')]
-    assert decoded.original(1) == text.split("\r\n")[0].encode()
+    assert decoded.original(1) == text.split("\r\n", maxsplit=1)[0].encode()
 
 
 def parquet(**columns):

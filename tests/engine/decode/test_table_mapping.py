@@ -1,8 +1,8 @@
 import pytest
-from table_payloads import read
 
 from pipelines.engine.decode.base import Refused
 from pipelines.engine.decode.table_file import check_mapping
+from tests.engine.decode.table_payloads import read
 
 READINGS = {"sensor": "text", "observed_at": "instant", "value": "number", "unit": "text"}
 OUTAGES = {"outage": "text", "started_at": "instant", "customers": "integer"}

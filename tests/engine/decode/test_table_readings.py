@@ -1,7 +1,7 @@
 import pytest
-from table_payloads import read, reasons, rows
 
 from pipelines.engine.decode.base import Refused
+from tests.engine.decode.table_payloads import read, reasons, rows
 
 
 def units(decoded):

@@ -11,9 +11,9 @@ from pathlib import Path
 import openpyxl
 import polars as pl
 import pytest
-from table_payloads import of_feed
 
 from pipelines.engine.decode.table_file import check_mapping
+from tests.engine.decode.table_payloads import of_feed
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parents[3] / "shared" / "data"

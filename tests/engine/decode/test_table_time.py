@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from table_payloads import read, reasons, rows
+
+from tests.engine.decode.table_payloads import read, reasons, rows
 
 
 def series(times, zone="Europe/Rome", sensors=None, **mapping):
