@@ -106,8 +106,8 @@ REGULARITY = (
         unit="dimensionless",
         decimals=2,
         plain="How even the gaps between buses are; 0 is perfectly even.",
-        formula="Standard deviation of (actual - scheduled headway) / mean scheduled headway, per route, direction, stop "
-        "with at least 5 headways; averaged by number of headways",
+        formula="Standard deviation of (actual - scheduled headway) / mean scheduled headway, per route, direction, "
+        "stop with at least 5 headways; averaged by number of headways",
         standard="TCQSM 2nd ed. Exhibit 3-30",
         window=every("day"),
         levels=("town", "route"),

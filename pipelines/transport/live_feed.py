@@ -61,8 +61,8 @@ def fresh_vehicles(
 ) -> pl.DataFrame:
     """Share of the vehicles on a trip whose newest fix is at most limit_s old, at the window's end or now.
 
-    Of those heard of in the last recent_min minutes. A fix without a time of its own is of unknown age and not fresh. Parked vehicles, which
-    stay in many feeds without a trip, do not count.
+    Of those heard of in the last recent_min minutes. A fix without a time of its own is of unknown age and not
+    fresh. Parked vehicles, which stay in many feeds without a trip, do not count.
     Source: GTFS Realtime Best Practices, Feed Publishing.
     """
     recent = windows.select(

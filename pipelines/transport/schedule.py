@@ -100,7 +100,8 @@ def timetable(
     frames = (gtfs_trips, gtfs_stop_times, gtfs_service_days, gtfs_frequencies)
     key = (zone, *near["service_date"])
     for kept_frames, kept_key, plan in tuple(_recent):
-        if kept_key == key and all(kept is frame for kept, frame in zip(kept_frames, frames, strict=True)):
+        same = (kept is frame or kept.equals(frame) for kept, frame in zip(kept_frames, frames, strict=True))
+        if kept_key == key and all(same):
             return plan
     plan = _narrowed(*frames, near, zone)
     if near.height <= KEPT_DAYS:
