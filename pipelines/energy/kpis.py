@@ -92,6 +92,7 @@ NETWORK = (
         target=80,
         watch=100,
         scale=100,
+        lookback=timedelta(minutes=15),
         headline=True,
     ),
     Kpi(

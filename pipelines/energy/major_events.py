@@ -87,6 +87,7 @@ def _words() -> pl.Expr:
 def saidi_without_major_events(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     zone: str,
@@ -99,7 +100,7 @@ def saidi_without_major_events(
     Source: IEEE Std 1366, clause 5; read it beside saidi, which has them in.
     """
     rows = interruption_rows(outages, assets, include_planned)
-    served = customers_served(feeders, assets)
+    served = customers_served(feeders, feeder_wards, assets)
     limits = thresholds(_daily(rows, _town(feeders), zone, sustained_min), windows, zone)
     judged = _judged(rows, _town(feeders), windows, limits, zone=zone, sustained_min=sustained_min)
     sums = formulas.interruptions(pl.col("customers"), pl.col("minutes"), pl.col("ended"), sustained_min)

@@ -6,6 +6,7 @@ import polars as pl
 from polars import DataFrame as Frame
 
 from pipelines.energy import formulas
+from pipelines.energy.recent import recent
 from pipelines.engine.measures import KEYS, by_area, in_windows, ratio
 
 LEVELS = ("town", "ward", "asset")
@@ -46,7 +47,7 @@ def _balance() -> pl.Expr:
     return pl.when(closes).then(pl.lit("balance closes")).otherwise(pl.lit("balance does not close: check the meters"))
 
 
-def self_sufficiency(  # noqa: PLR0917 (a KPI names what it reads by position, and a balance has six sides)
+def self_sufficiency(
     load_power_kw_hourly: Frame,
     grid_import_kw_hourly: Frame,
     grid_export_kw_hourly: Frame,
@@ -106,13 +107,6 @@ def renewable_fraction(
     return _sums(site_hours(rollups, sensors), windows, list(rollups), parts)
 
 
-def _until(frame: Frame, windows: Frame, minutes: int) -> Frame:
-    """The readings of the last `minutes` before each window's `as_of`, that instant left out."""
-    spans = windows.select("window", start=pl.col("as_of") - pl.duration(minutes=minutes), end="as_of")
-    looked = in_windows(frame, spans.select(pl.col("start").alias("window"), "end"))
-    return looked.rename({"window": "start"}).join(spans, on="start").drop("start", "end")
-
-
 def battery_autonomy(
     battery_soc_pct: Frame,
     load_power_kw: Frame,
@@ -128,9 +122,9 @@ def battery_autonomy(
     0 or less is not applicable.
     Source: no standard; convention of microgrid operators.
     """
-    charge = _until(battery_soc_pct, windows, charge_age_min).sort("observed_at")
-    charge = charge.group_by("window", "asset", "ward").agg(soc=pl.col("value").last() / 100)
-    load = _until(load_power_kw, windows, load_mean_min).group_by("window", "asset").agg(kw=pl.col("value").mean())
+    charge = recent(battery_soc_pct, windows, charge_age_min).sort("observed_at")
+    charge = charge.group_by("window", "asset", "ward").agg(soc=pl.col("value").last() / 100, n=pl.len().cast(pl.Int64))
+    load = recent(load_power_kw, windows, load_mean_min).group_by("window", "asset").agg(kw=pl.col("value").mean())
     sites = charge.join(load, on=["window", "asset"]).join(microgrids, on="asset")
     battery = {
         "soc": pl.col("soc"),
@@ -145,7 +139,7 @@ def battery_autonomy(
     return (
         by_area(rows, LEVELS)
         .group_by(KEYS)
-        .agg(pl.col("numerator").sum(), pl.col("denominator").sum(), detail=shortest, reason=idle)
+        .agg(pl.col("numerator", "denominator", "n").sum(), detail=shortest, reason=idle)
     )
 
 

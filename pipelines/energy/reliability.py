@@ -1,8 +1,8 @@
 """How often and how long the power was away: the indices of IEEE Std 1366.
 
 Rules of this module: an interruption counts, whole, in the window in which it began; while it lasts it runs up to
-`as_of`. Customers count in the outage's ward, or the feeder's where the outage names none. Customers served are the
-sums of the `feeders` reference.
+`as_of`. Interruptions count in the outage's ward, or the feeder's where the outage names none. Customers served come
+from the reference `feeders`, and for wards from `feeder_wards` where a feeder serves several.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,18 @@ LEVELS = ("town", "ward", "asset")
 SERVED, HOURS = pl.col("served"), pl.col("hours")
 
 
-def customers_served(feeders: Frame, assets: Frame) -> Frame:
-    """Customers of every area that has a feeder. Shape: area, served."""
+def customers_served(feeders: Frame, feeder_wards: Frame, assets: Frame) -> Frame:
+    """Customers of every area that has any. Shape: area, served.
+
+    A feeder that `feeder_wards` splits counts in those wards, any other in the ward where it stands.
+    """
     named = feeders.select("asset", "customers_served").join(assets.select("asset", "ward"), on="asset", how="left")
-    return by_area(named, LEVELS).group_by("area").agg(served=pl.col("customers_served").sum().cast(pl.Float64))
+    whole = by_area(named, ("town", "asset"))
+    split = feeder_wards.select("asset", "customers_served", "ward")
+    rest = named.join(split, on="asset", how="anti").select(split.columns)
+    parts = by_area(pl.concat([split, rest]), ("ward",))
+    rows = pl.concat([whole.select("area", "customers_served"), parts.select("area", "customers_served")])
+    return rows.group_by("area").agg(served=pl.col("customers_served").sum().cast(pl.Float64))
 
 
 def interruption_rows(outages: Frame, assets: Frame, include_planned: bool) -> Frame:
@@ -51,6 +59,7 @@ def placed(rows: Frame, windows: Frame) -> Frame:
 def summed(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     *,
@@ -65,7 +74,7 @@ def summed(
     sums = formulas.interruptions(pl.col("customers"), pl.col("minutes"), pl.col("ended"), sustained_min)
     counted = by_area(rows, LEVELS).group_by(KEYS).agg(**sums, n=pl.len().cast(pl.Int64))
     hours = (pl.col("as_of") - pl.col("window")).dt.total_seconds() / 3600
-    areas = windows.select("window", hours=hours).join(customers_served(feeders, assets), how="cross")
+    areas = windows.select("window", hours=hours).join(customers_served(feeders, feeder_wards, assets), how="cross")
     return areas.join(counted, on=KEYS, how="left").with_columns(pl.col("ci", "cmi", "mci", "n").fill_null(0))
 
 
@@ -76,6 +85,7 @@ def _index(sums: Frame, parts: formulas.Parts) -> Frame:
 def saifi(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     *,
@@ -86,13 +96,15 @@ def saifi(
 
     Source: IEEE Std 1366, clause 3.
     """
-    sums = summed(outages, feeders, assets, windows, sustained_min=sustained_min, include_planned=include_planned)
+    tables = (outages, feeders, feeder_wards, assets, windows)
+    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
     return _index(sums, formulas.saifi(SERVED))
 
 
 def saidi(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     *,
@@ -103,13 +115,15 @@ def saidi(
 
     Source: IEEE Std 1366, clause 3.
     """
-    sums = summed(outages, feeders, assets, windows, sustained_min=sustained_min, include_planned=include_planned)
+    tables = (outages, feeders, feeder_wards, assets, windows)
+    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
     return _index(sums, formulas.saidi(SERVED))
 
 
 def caidi(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     *,
@@ -120,7 +134,8 @@ def caidi(
 
     Source: IEEE Std 1366, clause 3; the same as ISO 37120 7.7.
     """
-    sums = summed(outages, feeders, assets, windows, sustained_min=sustained_min, include_planned=include_planned)
+    tables = (outages, feeders, feeder_wards, assets, windows)
+    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
     reason = pl.when(pl.col("ci") == 0).then(pl.lit("not_applicable"))
     return _index(sums, formulas.caidi() | {"reason": reason})
 
@@ -128,6 +143,7 @@ def caidi(
 def asai(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     *,
@@ -138,13 +154,15 @@ def asai(
 
     Source: IEEE Std 1366, clause 3.
     """
-    sums = summed(outages, feeders, assets, windows, sustained_min=sustained_min, include_planned=include_planned)
+    tables = (outages, feeders, feeder_wards, assets, windows)
+    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
     return _index(sums, formulas.asai(SERVED, HOURS))
 
 
 def maifi(
     outages: Frame,
     feeders: Frame,
+    feeder_wards: Frame,
     assets: Frame,
     windows: Frame,
     *,
@@ -155,7 +173,8 @@ def maifi(
 
     Source: IEEE Std 1366, clause 3.
     """
-    sums = summed(outages, feeders, assets, windows, sustained_min=sustained_min, include_planned=include_planned)
+    tables = (outages, feeders, feeder_wards, assets, windows)
+    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
     return _index(sums, formulas.maifi(SERVED))
 
 

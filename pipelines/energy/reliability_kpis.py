@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.energy.major_events import saidi_without_major_events, t_med
 from pipelines.energy.reliability import asai, caidi, maifi, of_the_year, saidi, saifi
 from pipelines.energy.services import customers_without_power
-from pipelines.engine.model import Kpi, every
+from pipelines.engine.model import Kpi, every, rolling
 
 ALL = ("town", "ward", "asset")
 IEEE = "IEEE Std 1366, clause 3; an interruption counts in the period in which it began"
@@ -126,10 +126,10 @@ RELIABILITY = (
         catalogue="EN-01",
         title="Customers without power now",
         plain="How many customers have no power at this moment.",
-        formula="sum of the customers of outages that have begun and are not restored",
+        formula="sum of the customers of outages that have begun and are not restored at the end of the window",
         standard="IEEE Std 1366, clause 3 (customers interrupted), as a state",
         unit="customer",
-        window=every("quarter_hour"),
+        window=rolling(24),
         levels=ALL,
         better="lower",
         target=0,

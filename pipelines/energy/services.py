@@ -8,7 +8,9 @@ from pipelines.energy.reliability import LEVELS, customers_served, interruption_
 from pipelines.engine.measures import KEYS, by_area, in_windows
 
 
-def customers_without_power(outages: Frame, feeders: Frame, assets: Frame, windows: Frame) -> Frame:
+def customers_without_power(
+    outages: Frame, feeders: Frame, feeder_wards: Frame, assets: Frame, windows: Frame
+) -> Frame:
     """Customers who are out at `as_of`, planned outages included; 0 where everybody has power.
 
     Source: IEEE Std 1366, clause 3 (customers interrupted), as a state.
@@ -17,7 +19,7 @@ def customers_without_power(outages: Frame, feeders: Frame, assets: Frame, windo
     begun = pl.col("started_at") <= pl.col("as_of")
     still = pl.col("restored_at").is_null() | (pl.col("restored_at") > pl.col("as_of"))
     out = by_area(rows.filter(begun & still), LEVELS).group_by(KEYS).agg(out=pl.col("customers").sum())
-    areas = windows.select("window").join(customers_served(feeders, assets), how="cross")
+    areas = windows.select("window").join(customers_served(feeders, feeder_wards, assets), how="cross")
     counted = areas.join(out, on=KEYS, how="left")
     return counted.select(*KEYS, value=pl.col("out").fill_null(0).cast(pl.Float64))
 

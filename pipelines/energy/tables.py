@@ -176,7 +176,7 @@ TABLES = (OUTAGES, ACCOUNTS, STREET_LIGHT_NIGHTS, STREET_LIGHT_SURVEYS)
 REFERENCES = (
     Reference(
         name="feeders",
-        meaning="The feeders and how many customers each serves, in the feeder's ward",
+        meaning="The feeders and how many customers each serves",
         key=("asset",),
         columns=(
             Column(name="asset", required=True, meaning="The feeder's asset id"),
@@ -187,6 +187,23 @@ REFERENCES = (
                 low=0,
                 required=True,
                 meaning="Customers connected, on average of the year",
+            ),
+        ),
+    ),
+    Reference(
+        name="feeder_wards",
+        meaning="Customers per ward of the feeders that serve several wards; other feeders count where they stand",
+        key=("asset", "ward"),
+        columns=(
+            Column(name="asset", required=True, meaning="The feeder's asset id"),
+            Column(name="ward", required=True, meaning="A ward that it serves"),
+            Column(
+                name="customers_served",
+                kind="integer",
+                unit="customer",
+                low=0,
+                required=True,
+                meaning="Its customers in this ward; the wards of a feeder add up to its line in feeders",
             ),
         ),
     ),

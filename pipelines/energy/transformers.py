@@ -4,14 +4,18 @@ import polars as pl
 from polars import DataFrame as Frame
 
 from pipelines.energy import formulas
+from pipelines.energy.recent import recent
 from pipelines.engine.measures import KEYS, by_area, in_windows, ratio
 
 LEVELS = ("town", "ward", "asset")
 AT = ["window", "asset", "ward"]
+QUARTER_HOUR_MIN = 15
 
 
 def _mean(frame: Frame, windows: Frame, name: str) -> Frame:
-    return in_windows(frame, windows).group_by(AT).agg(pl.col("value").mean().alias(name))
+    """Mean of the 15 minutes before `as_of`: the whole window once it has ended, and no gap at its beginning."""
+    rows = recent(frame, windows, QUARTER_HOUR_MIN)
+    return rows.group_by(AT).agg(pl.col("value").mean().alias(name), n=pl.len().cast(pl.Int64))
 
 
 def transformer_loading(
@@ -27,8 +31,8 @@ def transformer_loading(
     Source: loading guides IEC 60076-7 and IS 6600.
     """
     power = _mean(transformer_power_kw, windows, "kw")
-    power = power.join(_mean(transformer_reactive_kvar, windows, "kvar"), on=AT, nulls_equal=True)
-    current = _mean(transformer_current_a, windows, "a")
+    power = power.join(_mean(transformer_reactive_kvar, windows, "kvar").drop("n"), on=AT, nulls_equal=True)
+    current = _mean(transformer_current_a, windows, "a").drop("n")
     both = power.join(current, on=AT, how="full", coalesce=True, nulls_equal=True)
     line_to_line = 3**0.5 * pl.col("declared_v")
     kva = pl.coalesce(
@@ -42,6 +46,7 @@ def transformer_loading(
         .agg(
             numerator=pl.col("kva").sum(),
             denominator=pl.col("rated_kva").sum(),
+            n=pl.col("n").sum(),
             detail=pl.col("asset").get(loading.arg_max()),
         )
     )

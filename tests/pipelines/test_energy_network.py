@@ -41,7 +41,7 @@ TRANSFORMERS = pl.DataFrame(
 )
 
 
-def days(count: int = 1, hours: int = 24) -> pl.DataFrame:
+def days(count: int = 1, hours: float = 24) -> pl.DataFrame:
     spans = [(START + timedelta(hours=hours * n), START + timedelta(hours=hours * (n + 1))) for n in range(count)]
     rows = [(start, end, end) for start, end in spans]
     return pl.DataFrame(rows, schema={"window": INSTANT, "end": INSTANT, "as_of": INSTANT}, orient="row")
@@ -260,7 +260,7 @@ def test_power_factor_leaves_out_hours_of_export_and_hours_half_measured() -> No
 
 def loading(kw: dict, kvar: dict, amperes: dict | None = None, windows: pl.DataFrame | None = None) -> pl.DataFrame:
     frames = [readings(series, 5) for series in (kw, kvar, amperes or {})]
-    return transformer_loading(*frames, TRANSFORMERS, days(1, 1) if windows is None else windows)
+    return transformer_loading(*frames, TRANSFORMERS, days(1, 0.25) if windows is None else windows)
 
 
 def test_loading_is_apparent_power_of_rated_power() -> None:
@@ -281,12 +281,26 @@ def test_loading_comes_from_currents_where_there_is_no_power_meter() -> None:
     declared = TRANSFORMERS.with_columns(declared_v=pl.lit(433 / 3**0.5))
     amperes = readings({"T1.r": [131], "T1.y": [118], "T1.b": [120]}, 5)
     nothing = readings({}, 5)
-    rows = transformer_loading(nothing, nothing, amperes, declared, days(1, 1))
+    rows = transformer_loading(nothing, nothing, amperes, declared, days(1, 0.25))
     assert values(rows)["asset:T1"] * 100 == pytest.approx(92.246, abs=0.02)
 
 
 def test_loading_without_reactive_power_is_not_known() -> None:
     assert loading({"T1.p": [60]}, {}).is_empty()
+
+
+def test_loading_looks_back_at_the_beginning_of_a_quarter_hour() -> None:
+    """One minute into the quarter hour of 01:00 the readings of 00:50 and 00:55 are there; 00:40 is too old."""
+    now = START + timedelta(minutes=61)
+    quarter = pl.DataFrame(
+        [(START + timedelta(minutes=60), START + timedelta(minutes=75), now)],
+        schema={"window": INSTANT, "end": INSTANT, "as_of": INSTANT},
+        orient="row",
+    )
+    active, reactive = [0.0] * 12, [0.0] * 12
+    active[8], active[10], active[11] = 500, 60, 80
+    row = loading({"T1.p": active}, {"T1.q": reactive}, windows=quarter).filter(pl.col("area") == "asset:T1")
+    assert (row["numerator"].item(), row["n"].item()) == (70, 2)
 
 
 def test_overload_hours_are_strictly_above_the_limit() -> None:

@@ -26,6 +26,7 @@ ASSETS = pl.DataFrame(
     {"asset": ["F1", "F2"], "kind": ["feeder", "feeder"], "ward": ["W1", "W2"], "parent": [None, None]},
     schema_overrides={"parent": pl.String},
 )
+WHOLE = pl.DataFrame(schema={"asset": pl.String, "ward": pl.String, "customers_served": pl.Int64})
 FEEDERS = pl.DataFrame({"asset": ["F1", "F2"], "customers_served": [1500, 500]})
 DAY = datetime(2025, 3, 10, 12, tzinfo=UTC)
 
@@ -86,7 +87,7 @@ def test_indices_agree_with_the_sample_feeder_of_ieee_1366() -> None:
     events = outages(*(cut(customers, minutes) for customers, minutes in SAMPLE_FEEDER))
     year = windows((datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)))
     found = {
-        index.__name__: values(index(events, FEEDERS, ASSETS, year))["town"]
+        index.__name__: values(index(events, FEEDERS, WHOLE, ASSETS, year))["town"]
         for index in (saifi, saidi, caidi, asai, maifi)
     }
     assert found == {
@@ -100,59 +101,59 @@ def test_indices_agree_with_the_sample_feeder_of_ieee_1366() -> None:
 
 def test_an_interruption_of_exactly_five_minutes_is_momentary() -> None:
     events = outages(cut(100, 5), cut(200, 5.001))
-    assert values(saifi(events, FEEDERS, ASSETS, MARCH))["town"] == 200 / 2000
-    assert values(maifi(events, FEEDERS, ASSETS, MARCH))["town"] == 100 / 2000
+    assert values(saifi(events, FEEDERS, WHOLE, ASSETS, MARCH))["town"] == 200 / 2000
+    assert values(maifi(events, FEEDERS, WHOLE, ASSETS, MARCH))["town"] == 100 / 2000
 
 
 def test_a_town_may_count_from_another_number_of_minutes() -> None:
     events = outages(cut(100, 2))
-    assert values(saifi(events, FEEDERS, ASSETS, MARCH, sustained_min=1))["town"] == 100 / 2000
+    assert values(saifi(events, FEEDERS, WHOLE, ASSETS, MARCH, sustained_min=1))["town"] == 100 / 2000
 
 
 def test_stepwise_restoration_is_one_interruption_per_customer() -> None:
     events = outages(cut(600, 30, outage="O1", step=1), cut(400, 90, outage="O1", step=2))
     feeders = pl.DataFrame({"asset": ["F1"], "customers_served": [10000]})
-    found = [values(index(events, feeders, ASSETS, MARCH))["town"] for index in (saifi, saidi, caidi)]
+    found = [values(index(events, feeders, WHOLE, ASSETS, MARCH))["town"] for index in (saifi, saidi, caidi)]
     assert found == [0.1, 5.4, 54.0]
 
 
 def test_planned_outages_count_unless_the_town_leaves_them_out() -> None:
     events = outages(cut(100, 60, planned=True), cut(100, 60, planned=False), cut(100, 60, planned=None))
-    assert values(saifi(events, FEEDERS, ASSETS, MARCH))["town"] == 300 / 2000
-    assert values(saifi(events, FEEDERS, ASSETS, MARCH, include_planned=False))["town"] == 200 / 2000
+    assert values(saifi(events, FEEDERS, WHOLE, ASSETS, MARCH))["town"] == 300 / 2000
+    assert values(saifi(events, FEEDERS, WHOLE, ASSETS, MARCH, include_planned=False))["town"] == 200 / 2000
 
 
 def test_an_outage_that_lasts_runs_up_to_now() -> None:
     now = DAY + timedelta(minutes=42)
     events = outages(cut(500, None))
     running = windows(month(2025, 3), now=now)
-    assert values(saidi(events, FEEDERS, ASSETS, running))["town"] == 500 * 42 / 2000
+    assert values(saidi(events, FEEDERS, WHOLE, ASSETS, running))["town"] == 500 * 42 / 2000
     assert values(customers_without_power_value(events, running))["asset:F1"] == 500
 
 
 def customers_without_power_value(events: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    rows = customers_without_power(events, FEEDERS, ASSETS, spans)
+    rows = customers_without_power(events, FEEDERS, WHOLE, ASSETS, spans)
     return rows.select("window", "area", numerator="value", denominator=pl.lit(1.0))
 
 
 def test_an_outage_younger_than_five_minutes_is_neither_sustained_nor_momentary() -> None:
     young = windows(month(2025, 3), now=DAY + timedelta(minutes=3))
     events = outages(cut(500, None))
-    assert values(saifi(events, FEEDERS, ASSETS, young))["town"] == 0
-    assert values(maifi(events, FEEDERS, ASSETS, young))["town"] == 0
+    assert values(saifi(events, FEEDERS, WHOLE, ASSETS, young))["town"] == 0
+    assert values(maifi(events, FEEDERS, WHOLE, ASSETS, young))["town"] == 0
 
 
 def test_an_announced_outage_counts_only_as_far_as_it_has_happened() -> None:
     half = windows(month(2025, 3), now=DAY + timedelta(minutes=30))
     events = outages(cut(100, 60, planned=True), cut(900, 60, planned=True, started_at=DAY + timedelta(days=2)))
-    assert values(saidi(events, FEEDERS, ASSETS, half))["town"] == 100 * 30 / 2000
+    assert values(saidi(events, FEEDERS, WHOLE, ASSETS, half))["town"] == 100 * 30 / 2000
 
 
 def test_minutes_are_booked_in_the_month_in_which_the_outage_began() -> None:
     start = datetime(2025, 3, 31, 23, tzinfo=ZoneInfo(ROME))
     events = outages(cut(200, 180, started_at=start.astimezone(UTC)))
     both = windows(month(2025, 3), month(2025, 4))
-    assert by_month(saidi(events, FEEDERS, ASSETS, both)) == [200 * 180 / 2000, 0]
+    assert by_month(saidi(events, FEEDERS, WHOLE, ASSETS, both)) == [200 * 180 / 2000, 0]
 
 
 def test_wards_and_feeders_add_up_to_the_town() -> None:
@@ -160,37 +161,49 @@ def test_wards_and_feeders_add_up_to_the_town() -> None:
         cut(300, 60), cut(100, 20, feeder="F2"), cut(50, 30, feeder="F2", ward="W1"), cut(70, 2, feeder="F2")
     )
     for index in (saifi, saidi, caidi, asai, maifi):
-        rows = index(events, FEEDERS, ASSETS, MARCH)
+        rows = index(events, FEEDERS, WHOLE, ASSETS, MARCH)
         town = rows.filter(pl.col("area") == "town").row(0, named=True)
         for level in ("ward:", "asset:"):
             sums = rows.filter(pl.col("area").str.starts_with(level)).select(pl.col("numerator", "denominator").sum())
             assert sums.row(0) == pytest.approx((town["numerator"], town["denominator"]))
-    assert values(saifi(events, FEEDERS, ASSETS, MARCH)) == {
+    assert values(saifi(events, FEEDERS, WHOLE, ASSETS, MARCH)) == {
         "town": 450 / 2000, "ward:W1": 350 / 1500, "ward:W2": 100 / 500, "asset:F1": 300 / 1500, "asset:F2": 150 / 500,
+    }  # fmt: skip
+
+
+def test_a_feeder_that_serves_several_wards_counts_in_each() -> None:
+    """F1 has 900 of its 1500 customers in W1 and 600 in W3; F2 stands in W2 and is not split."""
+    split = pl.DataFrame({"asset": ["F1", "F1"], "ward": ["W1", "W3"], "customers_served": [900, 600]})
+    events = outages(cut(300, 60, ward="W1"), cut(60, 60, ward="W3"), cut(50, 60, feeder="F2"))
+    assert values(saifi(events, FEEDERS, split, ASSETS, MARCH)) == {
+        "town": 410 / 2000, "ward:W1": 300 / 900, "ward:W2": 50 / 500, "ward:W3": 60 / 600,
+        "asset:F1": 360 / 1500, "asset:F2": 50 / 500,
     }  # fmt: skip
 
 
 def test_a_month_without_outages_is_zero_and_has_no_caidi() -> None:
     nothing = outages()
-    assert values(saidi(nothing, FEEDERS, ASSETS, MARCH)) == dict.fromkeys(
+    assert values(saidi(nothing, FEEDERS, WHOLE, ASSETS, MARCH)) == dict.fromkeys(
         ["town", "ward:W1", "ward:W2", "asset:F1", "asset:F2"], 0
     )
-    without = caidi(nothing, FEEDERS, ASSETS, MARCH)
+    without = caidi(nothing, FEEDERS, WHOLE, ASSETS, MARCH)
     assert without["denominator"].to_list() == [0] * 5
     assert set(without["reason"]) == {"not_applicable"}
-    assert values(asai(nothing, FEEDERS, ASSETS, MARCH))["town"] == 1
+    assert values(asai(nothing, FEEDERS, WHOLE, ASSETS, MARCH))["town"] == 1
 
 
 def test_nothing_is_said_when_nobody_is_registered() -> None:
-    assert saidi(outages(cut(10, 60)), FEEDERS.clear(), ASSETS, MARCH).is_empty()
+    assert saidi(outages(cut(10, 60)), FEEDERS.clear(), WHOLE, ASSETS, MARCH).is_empty()
 
 
 def test_an_outage_with_unknown_customers_counts_nowhere() -> None:
-    assert values(saifi(outages(cut(None, 60)), FEEDERS, ASSETS, MARCH))["town"] == 0
+    assert values(saifi(outages(cut(None, 60)), FEEDERS, WHOLE, ASSETS, MARCH))["town"] == 0
 
 
 def test_demanded_hours_follow_the_clock_change() -> None:
-    found = asai(outages(), FEEDERS, ASSETS, windows(month(2025, 3), month(2025, 10))).filter(pl.col("area") == "town")
+    found = asai(outages(), FEEDERS, WHOLE, ASSETS, windows(month(2025, 3), month(2025, 10))).filter(
+        pl.col("area") == "town"
+    )
     assert found.sort("window")["denominator"].to_list() == [2000 * 743, 2000 * 745]
 
 
@@ -198,8 +211,8 @@ def test_one_call_for_many_months_equals_a_call_per_month() -> None:
     starts = [datetime(2025, number, 20, 22, 30, tzinfo=UTC) for number in range(1, 13) for _ in range(3)]
     events = outages(*(cut(10 + place, 7 * place, started_at=start) for place, start in enumerate(starts)))
     spans = [month(2025, number) for number in range(1, 13)]
-    together = saidi(events, FEEDERS, ASSETS, windows(*spans)).sort("window", "area")
-    apart = pl.concat(saidi(events, FEEDERS, ASSETS, windows(span)) for span in spans).sort("window", "area")
+    together = saidi(events, FEEDERS, WHOLE, ASSETS, windows(*spans)).sort("window", "area")
+    apart = pl.concat(saidi(events, FEEDERS, WHOLE, ASSETS, windows(span)) for span in spans).sort("window", "area")
     assert together.equals(apart)
 
 
@@ -207,14 +220,14 @@ def test_the_index_of_the_year_is_the_same_function_under_its_own_id() -> None:
     yearly = of_the_year(saidi)
     assert yearly.__name__ == "saidi_year"
     events = outages(cut(100, 60))
-    assert values(yearly(events, FEEDERS, ASSETS, MARCH)) == values(saidi(events, FEEDERS, ASSETS, MARCH))
+    assert values(yearly(events, FEEDERS, WHOLE, ASSETS, MARCH)) == values(saidi(events, FEEDERS, WHOLE, ASSETS, MARCH))
     assert inspect.signature(yearly) == inspect.signature(saidi)
 
 
 def test_customers_without_power_counts_those_still_out() -> None:
     rows = outages(cut(600, 30, outage="O1"), cut(400, 90, outage="O1", step=2), cut(50, None, feeder="F2"))
     at = windows((DAY + timedelta(minutes=30), DAY + timedelta(minutes=45)))
-    found = dict(customers_without_power(rows, FEEDERS, ASSETS, at).select("area", "value").iter_rows())
+    found = dict(customers_without_power(rows, FEEDERS, WHOLE, ASSETS, at).select("area", "value").iter_rows())
     assert found == {"town": 450, "ward:W1": 400, "ward:W2": 50, "asset:F1": 400, "asset:F2": 50}
 
 
@@ -250,7 +263,9 @@ def test_major_event_days_are_left_out_and_counted() -> None:
     """Daily SAIDI 0.4, 9.6 and 30 as in catalogue vector EN-02#4: the last two are above 9.507451."""
     days = [(0.4, 3), (9.6, 4), (30.0, 5)]
     events = [cut(600, minutes * 10, started_at=datetime(2025, 3, day, 9, tzinfo=UTC)) for minutes, day in days]
-    rows = saidi_without_major_events(outages(*history(), *events), SIX_THOUSAND, ASSETS, MARCH, ROME, sustained_min=1)
+    rows = saidi_without_major_events(
+        outages(*history(), *events), SIX_THOUSAND, WHOLE, ASSETS, MARCH, ROME, sustained_min=1
+    )
     found = values(rows)
     assert found["town"] == pytest.approx(0.4)
     assert found["ward:W1"] == pytest.approx(0.4 * 6000 / 5000)
@@ -262,12 +277,14 @@ def test_a_storm_counts_on_the_local_day_it_began() -> None:
     """Two cuts on either side of local midnight are two days of 6 minutes, not one of 12."""
     midnight = datetime(2025, 3, 10, tzinfo=ZoneInfo(ROME)).astimezone(UTC)
     events = [cut(600, 60, started_at=midnight + timedelta(minutes=shift)) for shift in (-10, 10)]
-    rows = saidi_without_major_events(outages(*history(), *events), SIX_THOUSAND, ASSETS, MARCH, ROME, sustained_min=1)
+    rows = saidi_without_major_events(
+        outages(*history(), *events), SIX_THOUSAND, WHOLE, ASSETS, MARCH, ROME, sustained_min=1
+    )
     assert values(rows)["town"] == pytest.approx(12)
 
 
 def test_without_history_no_day_can_be_called_major() -> None:
-    rows = saidi_without_major_events(outages(cut(100, 60)), FEEDERS, ASSETS, MARCH, ROME)
+    rows = saidi_without_major_events(outages(cut(100, 60)), FEEDERS, WHOLE, ASSETS, MARCH, ROME)
     assert set(rows["reason"]) == {"insufficient_data"}
     assert rows["numerator"].null_count() == rows.height
 
@@ -345,11 +362,11 @@ def test_indices_of_recorded_outages_equal_plain_arithmetic(state: str) -> None:
     sums, events = by_hand(state), recorded_events()
     assert len(recorded()) > 850
     for place, index in enumerate((saifi, saidi, maifi)):
-        found = by_month(index(events, feeders, assets, spans), area)
+        found = by_month(index(events, feeders, WHOLE, assets, spans), area)
         assert found == pytest.approx([sums[year][place] / served for year in years], rel=1e-12)
     whole = windows((datetime(2000, 1, 1, tzinfo=UTC), datetime(2012, 1, 1, tzinfo=UTC)))
     restored = sum(year[1] for year in sums.values()) / sum(year[0] for year in sums.values())
-    assert by_month(caidi(events, feeders, assets, whole), area) == pytest.approx([restored], rel=1e-12)
+    assert by_month(caidi(events, feeders, WHOLE, assets, whole), area) == pytest.approx([restored], rel=1e-12)
 
 
 @absent
