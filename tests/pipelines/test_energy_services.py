@@ -1,7 +1,5 @@
 """Microgrids, AT&C loss, street lights and the domain's declaration against the catalogue and hand calculation."""
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -275,22 +273,3 @@ def test_a_source_reads_its_sample_without_a_refusal(source: Any) -> None:
     else:
         assert rows["sensor"].null_count() == 0
         assert set(rows["unit"]) <= {quantity.unit for quantity in DOMAIN.quantities}
-
-
-def fastest(call: Callable[[], object], times: int = 5) -> float:
-    """Least milliseconds of several calls: a busy machine only ever adds to them."""
-    taken = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        call()
-        taken.append((time.perf_counter() - begun) * 1000)
-    return min(taken)
-
-
-def test_a_month_of_self_sufficiency_in_one_call_takes_under_300_ms() -> None:
-    hours = hourly({site: [float(place % 24) for place in range(31 * 24)] for site in BOTH})
-    day = timedelta(days=1)
-    spans = windows(*((START + day * n, START + day * (n + 1), START + day * (n + 1)) for n in range(31)))
-    register = sensors(**FULL)
-    taken = fastest(lambda: self_sufficiency(hours, hours, hours, hours, hours, hours, register, spans))
-    assert taken < 300
