@@ -123,7 +123,7 @@ def _headed(lines: _Lines, head: list[int], dialect: _Dialect, mapping: Mapping[
         raise Refused("not_this_format", "The first line is far too long for a header: this is no CSV.") from error
     if mapping.get("header", True):
         return _Table(dialect, named(cells), len(cells), at + span + mapping.get("skip_after", 0))
-    counts = [lines.texts[i].count(dialect.delimiter) + 1 for i in head[1:]] or [len(cells)]
+    counts = [len(cells), *(lines.texts[i].count(dialect.delimiter) + 1 for i in head[1:] if '"' not in lines.texts[i])]
     width = max(sorted(set(counts)), key=counts.count)
     return _Table(dialect, [f"#{i + 1}" for i in range(width)], width, at + mapping.get("skip_after", 0))
 

@@ -85,7 +85,7 @@ def _sheet(
         else:
             detail = f"{place} {row}: this is a bare value, not a record with named fields."
             refused.append(Refusal(row, "unreadable_row", detail, original(row)))
-    headings = list(dict.fromkeys(name for record in flat for name in record))
+    headings = [name for name in dict.fromkeys(name for record in flat for name in record) if name != ROW]
     wanted = pick(headings) if flat or refused else []
     cells = {name: pl.Series([record.get(name) for record in flat], dtype=pl.String) for name in wanted}
     return Sheet(pl.DataFrame({ROW: pl.Series(rows, dtype=pl.UInt32), **cells}), original, place, tuple(refused))

@@ -61,7 +61,7 @@ COUNT: Rule = (_count, "a whole number, 0 or more")
 NUMBER: Rule = (_number, "a number other than 0")
 FLAG: Rule = ((lambda value: isinstance(value, bool)), "true or false")
 ANY_TEXT: Rule = ((lambda value: isinstance(value, (str, int, float))), "a text or a number")
-TABLE: Rule = ((lambda value: isinstance(value, Mapping)), "a table, as in { a = 1 }")
+TABLE: Rule = ((lambda value: isinstance(value, Mapping) and bool(value)), "a table, as in { a = 1 }")
 
 SHEET_KEYS: dict[str, Rule] = {
     "max_mb": ((lambda value: _number(value) and value > 0), "a number of megabytes above 0"),

@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 
 from pipelines.engine.decode.base import ROW, Refused
-from pipelines.engine.decode.table_sheet import Pick, Sheet
+from pipelines.engine.decode.table_sheet import Pick, Sheet, tidy
 from pipelines.engine.decode.text import MAX_MB, refuse_other_files
 
 BYTES_OF_A_CELL = 8
@@ -23,14 +23,15 @@ def read_parquet(payload: bytes, mapping: Mapping[str, Any], expected: Sequence[
         height = pl.scan_parquet(io.BytesIO(payload)).select(pl.len()).collect().item()
     except (pl.exceptions.PanicException, Exception) as error:
         raise Refused("damaged", damaged) from error
-    wanted = list(pick([" ".join(name.split()) for name in schema]))
-    columns = [name for name in schema if " ".join(name.split()) in wanted]
+    headings = {name: tidy(name) for name in schema if name != ROW}
+    wanted = list(pick(list(headings.values())))
+    columns = [name for name, heading in headings.items() if heading in wanted]
     limit = mapping.get("max_mb", MAX_MB)
     if height * max(len(columns), 1) * BYTES_OF_A_CELL > limit * 2**20:
         raise Refused("too_large", f"The file unpacks to more than {limit:g} MB. Send it in parts, or raise max_mb.")
     try:
         frame = pl.read_parquet(io.BytesIO(payload), columns=columns, use_pyarrow=False) if columns else pl.DataFrame()
-        frame = pl.DataFrame([_plain(frame[name]).alias(" ".join(name.split())) for name in columns])
+        frame = pl.DataFrame([_plain(frame[name]).alias(headings[name]) for name in columns])
     except (pl.exceptions.PanicException, Exception) as error:
         raise Refused("damaged", damaged) from error
     numbered = frame.with_row_index(ROW, 1).with_columns(pl.col(ROW).cast(pl.UInt32))

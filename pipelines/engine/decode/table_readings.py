@@ -18,7 +18,6 @@ from pipelines.engine.decode.table_words import displaced_time, no_number, unrea
 COLUMN = "{column}"
 DAY = 86400
 NO_READINGS = {"sensor": pl.String(), "observed_at": INSTANT, "value": pl.Float64(), ROW: pl.UInt32()}
-PLACED = ["observed_at", "reason"]
 
 
 @dataclass(frozen=True)
@@ -136,23 +135,24 @@ def read_readings(sheet: Sheet, plan: ReadingsPlan) -> tuple[pl.DataFrame, tuple
     """
     if not sheet.frame.height:
         return pl.DataFrame(schema=NO_READINGS), ()
-    frame = without_words(sheet.frame, words_only(plan.mapping.get("missing", ())))
-    measured = plan.measured(frame.columns)
-    rows = frame.hstack(clock_readings(frame, plan.clock, sheet.dated).rename(lambda name: f"_{name}"))
-    rows = rows.with_columns(_line=pl.int_range(pl.len(), dtype=pl.UInt32))
-    unread = rows.filter(pl.col("_naive").is_null())
-    refused = sheet.set_aside(
-        unread.with_columns(unreadable_time(plan.clock, "_text").alias("detail"), reason=pl.lit("unreadable_time"))
-    )
-    rows = rows.filter(pl.col("_naive").is_not_null())
+    source = without_words(sheet.frame, words_only(plan.mapping.get("missing", ())))
+    measured = plan.measured(source.columns)
+    rows = clock_readings(source, plan.clock, sheet.dated).with_columns(source[ROW], line=pl.row_index())
+    unread = rows.filter(pl.col("naive").is_null())
+    words = unreadable_time(plan.clock, "text")
+    refused = sheet.set_aside(unread.with_columns(detail=words, reason=pl.lit("unreadable_time")))
+    rows = rows.filter(pl.col("naive").is_not_null())
     if plan.mapping.get("hours"):
-        cells = _place(_stack(rows, measured, plan), plan, "sensor")
+        cells = _stack(rows.with_columns(day_only=pl.lit(False)), source, measured, plan)
+        cells = _place(cells, plan, cells["sensor"])
         cells = cells.filter((pl.col("reason") != "nonexistent_time").fill_null(True) | pl.col("raw").is_not_null())
     else:
-        rows = _place(rows.with_columns(_series=_group(rows, measured)), plan, "_series")
+        # What keeps the lines of different stations apart where the clocks change.
+        station = filled(source[rows["line"]], measured[0].sensor)
+        rows = _place(rows, plan, station)
         lost = rows.filter(pl.col("reason").is_not_null())
-        refused += sheet.set_aside(lost.with_columns(displaced_time(plan.clock, "_text", "reason").alias("detail")))
-        cells = _stack(rows.filter(pl.col("reason").is_null()), measured, plan)
+        refused += sheet.set_aside(lost.with_columns(detail=displaced_time(plan.clock, "text", "reason")))
+        cells = _stack(rows.filter(pl.col("reason").is_null()), source, measured, plan)
     cells = cells.with_columns(reason=pl.coalesce("reason", _reason()))
     bad = cells.filter(pl.col("reason").is_not_null())
     refused += sheet.set_aside(bad.with_columns(_words(plan)))
@@ -160,38 +160,30 @@ def read_readings(sheet: Sheet, plan: ReadingsPlan) -> tuple[pl.DataFrame, tuple
     return _shifted(cells.filter(pl.col("reason").is_null()), plan).select(names), refused
 
 
-def _group(rows: pl.DataFrame, measured: Sequence[Measured]) -> pl.Series:
-    """What keeps the lines of different stations apart where the clocks change."""
-    return filled(rows, measured[0].sensor) if measured else pl.Series([""]).new_from_index(0, rows.height)
-
-
-def _stack(rows: pl.DataFrame, measured: Sequence[Measured], plan: ReadingsPlan) -> pl.DataFrame:
+def _stack(rows: pl.DataFrame, source: pl.DataFrame, measured: Sequence[Measured], plan: ReadingsPlan) -> pl.DataFrame:
     """One row per cell, in the order of the file."""
     figures = Figures.of(plan.mapping)
-    kept = rows.select(ROW, "^_(naive|fixed|day_only|text|line)$", *(name for name in PLACED if name in rows.columns))
+    here = source[rows["line"]]
     parts = []
     for place, one in enumerate(measured):
-        values, faulty = figures.numbers(rows[one.column])
+        values, faulty = figures.numbers(here[one.column])
         parts.append(
-            kept.with_columns(
-                filled(rows, one.sensor).alias("sensor"),
+            rows.with_columns(
+                filled(here, one.sensor).alias("sensor"),
                 (values * one.factor if one.factor != 1 else values).alias("value"),
                 faulty.alias("faulty"),
-                as_text(rows[one.column]).alias("raw"),
-                (filled(rows, one.unit) if one.unit else pl.lit(None, dtype=pl.String)).alias("unit"),
+                as_text(here[one.column]).alias("raw"),
+                (filled(here, one.unit) if one.unit else pl.lit(None, dtype=pl.String)).alias("unit"),
                 pl.lit(one.column).alias("column"),
-                (pl.col("_naive") + one.after if one.after else pl.col("_naive")).alias("_naive"),
-                pl.lit(place, dtype=pl.UInt32).alias("_place"),
+                (pl.col("naive") + one.after if one.after else pl.col("naive")).alias("naive"),
+                pl.lit(place, dtype=pl.UInt32).alias("place"),
             )
         )
-    return pl.concat(parts).sort("_line", "_place", maintain_order=True) if len(parts) > 1 else parts[0]
+    return pl.concat(parts).sort("line", "place", maintain_order=True) if len(parts) > 1 else parts[0]
 
 
-def _place(rows: pl.DataFrame, plan: ReadingsPlan, series: str) -> pl.DataFrame:
-    read = rows.select(
-        naive="_naive", fixed="_fixed", day_only=pl.lit(not plan.mapping.get("hours")) & pl.col("_day_only")
-    )
-    at, reason = instants(read, plan.clock.zone, rows[series])
+def _place(rows: pl.DataFrame, plan: ReadingsPlan, series: pl.Series) -> pl.DataFrame:
+    at, reason = instants(rows, plan.clock.zone, series)
     return rows.with_columns(at.alias("observed_at"), reason.alias("reason"))
 
 
@@ -208,7 +200,7 @@ def _words(plan: ReadingsPlan) -> pl.Expr:
         .then(no_number("raw", pl.col("column"), plan.mapping))
         .when(reason == "missing_sensor")
         .then(nameless)
-        .otherwise(displaced_time(plan.clock, "_text", "reason"))
+        .otherwise(displaced_time(plan.clock, "text", "reason"))
     )
     return words.alias("detail")
 

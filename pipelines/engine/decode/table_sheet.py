@@ -48,7 +48,7 @@ def named(cells: Sequence[str | None]) -> list[str]:
     titles = [tidy(cell or "") for cell in cells]
     while titles and not titles[-1]:
         titles.pop()
-    seen: dict[str, int] = {}
+    seen = {ROW: 1}
     names = []
     for position, name in enumerate(titles, start=1):
         known = name or f"#{position}"

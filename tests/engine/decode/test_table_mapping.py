@@ -1,7 +1,12 @@
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from pipelines.engine.decode.base import Refused
 from pipelines.engine.decode.table_file import check_mapping
+from pipelines.engine.decode.table_mapping import COLUMN_KEYS, FORMAT_KEYS, READING_KEYS, SHEET_KEYS, TIME_KEYS, faults
 from tests.engine.decode.table_payloads import read
 
 READINGS = {"sensor": "text", "observed_at": "instant", "value": "number", "unit": "text"}
@@ -89,3 +94,28 @@ def test_payload_is_refused_when_its_mapping_cannot_be_used():
     with pytest.raises(Refused, match="delimeter") as caught:
         read("sensor,observed_at,value\n", delimeter=";")
     assert caught.value.reason == "mapping"
+
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "mappings.md").read_text()
+EXAMPLES = [
+    (name, feed)
+    for block in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    for name, feed in tomllib.loads(block)["feeds"].items()
+]
+
+
+@pytest.mark.parametrize(("name", "feed"), EXAMPLES)
+def test_example_in_the_guide_is_sound(name, feed):
+    engine = {key: feed[key] for key in ("format", "table", "zone")} | {"feed": name}
+    assert faults({**engine, **feed["mapping"]}, None) == []
+
+
+def test_guide_explains_every_key():
+    keys = {
+        *SHEET_KEYS,
+        *READING_KEYS,
+        *TIME_KEYS,
+        *COLUMN_KEYS,
+        *(key for keys in FORMAT_KEYS.values() for key in keys),
+    }
+    assert {key for key in keys if not re.search(rf"\b{key}\b", GUIDE)} == set()

@@ -119,3 +119,11 @@ def test_columns_of_hours_may_end_at_24():
 def test_hours_that_no_heading_fits_are_a_missing_column():
     with pytest.raises(Refused, match=r"13:00"):
         read("Date,sensor,a\n2024-03-01,M,1\n", time="Date", hours="%H:%M")
+
+
+def test_headings_that_the_decoder_uses_itself_are_ordinary_columns():
+    text = "_row,naive,text,reason,line,observed_at,value,sensor\na,b,c,d,e,2024-03-01,1,f\n"
+    decoded = read(text, sensor="{naive}{text}{reason}{line}{sensor}", values=["value"])
+    assert rows(decoded) == [("bcdef", "2024-03-01T00:00", 1.0)]
+    assert decoded.tables["readings"]["_row"].to_list() == [2]
+    assert rows(read('[{"_row": 9, "sensor": "A", "observed_at": "2024-03-01", "value": 1}]', "json"))[0][0] == "A"
