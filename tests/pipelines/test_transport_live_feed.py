@@ -25,7 +25,9 @@ def test_feed_age_counts_from_the_header_not_from_the_arrival():
 
 
 def test_feed_age_of_the_town_is_that_of_its_oldest_live_feed():
-    came = arrivals(("bus_positions", 20, 1, "landed"), ("bus_trip_updates", 400, 399, "landed"), ("tanks", 9000, 1, "landed"))
+    came = arrivals(
+        ("bus_positions", 20, 1, "landed"), ("bus_trip_updates", 400, 399, "landed"), ("tanks", 9000, 1, "landed")
+    )
     result = feed_age(came, GRID)
     assert (row(result)["value"], row(result, "feed:bus_positions")["value"]) == (400.0, 20.0)
     assert result.height == 3
@@ -52,7 +54,13 @@ def test_invalid_responses_count_refused_and_failed():
 
 
 def fix(vehicle: str, age: int, *, stamped: bool = True, trip: str | None = "T") -> dict:
-    return {"vehicle": vehicle, "observed_at": NOW - timedelta(seconds=age), "stamped": stamped, "trip": trip, "route": "1"}
+    return {
+        "vehicle": vehicle,
+        "observed_at": NOW - timedelta(seconds=age),
+        "stamped": stamped,
+        "trip": trip,
+        "route": "1",
+    }
 
 
 def test_fresh_vehicles_are_those_of_the_catalogue():

@@ -23,7 +23,9 @@ SEEN = [0, 12, 20, 34, 40, 47, 60]
 
 def passages(minutes, trips=TRIPS, sequence=1) -> pl.DataFrame:
     start = at("07:00")
-    return frame("passages", *(passage(t, sequence, start + timedelta(minutes=m)) for t, m in zip(trips, minutes, strict=True)))
+    return frame(
+        "passages", *(passage(t, sequence, start + timedelta(minutes=m)) for t, m in zip(trips, minutes, strict=True))
+    )
 
 
 def test_adherence_is_that_of_the_worked_example():

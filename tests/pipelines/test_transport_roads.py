@@ -23,7 +23,10 @@ from tests.pipelines.transport_town import ZONE, at, day_window, frame, row, win
 
 HOUR = windows(at("08:00"), timedelta(hours=1))
 LINKS = pl.DataFrame(
-    [{"asset": "L1", "length_km": 2.0, "free_flow_km_h": 50.0}, {"asset": "L2", "length_km": 1.0, "free_flow_km_h": 40.0}],
+    [
+        {"asset": "L1", "length_km": 2.0, "free_flow_km_h": 50.0},
+        {"asset": "L2", "length_km": 1.0, "free_flow_km_h": 40.0},
+    ],
     schema=ROAD_LINKS.schema,
 )
 ASSETS = pl.DataFrame(
@@ -33,18 +36,32 @@ SENSORS = pl.DataFrame(
     [("C1.count", "C1", "W1", "traffic_count"), ("C2.count", "C2", "W2", "traffic_count"), ("x", "C1", "W1", "pressure_m")],
     schema=["sensor", "asset", "ward", "quantity"], orient="row",
 )  # fmt: skip
-SCHEMA = {"sensor": pl.String, "asset": pl.String, "kind": pl.String, "ward": pl.String, "observed_at": INSTANT, "value": pl.Float64}
+SCHEMA = {
+    "sensor": pl.String,
+    "asset": pl.String,
+    "kind": pl.String,
+    "ward": pl.String,
+    "observed_at": INSTANT,
+    "value": pl.Float64,
+}
 
 
 def readings(asset: str, values, start: str = "08:00", minutes: int = 15, ward: str = "W1") -> pl.DataFrame:
-    rows = [(f"{asset}.count", asset, "x", ward, at(start) + timedelta(minutes=minutes * n), v) for n, v in enumerate(values)]
+    rows = [
+        (f"{asset}.count", asset, "x", ward, at(start) + timedelta(minutes=minutes * n), v)
+        for n, v in enumerate(values)
+    ]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def test_volume_is_the_sum_of_four_quarters():
     counts = pl.concat([readings("C1", [100, 120, 150, 110]), readings("C2", [1, 2, 3, 4], ward="W2")])
     result = traffic_volume(counts, SENSORS, HOUR)
-    assert (row(result, "asset:C1")["value"], row(result)["value"], row(result, "ward:W2")["value"]) == (480.0, 490.0, 10.0)
+    assert (row(result, "asset:C1")["value"], row(result)["value"], row(result, "ward:W2")["value"]) == (
+        480.0,
+        490.0,
+        10.0,
+    )
 
 
 def test_volume_is_unknown_when_a_quarter_is_missing_and_so_is_the_town():

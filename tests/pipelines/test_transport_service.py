@@ -184,7 +184,14 @@ WATCHED = [sighting("X", at(clock)) for clock in ("08:02", "08:12", "08:22", "08
 
 
 def test_announced_counts_flags_and_alerts_among_trips_that_did_not_run():
-    alert = {"alert": "1", "part": 0, "observed_at": at("07:00"), "effect": "NO_SERVICE", "trip": "C", "service_date": DAY}
+    alert = {
+        "alert": "1",
+        "part": 0,
+        "observed_at": at("07:00"),
+        "effect": "NO_SERVICE",
+        "trip": "C",
+        "service_date": DAY,
+    }
     found = told([*WATCHED, sighting("A", at("08:02"))], [update("B", at("07:00"), "CANCELED")], [alert])
     assert (found["numerator"], found["denominator"]) == (2.0, 3.0)
 
@@ -197,7 +204,9 @@ def test_announced_ignores_alerts_of_other_days_and_of_other_effects():
 
 
 def test_announced_is_not_applicable_when_every_trip_ran():
-    found = told([sighting(trip, at(clock)) for trip, clock in zip("ABCD", ("08:02", "08:12", "08:22", "08:32"), strict=True)])
+    found = told(
+        [sighting(trip, at(clock)) for trip, clock in zip("ABCD", ("08:02", "08:12", "08:22", "08:32"), strict=True)]
+    )
     assert (found["numerator"], found["reason"]) == (None, "not_applicable")
 
 

@@ -51,7 +51,9 @@ def timetable(
         for trip, s in starts.items() for n in range(stops)
     ]  # fmt: skip
     return {
-        "gtfs_trips": frame("gtfs_trips", *({"trip": t, "route": route, "service": "WK", "direction": 0} for t in starts)),
+        "gtfs_trips": frame(
+            "gtfs_trips", *({"trip": t, "route": route, "service": "WK", "direction": 0} for t in starts)
+        ),
         "gtfs_stop_times": frame("gtfs_stop_times", *calls),
         "gtfs_service_days": frame("gtfs_service_days", *({"service_date": d, "service": "WK"} for d in days)),
         "gtfs_frequencies": frame("gtfs_frequencies"),
@@ -66,7 +68,9 @@ def passage(trip: str, sequence: int, left: datetime, *, day: date = DAY, **more
     return row | more
 
 
-def update(trip: str, seen: datetime, relationship: str = "SCHEDULED", *, stamped: bool = True, day: date = DAY) -> dict[str, Any]:
+def update(
+    trip: str, seen: datetime, relationship: str = "SCHEDULED", *, stamped: bool = True, day: date = DAY
+) -> dict[str, Any]:
     """A trip update."""
     return {"service_date": day, "trip": trip, "start_time": "", "relationship": relationship, "slot": seen,
             "observed_at": seen, "stamped": stamped}  # fmt: skip

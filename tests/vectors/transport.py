@@ -59,7 +59,9 @@ def on_time(inputs: Inputs) -> Any:
 
 
 def adherence(inputs: Inputs) -> Any:
-    return _worked(_pairs(inputs), cvh=f.headway_cv(pl.col("headway"), pl.col("scheduled"), inputs.get("ddof", 1)))["cvh"]
+    return _worked(_pairs(inputs), cvh=f.headway_cv(pl.col("headway"), pl.col("scheduled"), inputs.get("ddof", 1)))[
+        "cvh"
+    ]
 
 
 def excess_wait(inputs: Inputs) -> Any:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -212,7 +213,7 @@ def _unpacked(payload: bytes, max_mb: float) -> dict[str, bytes]:
                     f"{max_mb:,.0f} MB. If it is really your timetable, raise `max_unpacked_mb`.",
                 )
             return {name: archive.read(info) for name, info in members.items()}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise Refused(
             "damaged_zip", f"The zip file is damaged or was cut off on the way ({error}). Fetch it again."
         ) from error
