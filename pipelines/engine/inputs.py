@@ -1,5 +1,6 @@
 """What KPI functions are handed: each table read once a beat, rollups kept up to date by the hours that were touched."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from pipelines.engine.store import Store
 
 BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 OF_QUANTITY = "series IN (SELECT unnest($ids)) AND value IS NOT NULL"
+READING = ["sensor", "asset", "kind", "ward", "observed_at", "value"]
 DIMENSION = ["series", "sensor", "asset", "kind", "ward"]
 
 
@@ -23,26 +25,38 @@ class Inputs:
         self._cache: dict[tuple[Any, ...], pl.DataFrame] = {}
         self._hours: pl.DataFrame | None = None
         self._hours_from: datetime | None = None
+        self._recent: dict[str, pl.DataFrame] = {}
+        self._recent_from: datetime | None = None
         self.dimension = pl.DataFrame(schema=dict.fromkeys(DIMENSION, pl.String) | {"series": pl.Int32, "quantity": pl.String})
+        self._series: dict[str, list[int]] = {}
 
     def use(self, series: dict[str, int]) -> None:
         """Take the current numbering of sensors."""
         numbers = pl.DataFrame({"sensor": list(series), "series": list(series.values())}, schema={"sensor": pl.String, "series": pl.Int32})
         columns = [*DIMENSION, "quantity", "every_s", "parent"]
         self.dimension = self._registers.sensors.join(numbers, on="sensor", how="inner").select(columns)
+        self._series = {name: part["series"].to_list() for (name,), part in self.dimension.partition_by("quantity", as_dict=True).items()}
+        self._recent.clear()
 
     def forget(self, touched: tuple[datetime, datetime] | None) -> None:
         """Start a new beat: `touched` is the span of readings that changed since the last one."""
         self._cache.clear()
-        if touched and self._hours is not None:
-            low, high = touched
-            self._refresh_hours(low, high)
+        if touched:
+            self._refresh_recent(*touched)
+            if self._hours is not None:
+                self._refresh_hours(*touched)
 
     def get(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         """The table of this name for [start, end); start None means from the beginning."""
         key = (name, start, end)
         if key not in self._cache:
             self._cache[key] = self._read(name, start, end)
+        return self._cache[key]
+
+    def cached(self, key: tuple[Any, ...], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """What `make` gives, once a beat."""
+        if key not in self._cache:
+            self._cache[key] = make()
         return self._cache[key]
 
     def _read(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
@@ -70,18 +84,51 @@ class Inputs:
 
     def series_of(self, quantity: str) -> list[int]:
         """Series numbers of all sensors of a quantity."""
-        return self.dimension.filter(pl.col("quantity") == quantity)["series"].to_list()
+        return self._series.get(quantity, [])
 
     def readings(self, quantity: str, start: datetime | None, end: datetime) -> pl.DataFrame:
-        """Good readings of a quantity with the sensor's place."""
+        """Good readings of a quantity with the sensor's place, in order of time."""
+        since = self._store.hot_since
+        if since is None or end <= since:
+            return self._stored(quantity, start, end)
+        recent = self._recent_of(quantity, since)
+        if start is None or start < since:
+            return pl.concat([self._stored(quantity, start, since), recent.filter(pl.col("observed_at") < end)])
+        return recent.filter((pl.col("observed_at") >= start) & (pl.col("observed_at") < end))
+
+    def _recent_of(self, quantity: str, since: datetime) -> pl.DataFrame:
+        """All hot readings of a quantity, kept in memory and brought up to date by what was touched."""
+        if self._recent_from != since:
+            self._recent.clear()
+            self._recent_from = since
+        if quantity not in self._recent:
+            self._recent[quantity] = self._stored(quantity, since, None)
+        return self._recent[quantity]
+
+    def _refresh_recent(self, low: datetime, high: datetime) -> None:
+        """Read the touched span once and put it into the frames of its quantities."""
+        after = high + timedelta(microseconds=1)
+        if not self._recent or self._recent_from is None or after <= self._recent_from:
+            return
+        rows = self._store.rows("readings", max(low, self._recent_from), after, "value IS NOT NULL", columns=["series", "observed_at", "value"])
+        fresh = self._placed(rows).partition_by("quantity", as_dict=True)
+        outside = (pl.col("observed_at") < low) | (pl.col("observed_at") > high)
+        for quantity, known in self._recent.items():
+            kept = known if known.is_empty() or known["observed_at"][-1] < low else known.filter(outside)
+            part = fresh.get((quantity,))
+            joined = pl.concat([kept, part.select(READING)]) if part is not None else kept
+            in_order = kept.is_empty() or kept["observed_at"][-1] < low
+            self._recent[quantity] = joined if in_order else joined.sort("observed_at", maintain_order=True)
+
+    def _stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         rows = self._store.rows(
             "readings", start, end, OF_QUANTITY, {"ids": self.series_of(quantity)}, columns=["series", "observed_at", "value"]
         )
-        return self._placed(rows).select("sensor", "asset", "kind", "ward", "observed_at", "value")
+        return self._placed(rows).select(READING)
 
     def _placed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        places = self.dimension.select(*DIMENSION, "every_s")
-        return rows.with_columns(pl.col("series").cast(pl.Int32)).join(places, on="series", how="inner")
+        places = self.dimension.select(*DIMENSION, "every_s", "quantity")
+        return rows.cast({"series": pl.Int32, "observed_at": INSTANT}).join(places, on="series", how="inner", maintain_order="left")
 
     def _rollup(self, quantity: str, grain: str, start: datetime, end: datetime) -> pl.DataFrame:
         ids = self.series_of(quantity)

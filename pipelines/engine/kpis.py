@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -13,7 +13,7 @@ from pipelines.engine import coverage
 from pipelines.engine.calendar import LENGTHS, length, windows
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.measures import KEYS
-from pipelines.engine.model import GRAINS, Kpi
+from pipelines.engine.model import GRAINS, INSTANT, Kpi
 from pipelines.engine.settings import Settings
 from pipelines.engine.tables import KPI_VALUES
 
@@ -23,9 +23,10 @@ MOST_WINDOWS = 320
 TOLERANCE = 1e-9
 # A KPI whose inputs did not change is still looked at this often: ages and coverage move with the clock.
 QUIET_S = 20.0
+FOREVER = datetime.max.replace(tzinfo=UTC)
 VALUE = {
-    "window": pl.Datetime("us", "UTC"),
-    "end": pl.Datetime("us", "UTC"),
+    "window": INSTANT,
+    "end": INSTANT,
     "area": pl.String(),
     "value": pl.Float64(),
     "numerator": pl.Float64(),
@@ -35,8 +36,19 @@ VALUE = {
     "coverage": pl.Float64(),
     "reason": pl.String(),
     "detail": pl.String(),
-    "as_of": pl.Datetime("us", "UTC"),
+    "as_of": INSTANT,
 }
+
+
+BY_AREA = {
+    "_cover": pl.Int32(),
+    "window": INSTANT,
+    "area": pl.String(),
+    "_n": pl.Int64(),
+    "_n_expected": pl.Int64(),
+    "_as_of_area": INSTANT,
+}
+AFTERWARDS = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -89,6 +101,13 @@ class Kpis:
             for domain in settings.domains
             for kpi in domain.kpis
         }
+        self._quantities = {quantity.name for domain in settings.domains for quantity in domain.quantities}
+        self._judging = pl.DataFrame(
+            [(k.id, k.scale, k.floor, k.min_coverage) for k in settings.kpis],
+            schema={"kpi": pl.String, "scale": pl.Float64, "floor": pl.Float64, "min_coverage": pl.Float64},
+            orient="row",
+        )
+        self._grids: dict[tuple[Any, ...], pl.DataFrame] = {}
         self.faults: dict[str, str] = {}
         self.evaluated = 0
 
@@ -102,8 +121,9 @@ class Kpis:
         for work in self.works.values():
             if name in {_base(i) for i in work.kpi.inputs}:
                 work.fresh = True
-                reach = work.kpi.lookback if work.kpi.lookback is not None else timedelta(0)
-                work.due = merge(work.due, low, high + reach + timedelta(microseconds=1))
+                # What is read from the beginning (an open complaint) bears on every window since.
+                last = high + work.kpi.lookback + timedelta(microseconds=1) if work.kpi.lookback is not None else FOREVER
+                work.due = merge(work.due, low, last)
 
     def evaluate(self, touched: Mapping[str, Span], now: datetime, budget_s: float = 1.0) -> pl.DataFrame:
         """Compute what is due, newest windows first, within a budget of seconds; gives the values to publish.
@@ -113,32 +133,50 @@ class Kpis:
         for name, (low, high) in touched.items():
             self.touch(name, low, high)
         self.inputs.forget(touched.get("readings"))
+        self._grids.clear()
         began, published = time.perf_counter(), []
-        for work in self.works.values():
-            patience = 0.0 if work.fresh else QUIET_S
-            if began >= work.next_at + patience or work.open_end is None or now >= work.open_end:
-                self._open_window(work, now)
+        self._open_windows([work for work in self.works.values() if self._wants(work, began, now)], now)
         for work in sorted(self.works.values(), key=lambda w: length(w.kpi.window)):
             while work.due and time.perf_counter() - began < budget_s:
                 published.append(self._closed_windows(work, now))
         return pl.concat([pl.DataFrame(schema=KPI_VALUES.schema), *published])
 
-    def _open_window(self, work: Work, now: datetime) -> None:
-        """Refresh the value of the window that is running; when one has ended, it becomes due for good."""
-        kpi = work.kpi
-        if work.open_end is not None and now >= work.open_end:
-            work.due = merge(work.due, work.open_end - timedelta(microseconds=1), work.open_end)
-        grid = windows(kpi.window, now, now + timedelta(microseconds=1), now, self._settings.zone)
-        grid = grid.sort("end").head(1) if kpi.window.kind == "rolling" else grid.tail(1)
-        if kpi.settles is not None:
+    def _wants(self, work: Work, began: float, now: datetime) -> bool:
+        """Whether the running window is to be looked at again."""
+        patience = 0.0 if work.fresh else QUIET_S
+        return began >= work.next_at + patience or work.open_end is None or now >= work.open_end
+
+    def _open_windows(self, works: list[Work], now: datetime) -> None:
+        """Refresh the values of the windows that are running; one that has ended becomes due for good."""
+        pairs = []
+        for work in works:
+            if work.open_end is not None and now >= work.open_end:
+                work.due = merge(work.due, work.open_end - timedelta(microseconds=1), work.open_end)
+            grid = self._running(work.kpi, now)
+            work.open_end = grid["end"][0]
+            pairs.append((work, grid if work.kpi.settles is None else self._settled(work.kpi, now)))
+        values = self._values(pairs).partition_by("kpi", as_dict=True, include_key=False)
+        for work in works:
+            work.current = values.get((work.kpi.id,), pl.DataFrame(schema=VALUE))
+            work.fresh, work.next_at = False, time.perf_counter() + work.pace
+
+    def _running(self, kpi: Kpi, now: datetime) -> pl.DataFrame:
+        """The window that holds now; of overlapping ones the one that ends first."""
+        key = (kpi.window, None)
+        if key not in self._grids:
+            grid = windows(kpi.window, now, now + timedelta(microseconds=1), now, self._settings.zone)
+            self._grids[key] = grid.head(1) if kpi.window.kind == "rolling" else grid.tail(1)
+        return self._grids[key]
+
+    def _settled(self, kpi: Kpi, now: datetime) -> pl.DataFrame:
+        """The newest window that has ended long enough ago to be judged."""
+        assert kpi.settles is not None
+        key = (kpi.window, kpi.settles)
+        if key not in self._grids:
             reach = kpi.settles + length(kpi.window) + LENGTHS[kpi.window.step] * 2
             past = windows(kpi.window, now - reach, now, now, self._settings.zone)
-            work.open_end = grid["end"][0]
-            grid = past.filter(pl.col("end") + kpi.settles <= now).tail(1)
-        else:
-            work.open_end = grid["end"][0]
-        work.current = self._values(work, grid, now)
-        work.fresh, work.next_at = False, time.perf_counter() + work.pace
+            self._grids[key] = past.filter(pl.col("end") + kpi.settles <= now).tail(1)
+        return self._grids[key]
 
     def _closed_windows(self, work: Work, now: datetime) -> pl.DataFrame:
         """Values of the newest due windows that have ended, as rows to publish; the rest stays due."""
@@ -148,31 +186,50 @@ class Kpis:
         if grid.height > MOST_WINDOWS:
             rest = grid.head(grid.height - MOST_WINDOWS)
             grid = grid.tail(MOST_WINDOWS)
-            edge = grid["window"][0] if work.kpi.window.kind == "calendar" else rest["end"][-1] - timedelta(hours=work.kpi.window.hours)
+            calendar = work.kpi.window.kind == "calendar"
+            edge = grid["window"][0] if calendar else rest["end"][-1] - timedelta(hours=work.kpi.window.hours)
             if edge > low:
                 work.due.append((low, edge))
         if grid.is_empty():
             return pl.DataFrame(schema=KPI_VALUES.schema)
-        return self._revised(work.kpi.id, self._values(work, grid, now), now)
+        return self._revised(work.kpi.id, self._values([(work, grid)]), now)
 
-    def _values(self, work: Work, grid: pl.DataFrame, now: datetime) -> pl.DataFrame:
-        """Call the function over these windows and complete what it gives (shape VALUE)."""
+    def _values(self, pairs: list[tuple[Work, pl.DataFrame]]) -> pl.DataFrame:
+        """Call the functions over their windows, and complete all their rows together (shape: kpi and VALUE)."""
+        results, by_window, by_area = [], [], []
+        for number, (work, grid) in enumerate(pairs):
+            if grid.is_empty():
+                continue
+            called = self._call(work, grid, number)
+            if called is not None:
+                results.append(called)
+                spans, counted = self._cover(work, grid, number)
+                by_window.append(spans)
+                by_area += counted
+                self.evaluated += grid.height
+        if not results:
+            return pl.DataFrame(schema={"kpi": pl.String(), **VALUE})
+        rows = pl.concat([pl.DataFrame(schema={**VALUE, "kpi": pl.String(), "_cover": pl.Int32()}), *results], how="diagonal")
+        rows = rows.drop("end").join(pl.concat(by_window), on=["_cover", "window"], how="inner")
+        areas = pl.concat([pl.DataFrame(schema=BY_AREA), *by_area])
+        return complete(rows.join(areas, on=["_cover", *KEYS], how="left"), self._judging)
+
+    def _call(self, work: Work, grid: pl.DataFrame, number: int) -> pl.DataFrame | None:
+        """What the function gives, with the columns it has in their kinds; None when it failed (noted in `faults`)."""
         kpi = work.kpi
-        if grid.is_empty():
-            return pl.DataFrame(schema=VALUE)
         low, high = grid["window"].min(), grid["end"].max()
         start = low - kpi.lookback if kpi.lookback is not None else None
         try:
             given = {name: self._input(name, grid, start, high) for name in kpi.inputs}
             result = kpi.function(**given, **self._settings.tuning.get(kpi.id, {}))
-            values = self._completed(work, result, given, grid, low)
-            self.faults.pop(kpi.id, None)
-            self.evaluated += grid.height
-            return values
+            known = [pl.col(name).cast(VALUE[name]) for name in result.columns if name in VALUE]
+            rows = result.select(*known, kpi=pl.lit(kpi.id), _cover=pl.lit(number, pl.Int32))
         except Exception as error:
             log.exception("KPI %s could not be computed", kpi.id)
-            self.faults[kpi.id] = f"{type(error).__name__}: {error}"
-            return pl.DataFrame(schema=VALUE)
+            self.faults[kpi.id] = f"this value could not be computed ({type(error).__name__}: {error}). Tell whoever looks after Townboard."
+            return None
+        self.faults.pop(kpi.id, None)
+        return rows
 
     def _input(self, name: str, grid: pl.DataFrame, start: datetime | None, end: datetime) -> Any:
         if name == "windows":
@@ -181,51 +238,31 @@ class Kpis:
             return self._settings.zone
         return self.inputs.get(name, start, end)
 
-    def _completed(
-        self, work: Work, result: pl.DataFrame, given: Mapping[str, Any], grid: pl.DataFrame, low: datetime
-    ) -> pl.DataFrame:
-        kpi = work.kpi
-        absent = [pl.lit(None, kind).alias(name) for name, kind in VALUE.items() if name not in result.columns]
-        rows = result.with_columns(absent)
-        if "numerator" in result.columns:
-            part = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * kpi.scale)
-            rows = rows.with_columns(value=part if "value" not in result.columns else pl.coalesce("value", part))
-        rows = self._covered(work, rows, result, given, grid)
-        rows = rows.drop("end").join(grid.select("window", "end"), on="window", how="inner")
-        return _judged(rows, kpi).select(list(VALUE)).cast(VALUE).sort(KEYS)
+    def _cover(self, work: Work, grid: pl.DataFrame, number: int) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+        """What has come of what was expected: per window by the feeds' arrivals, per area by the register of sensors."""
+        mark = pl.lit(number, pl.Int32).alias("_cover")
+        first = work.kpi.inputs[0]
+        span = (grid["window"][0], grid["end"][-1], grid.height)
+        if _base(first) in self._quantities:
+            spans = grid.select(mark, "window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
+            counted = self.inputs.cached((first, "cover", *span), lambda: self._counted(first, grid))
+            return spans, [counted.select(mark, *KEYS, _n="n", _n_expected="n_expected", _as_of_area="as_of")]
+        arrived = self.inputs.cached((work.feeds, "cover", *span), lambda: self._arrived(work.feeds, grid))
+        return arrived.select(mark, "window", "end", "_coverage", "_as_of"), []
 
-    def _covered(
-        self, work: Work, rows: pl.DataFrame, result: pl.DataFrame, given: Mapping[str, Any], grid: pl.DataFrame
-    ) -> pl.DataFrame:
-        """The rows with n, n_expected, coverage and as_of, from whatever tells most."""
-        first = next((name for name in work.kpi.inputs if _base(name) in self.inputs_quantities), None)
-        if first is not None and work.kpi.inputs[0] == first:
-            sensors = self.inputs.dimension.filter(pl.col("quantity") == _base(first))
-            counted = coverage.of_readings(given[first], sensors, grid)
-            rows = rows.join(counted, on=KEYS, how="left", suffix="_c").with_columns(
-                pl.coalesce("n", "n_c").alias("n"),
-                pl.coalesce("n_expected", "n_expected_c").alias("n_expected"),
-                pl.coalesce("as_of", "as_of_c").alias("as_of"),
-            )
-            return rows.with_columns(coverage=_share("n", "n_expected"))
-        came = self._arrived(work, grid)
-        rows = rows.join(came, on="window", how="left", suffix="_c").with_columns(
-            as_of=pl.coalesce("as_of", "as_of_c"),
-            coverage=pl.coalesce("coverage", _share("n", "n_expected"), "coverage_c"),
-        )
-        return rows
+    def _counted(self, name: str, grid: pl.DataFrame) -> pl.DataFrame:
+        """Readings that came and were expected, by area."""
+        sensors = self.inputs.dimension.filter(pl.col("quantity") == _base(name))
+        rows = self.inputs.get(name, grid["window"].min(), grid["end"].max())
+        return coverage.of_readings(rows, sensors, grid)
 
-    @property
-    def inputs_quantities(self) -> set[str]:
-        """Names of all quantities."""
-        return {q.name for d in self._settings.domains for q in d.quantities}
-
-    def _arrived(self, work: Work, grid: pl.DataFrame) -> pl.DataFrame:
-        """Coverage by the arrivals of the feeds behind a KPI."""
-        if not work.feeds:
-            return grid.select("window", coverage=pl.lit(None, pl.Float64), as_of=pl.lit(None, VALUE["as_of"]))
-        arrivals = self.inputs.get("arrivals", grid["window"].min(), grid["end"].max() + timedelta(days=400))
-        return coverage.of_arrivals(arrivals.filter(pl.col("feed").is_in(list(work.feeds))), grid)
+    def _arrived(self, feeds: frozenset[str], grid: pl.DataFrame) -> pl.DataFrame:
+        """Coverage by the arrivals of these feeds."""
+        if not feeds:
+            return grid.select("window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
+        arrivals = self.inputs.get("arrivals", grid["window"].min(), AFTERWARDS)
+        found = coverage.of_arrivals(arrivals.filter(pl.col("feed").is_in(list(feeds))), grid)
+        return grid.join(found.select("window", _coverage="coverage", _as_of="as_of"), on="window")
 
     def _revised(self, kpi: str, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
         """Only what differs from what was last published, with the next revision number."""
@@ -233,32 +270,39 @@ class Kpis:
             return pl.DataFrame(schema=KPI_VALUES.schema)
         before = self.inputs.published(kpi, values["window"].min(), values["window"].max() + timedelta(microseconds=1))
         rows = values.join(before.select(*KEYS, _value="value", _revision="revision", _reason="reason"), on=KEYS, how="left")
-        same = (pl.col("value").eq_missing(pl.col("_value")) | ((pl.col("value") - pl.col("_value")).abs() <= TOLERANCE)) & (
-            pl.col("reason").eq_missing(pl.col("_reason"))
-        )
+        near = (pl.col("value") - pl.col("_value")).abs() <= TOLERANCE
+        same = (pl.col("value").eq_missing(pl.col("_value")) | near) & pl.col("reason").eq_missing(pl.col("_reason"))
         changed = rows.filter(pl.col("_revision").is_null() | ~same)
-        return changed.with_columns(
-            kpi=pl.lit(kpi),
-            revision=pl.col("_revision").fill_null(0) + 1,
-            computed_at=pl.lit(now).dt.cast_time_unit("us"),
-        ).select(list(KPI_VALUES.schema)).cast(KPI_VALUES.schema)
+        stamped = changed.with_columns(
+            revision=pl.col("_revision").fill_null(0) + 1, computed_at=pl.lit(now).dt.cast_time_unit("us")
+        )
+        return stamped.select(list(KPI_VALUES.schema)).cast(KPI_VALUES.schema)
 
 
-def _share(part: str, whole: str) -> pl.Expr:
-    return pl.when(pl.col(whole) > 0).then((pl.col(part) / pl.col(whole)).clip(0.0, 1.0))
+def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
+    """Rows of many KPIs with value, coverage and reason settled; a value that too little data carries becomes unknown.
 
-
-def _judged(rows: pl.DataFrame, kpi: Kpi) -> pl.DataFrame:
-    """Values that too little data carries become unknown, with the reason."""
-    thin = (pl.col("coverage") < kpi.min_coverage).fill_null(value=False)
-    few = (pl.col("denominator") < kpi.floor).fill_null(value=False) if kpi.floor else pl.lit(value=False)
-    veto = thin | few
+    Shape: in: kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor, min_coverage.
+    """
+    ratio = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * pl.col("scale"))
+    counted = rows.join(judging, on="kpi").with_columns(
+        value=pl.coalesce("value", ratio),
+        n=pl.coalesce("n", "_n"),
+        n_expected=pl.coalesce("n_expected", "_n_expected"),
+        as_of=pl.coalesce("as_of", "_as_of_area", "_as_of"),
+    )
+    share = pl.when(pl.col("n_expected") > 0).then((pl.col("n") / pl.col("n_expected")).clip(0.0, 1.0))
+    counted = counted.with_columns(coverage=pl.coalesce("coverage", share, "_coverage"))
+    thin = (pl.col("coverage") < pl.col("min_coverage")).fill_null(value=False)
+    few = (pl.col("denominator") < pl.col("floor")).fill_null(value=False)
+    usable = pl.col("value").is_not_null() & pl.col("value").is_not_nan()
     reason = (
         pl.when(pl.col("reason").is_not_null())
         .then("reason")
-        .when(veto)
+        .when(thin | few)
         .then(pl.lit("insufficient_data"))
-        .when(pl.col("value").is_null() | pl.col("value").is_nan())
+        .when(~usable)
         .then(pl.lit("no_data"))
     )
-    return rows.with_columns(value=pl.when(~veto & pl.col("value").is_not_nan()).then("value"), reason=reason)
+    judged = counted.with_columns(value=pl.when(usable & ~thin & ~few).then("value"), reason=reason)
+    return judged.select("kpi", *VALUE).sort("kpi", *KEYS)

@@ -1,0 +1,53 @@
+# Townboard. `make` lists what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv venv-dev glass system run serve test check vectors bench clean
+
+help: ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: .venv/ready ## Prepare .venv with the pinned packages
+.venv/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Townboard needs Python 3.11 or newer; this is $$($(PYTHON) --version)."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python cannot make a virtual environment. On Debian: sudo apt-get install python3-venv"; exit 1; }
+	@echo "Installing the packages Townboard needs (once, a few minutes on a slow link) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+venv-dev: .venv/ready-dev
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+glass: ## Fetch the pinned front-end files (optional: without them the app runs on what the packages ship)
+	@sh tools/glass.sh
+
+system: ## Install Chromium and Mosquitto for the tests (Debian, needs root)
+	@sh tools/system.sh
+
+run: venv glass ## Start the demo town and print its address
+	@$(BIN)/python app.py demo
+
+serve: venv glass ## Start your own town (settings in data/town.toml)
+	@$(BIN)/python app.py serve
+
+test: venv-dev glass system ## Run all tests
+	@$(BIN)/python -m pytest
+
+vectors: venv-dev ## Run the KPI vectors: make vectors FILE=vectors.jsonl
+	@$(BIN)/python -m pytest tests/test_kpi_vectors.py $(if $(FILE),--vectors $(FILE))
+
+check: venv-dev ## Lint, format, types, import rules, docs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/test_import_rules.py tests/test_docs_are_current.py
+
+bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
+	@$(BIN)/python -m benchmarks.beat
+
+clean: ## Remove what the targets made, never the town's data
+	@rm -rf .venv node_modules assets/vendor .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,97 @@
+"""A real server on a free port with a made-up town, and a real browser that may talk to nobody else."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from tests.glass.fake_town import FakeTown
+from tests.glass.serve import plain_api
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@dataclass
+class Served:
+    """The board at an address; it can be stopped and started again at the same one."""
+
+    town: FakeTown
+    app: Any
+    port: int
+    seq: int = 0
+    beating: bool = True
+    paused: bool = False
+    values: dict[str, float | None] = field(default_factory=dict)
+    _server: uvicorn.Server | None = None
+    _thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(self.app, port=self.port, log_level="error", timeout_graceful_shutdown=1))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)  # type: ignore[union-attr]
+        self._thread.start()
+        until = time.monotonic() + 60
+        while not self._server.started and time.monotonic() < until:
+            time.sleep(0.05)
+        assert self._server.started
+
+    def stop(self) -> None:
+        assert self._server and self._thread
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def publish(self, **values: float | None) -> None:
+        self.values |= values
+        self.seq += 1
+        self.town.beat(self.seq, **self.values)
+
+    def keep_beating(self) -> None:
+        while self.beating:
+            if not self.paused:
+                self.publish()
+            time.sleep(1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    from components.web import build
+
+    town = FakeTown()
+    board = Served(town, build(town, plain_api), free_port(), seq=int(time.time() * 10))  # type: ignore[arg-type]
+    board.publish()
+    board.start()
+    beats = threading.Thread(target=board.keep_beating, daemon=True)
+    beats.start()
+    yield board
+    board.beating = False
+    beats.join(5)
+    board.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()

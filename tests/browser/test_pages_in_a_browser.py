@@ -1,0 +1,153 @@
+"""Every page in a real browser: quiet console, nothing fetched from elsewhere, fits, lives, says when it does not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Served
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PAGES = ["/", "/transport", "/water", "/energy", "/pollution", "/grievances", "/feeds", "/exports", "/asset/WA-0003", "/nothing-here"]
+SIZES = [(1920, 1080), (1366, 768), (390, 844)]
+
+
+class Watched:
+    """A browser page and all that it complained about or asked of strangers."""
+
+    def __init__(self, browser: Any, served: Served, width: int, height: int, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.strangers: list[str] = []
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.page.on("request", lambda r: None if r.url.startswith((served.address, "data:", "blob:")) else self.strangers.append(r.url))
+        self.address = served.address
+
+    def open(self, path: str) -> Any:
+        self.page.goto(self.address + path)
+        self.page.wait_for_selector("body.ready", timeout=20_000)
+        self.page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
+        return self.page
+
+
+@pytest.fixture
+def watched(chromium: Any, served: Served, request: Any) -> Any:
+    width, height = getattr(request, "param", (1366, 768))
+    view = Watched(chromium, served, width, height)
+    yield view
+    view.context.close()
+
+
+@pytest.mark.parametrize("watched", SIZES, indirect=True, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_every_page_is_quiet_fits_and_asks_nobody_else(watched: Watched) -> None:
+    for path in PAGES:
+        page = watched.open(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+        assert page.locator("h1").count() == 1, path
+    expected = [c for c in watched.complaints if "404" not in c]
+    assert expected == []
+    assert watched.strangers == []
+
+
+def test_charts_are_drawn_on_a_domain_page(watched: Watched) -> None:
+    page = watched.open("/water")
+    page.wait_for_selector(".chart-panel .js-plotly-plot .scatterlayer path.js-line", timeout=20_000)
+    assert page.locator(".map svg .ward").count() == 12
+
+
+def test_a_new_snapshot_changes_tile_row_and_spoken_sentence(watched: Watched, served: Served) -> None:
+    page = watched.open("/water")
+    served.publish(supply_per_head=99.0, chlorine_compliance=12.3)
+    page.wait_for_selector("[data-kpi='supply_per_head|town'] .value:text-is('99')", timeout=5000)
+    page.wait_for_selector("tr[data-kpi='chlorine_compliance|town'] .value:text-is('12.3')", timeout=5000)
+    assert "99 L per person a day, below the target of 135" in page.get_attribute("article[data-kpi='supply_per_head|town']", "aria-label")
+    served.publish(supply_per_head=None)
+    page.wait_for_selector("article[data-kpi='supply_per_head|town'] .value:text-is('–')", timeout=5000)
+    assert page.inner_text("article[data-kpi='supply_per_head|town'] .why") == "nothing was measured in this time"
+    served.values.clear()
+
+
+def test_a_click_leads_from_alarm_to_asset_and_the_ward_goes_along(watched: Watched) -> None:
+    page = watched.open("/?ward=W12")
+    page.click(".alarms a >> nth=0")
+    page.wait_for_selector("h1:text-is('Pressure point 3')", timeout=10_000)
+    assert page.url.endswith("/asset/WA-0003?ward=W12")
+    page.click(".nav-wide a:has-text('Energy')")
+    page.wait_for_selector("h1:text-is('Energy')", timeout=10_000)
+    assert page.url.endswith("/energy?ward=W12")
+    assert page.input_value("select[data-filter=ward]") == "W12"
+    page.go_back()
+    page.wait_for_selector("h1:text-is('Pressure point 3')", timeout=10_000)
+
+
+def test_a_filter_changes_the_address_and_the_figures(watched: Watched) -> None:
+    page = watched.open("/water")
+    page.select_option("select[data-filter=ward]", "W03")
+    page.wait_for_selector("article[data-kpi='supply_per_head|ward:W03']", timeout=10_000)
+    assert "ward=W03" in page.url
+    page.select_option("select[data-filter=kpi]", "supply_hours")
+    page.wait_for_selector("[data-map=supply_hours]", timeout=10_000)
+
+
+def test_the_asset_table_searches_and_turns_pages_among_thousands(watched: Watched) -> None:
+    page = watched.open("/water")
+    page.fill("#assets-search", "point 1234")
+    page.wait_for_selector("#assets-table [role=status]:has-text('1 asset, page 1 of 1')", timeout=10_000)
+    page.fill("#assets-search", "")
+    page.wait_for_selector("#assets-table [role=status]:has-text('2,600 assets, page 1 of 104')", timeout=10_000)
+    page.click("#assets-next")
+    page.wait_for_selector("#assets-table [role=status]:has-text('page 2 of 104')", timeout=10_000)
+    page.click("#assets-table button:has-text('Asset')")
+    page.wait_for_selector("th[aria-sort=ascending] button:has-text('Asset')", timeout=10_000)
+
+
+def test_the_export_preview_follows_the_choice(watched: Watched) -> None:
+    page = watched.open("/exports")
+    page.select_option("#exports-table", "water_bills")
+    page.wait_for_selector("#exports-preview a[href*='/api/v1/tables/water_bills?']", timeout=10_000)
+    page.select_option("#exports-ward", "W12")
+    page.wait_for_selector("#exports-preview :text('No rows in this time and place')", timeout=10_000)
+
+
+def test_without_scripts_the_figures_the_map_and_the_filters_are_there(chromium: Any, served: Served) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(served.address + "/water?ward=W03")
+    assert page.locator("article[data-kpi='supply_per_head|ward:W03'] .value").inner_text().strip("–") != ""
+    assert page.locator(".map svg .ward").count() == 12
+    page.select_option("select[name=days]", "30")
+    page.click("form.filters button")
+    assert "days=30" in page.url and "ward=W03" in page.url
+    context.close()
+
+
+def test_not_live_appears_when_the_server_is_gone_and_heals_by_itself(watched: Watched, served: Served) -> None:
+    page = watched.open("/water")
+    served.stop()
+    page.wait_for_selector(".not-live:not([hidden])", timeout=20_000)
+    assert page.inner_text(".not-live").startswith("NOT LIVE SINCE ")
+    assert page.evaluate("getComputedStyle(document.querySelector('.content')).filter") == "grayscale(1)"
+    served.start()
+    page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
+    assert page.locator(".not-live").is_hidden()
+
+
+def test_the_page_says_so_when_the_line_stops_but_the_server_answers(watched: Watched, served: Served) -> None:
+    page = watched.open("/")
+    served.paused = True
+    served.seq += 1
+    served.town.publish(served.town.state_at(served.seq, datetime.now(UTC) - timedelta(minutes=5)))
+    page.wait_for_selector(".not-live:has-text('no new figures are made')", timeout=10_000)
+    served.paused = False
+    page.wait_for_selector(".live[data-mode=live]", timeout=10_000)
+
+
+def test_the_chosen_theme_is_kept_over_a_reload(watched: Watched) -> None:
+    page = watched.open("/")
+    before = page.get_attribute("html", "data-bs-theme")
+    page.click("#shell-theme")
+    assert page.get_attribute("html", "data-bs-theme") != before
+    page.reload()
+    assert page.get_attribute("html", "data-bs-theme") != before
