@@ -106,7 +106,7 @@ REGULARITY = (
         unit="dimensionless",
         decimals=2,
         plain="How even the gaps between buses are; 0 is perfectly even.",
-        formula="Standard deviation of (actual - scheduled headway) / mean scheduled headway, per route, direction, "
+        formula="Standard deviation of (actual - scheduled headway) / mean scheduled headway per route, direction, "
         "stop with at least 5 headways; averaged by number of headways",
         standard="TCQSM 2nd ed. Exhibit 3-30",
         window=every("day"),
@@ -154,20 +154,20 @@ REGULARITY = (
     Kpi(
         function=bunching_now,
         catalogue="TR-05",
-        title="Bunching now",
+        title="Buses about to bunch",
         unit="percent",
         scale=100,
-        plain="Share of buses of the last 20 minutes that came in a clump.",
-        formula="100 x headways under a quarter of the scheduled one / headways, over the 20 min before now",
-        standard="Convention (no standard)",
+        plain="Share of the buses now on the road that will reach the stops in a clump with the bus before.",
+        formula="100 x buses whose scheduled gap to the bus before, plus their delay, less that bus's delay, is under "
+        "half the scheduled gap / buses on the road with a bus before",
+        standard="TCQSM, headways off by more than half the scheduled one",
         window=every("quarter_hour"),
         levels=("town", "route"),
         better="lower",
         target=5,
         watch=15,
-        lookback=BUS_BEFORE,
-        floor=5,
-        min_coverage=0.5,
+        lookback=timedelta(minutes=15),
+        min_coverage=0,
     ),
     Kpi(
         function=long_gaps,

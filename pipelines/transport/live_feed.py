@@ -5,7 +5,7 @@ import polars as pl
 from pipelines.engine.measures import KEYS, by_area, in_windows, share
 from pipelines.transport.formulas import age_s, fresh, skewed
 
-FEEDS = "bus_positions bus_trip_updates vehicle_positions trip_updates"
+FEEDS = "bus_positions bus_trips bus_trip_updates vehicle_positions trip_updates"
 FROM_MESSAGE = pl.col("outcome") == "landed"
 
 

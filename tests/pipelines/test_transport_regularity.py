@@ -12,7 +12,7 @@ from pipelines.transport.regularity import (
     headway_adherence,
     long_gaps,
 )
-from tests.pipelines.transport_town import ZONE, at, day_window, frame, passage, row, timetable, windows
+from tests.pipelines.transport_town import ZONE, at, day_window, frame, passage, row, timetable, update, windows
 
 SEVEN = 7 * 3600
 TRIPS = [f"T{n}" for n in range(7)]
@@ -99,12 +99,32 @@ def test_headways_of_many_hours_use_the_bus_before_the_window():
     assert town["numerator"].to_list() == [0.0, 1.0, 0.0]
 
 
-def test_bunching_now_looks_back_over_the_edge_of_its_window():
-    grid = windows(at("07:45"), timedelta(minutes=15), now=at("07:48"))
-    result = bunching_now(passages([0, 12, 20, 34, 34.5, 47, 60]), **PLAN, windows=grid, zone=ZONE)
-    route = row(result, "route:1")
-    # From 07:28 to 07:48: headways of 14, 0.5 and 12.5 min.
-    assert (route["numerator"], route["denominator"], route["window"]) == (1.0, 3.0, at("07:45"))
+def soon(now: str, delays: dict[str, float], **grid) -> pl.DataFrame:
+    """What the feed's delays foresee at `now`, with trips of an hour that start every ten minutes from seven."""
+    plan = timetable({trip: SEVEN + 600 * n for n, trip in enumerate(TRIPS)}, stops=2, leg_s=3600)
+    told = [update(trip, at(now) - timedelta(seconds=20)) | {"delay_s": delay} for trip, delay in delays.items()]
+    span = grid.get("windows", windows(at(now), timedelta(minutes=15), now=at(now)))
+    return bunching_now(frame("trip_updates", *told), **plan, windows=span, zone=ZONE)
+
+
+def test_buses_on_course_to_bunch_are_seen_from_their_delays():
+    # T2 is 8 min late and T3 on time: two minutes apart instead of ten. T4 lies 7.5 min behind its place: 17.5 min.
+    route = row(soon("07:45", {"T0": 0, "T1": 0, "T2": 480, "T3": 0, "T4": 450}), "route:1")
+    assert (route["numerator"], route["denominator"]) == (1.0, 4.0)
+
+
+def test_half_of_the_gap_is_not_yet_bunched():
+    route = row(soon("07:25", {"T0": 300, "T1": 0, "T2": 0}), "route:1")
+    assert (route["numerator"], route["denominator"]) == (0.0, 2.0)
+
+
+def test_delays_told_long_ago_foresee_nothing():
+    old = soon("07:45", {"T0": 0, "T1": 0}, windows=windows(at("07:45"), timedelta(minutes=15), now=at("07:51")))
+    assert old.filter(pl.col("area") == "town").is_empty()
+
+
+def test_no_bus_on_the_road_is_no_service():
+    assert row(soon("05:00", {}))["reason"] == "not_applicable"
 
 
 def test_bunching_without_any_passage_has_no_value_but_a_row():
