@@ -8,8 +8,9 @@ from typing import Any
 from dash import html
 
 from components import glass
+from components.props import props
 
-PERIODS = {"": "Fitting period", "1": "24 hours", "7": "7 days", "30": "30 days", "365": "One year"}
+PERIODS = {"": "Usual period", "1": "24 hours", "7": "7 days", "30": "30 days", "365": "One year"}
 FITTING_DAYS = {"quarter_hour": 2, "hour": 7, "day": 45, "week": 180, "month": 730, "year": 3650}
 KEPT = ("ward", "days")
 
@@ -65,11 +66,13 @@ def filters(view: View, kpis: Mapping[str, str] | None = None) -> html.Form:
     if kpis:
         fields.append(_choice("kpi", "On the map", kpis, view.kpi))
     button = html.Button("Show", type="submit", className="btn btn-sm btn-quiet only-without-script")
-    return html.Form([*fields, button], method="get", className="filters", role="search", **{"aria-label": "Filters"})
+    return html.Form(
+        [*fields, button], method="get", className="filters", role="search", **props({"aria-label": "Filters"})
+    )
 
 
 def _choice(name: str, label: str, options: Mapping[str, str], chosen: object) -> html.Label:
     wanted = "" if chosen is None else str(chosen)
     rows = [html.Option(text, value=key, selected=key == wanted) for key, text in options.items()]
-    select = html.Select(rows, name=name, className="form-select form-select-sm", **{"data-filter": name})
+    select = html.Select(rows, name=name, className="form-select form-select-sm", **props({"data-filter": name}))
     return html.Label([html.Span(label), select])

@@ -6,9 +6,12 @@ from typing import Any
 from dash import html
 
 from components import glass, wording
+from components.props import props
 
 
-def chosen(alarms: Sequence[Mapping[str, Any]], domain: str | None = None, ward: str | None = None) -> list[Mapping[str, Any]]:
+def chosen(
+    alarms: Sequence[Mapping[str, Any]], domain: str | None = None, ward: str | None = None
+) -> list[Mapping[str, Any]]:
     """The alarms of this domain and ward, in the order of the snapshot."""
     return [a for a in alarms if (not domain or a["domain"] == domain) and (not ward or a.get("ward") == ward)]
 
@@ -22,12 +25,12 @@ def alarm_list(
     more = len(alarms) - limit
     return html.Div(
         [
-            html.Ol(items, className="alarms", **{"data-f": "alarms"}),
-            html.P(_none(state), className="empty", hidden=bool(items), **{"data-f": "empty"}),
-            html.P(f"and {max(0, more)} more", className="more", hidden=more <= 0, **{"data-f": "more"}),
+            html.Ol(items, className="alarms", **props({"data-f": "alarms"})),
+            html.P(_none(state), className="empty", hidden=bool(items), **props({"data-f": "empty"})),
+            html.P(f"and {max(0, more)} more", className="more", hidden=more <= 0, **props({"data-f": "more"})),
         ],
         className="alarm-list",
-        **{"data-alarms": domain or "", "data-ward-filter": ward or "", "data-limit": limit},
+        **props({"data-alarms": domain or "", "data-ward-filter": ward or "", "data-limit": limit}),
     )
 
 
@@ -39,23 +42,38 @@ def _none(state: Mapping[str, Any]) -> str:
 
 def _item(alarm: Mapping[str, Any]) -> html.Li:
     zone = glass.town().zone
-    place = [html.A(alarm.get("asset_name") or alarm["asset"], href=glass.href(f"asset/{alarm['asset']}"), **{"data-nav": ""})] if alarm.get("asset") else []  # fmt: skip
+    place = (
+        [
+            html.A(
+                alarm.get("asset_name") or alarm["asset"],
+                href=glass.href(f"asset/{alarm['asset']}"),
+                **props({"data-nav": ""}),
+            )
+        ]
+        if alarm.get("asset")
+        else []
+    )
     ward = _ward(alarm)
     since = alarm.get("returned_at") or alarm["since"]
     word = "back to normal since" if alarm["state"] == "returned" else "since"
     return html.Li(
         [
-            html.Span(alarm["priority"].capitalize(), className="priority", **{"data-priority": alarm["priority"]}),
+            html.Span(
+                alarm["priority"].capitalize(), className="priority", **props({"data-priority": alarm["priority"]})
+            ),
             html.Strong(alarm["title"]),
             html.Span([*place, ", " if place and ward else "", ward], className="where"),
             html.Span(
-                [f"{word} {wording.clock(since, zone)} · ", html.Span(wording.age_of(since), **{"data-age": since})],
+                [
+                    f"{word} {wording.clock(since, zone)} · ",
+                    html.Span(wording.age_of(since), **props({"data-age": since})),
+                ],
                 className="since",
             ),
             html.Span(_against(alarm), className="against"),
             html.Span(alarm.get("instruction") or "", className="todo"),
         ],
-        **{"data-alarm": alarm["id"], "data-state": alarm["state"], "data-priority": alarm["priority"]},
+        **props({"data-alarm": alarm["id"], "data-state": alarm["state"], "data-priority": alarm["priority"]}),
     )
 
 

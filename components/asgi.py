@@ -18,7 +18,11 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 def encoding(scope: Scope) -> bytes:
     """The best of br, gzip and identity that the client accepts."""
-    accepted = {part.split(b";")[0].strip() for part in header(scope, b"accept-encoding").split(b",") if b"q=0" not in part.replace(b"q=0.", b"")}  # fmt: skip
+    accepted = {
+        part.split(b";")[0].strip()
+        for part in header(scope, b"accept-encoding").split(b",")
+        if b"q=0" not in part.replace(b"q=0.", b"")
+    }
     return b"br" if b"br" in accepted else b"gzip" if b"gzip" in accepted else b"identity"
 
 
@@ -47,7 +51,7 @@ class Answer:
 async def ask(app: App, path: str) -> Answer:
     """What the app answers to GET `path`.
 
-    The scope says spec_version 2.4: Starlette's FileResponse otherwise waits for ever on a receive that returns at once.
+    The scope says spec_version 2.4: Starlette's FileResponse otherwise spins on a receive that returns at once.
     """
     got = Answer()
 
@@ -61,9 +65,19 @@ async def ask(app: App, path: str) -> Answer:
             got.body += message.get("body", b"")
 
     scope = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
-        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 0), "server": ("127.0.0.1", 80), "state": {},
-    }  # fmt: skip
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
     await app(scope, receive, send)
     return got

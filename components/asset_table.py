@@ -7,8 +7,10 @@ from typing import Any
 import dash_bootstrap_components as dbc
 import polars as pl
 from dash import html
+from dash.development.base_component import Component
 
 from components import glass, wording
+from components.props import props
 
 PAGE = 25
 COLUMNS = {"name": "Asset", "kind": "Kind", "ward": "Ward", "state": "State", "observed_at": "Latest reading"}
@@ -20,8 +22,8 @@ class Ask:
     """What a person asked of the table."""
 
     text: str = ""
-    kind: str = ""
-    state: str = ""
+    kind: str = "all"
+    state: str = "all"
     sort: str = "state"
     falling: bool = False
     page: int = 0
@@ -44,7 +46,14 @@ def rows_of(state: Mapping[str, Any], domain: str) -> pl.DataFrame:
 
 def _latest(latest: pl.DataFrame) -> pl.DataFrame:
     if latest.is_empty():
-        return pl.DataFrame(schema={"asset": pl.String, "observed_at": pl.Datetime("us", "UTC"), "state": pl.String, "latest": pl.List(pl.String)})  # fmt: skip
+        return pl.DataFrame(
+            schema={
+                "asset": pl.String,
+                "observed_at": pl.Datetime("us", "UTC"),
+                "state": pl.String,
+                "latest": pl.List(pl.String),
+            }
+        )
     text = pl.struct("quantity", "value", "unit").map_elements(_reading, return_dtype=pl.String)
     ranked = latest.with_columns(text=text, order=pl.col("state").replace_strict(RANK, default=9))
     worst = pl.col("state").sort_by("order").first()
@@ -59,7 +68,23 @@ def _reading(row: Mapping[str, Any]) -> str:
 
 def quantity(name: str, unit: str | None = None) -> str:
     """A quantity's name in words, without the unit that its name ends in: feeder_power_kw is "feeder power"."""
-    for tail in ("_ug_m3", "_mg_m3", "_mg_l", "_m3_h", "_km_h", "_kwh", "_kw", "_kvar", "_pct", "_dba", "_c", "_v", "_m", "_l", "_s"):
+    for tail in (
+        "_ug_m3",
+        "_mg_m3",
+        "_mg_l",
+        "_m3_h",
+        "_km_h",
+        "_kwh",
+        "_kw",
+        "_kvar",
+        "_pct",
+        "_dba",
+        "_c",
+        "_v",
+        "_m",
+        "_l",
+        "_s",
+    ):
         if name.endswith(tail) and len(name) > len(tail) + 1:
             return name.removesuffix(tail).replace("_", " ")
     return name.replace("_", " ")
@@ -72,11 +97,19 @@ def asked(rows: pl.DataFrame, ask: Ask) -> pl.DataFrame:
         needle = ask.text.strip().lower()
         hay = pl.concat_str(["name", "asset", "kind", "ward_name"], separator=" ", ignore_nulls=True).str.to_lowercase()
         found = found.filter(hay.str.contains(needle, literal=True))
-    if ask.kind:
+    if ask.kind != "all":
         found = found.filter(pl.col("kind") == ask.kind)
-    if ask.state:
+    if ask.state != "all":
         found = found.filter(pl.col("state") == ask.state)
-    by = "rank" if ask.sort == "state" else "ward_name" if ask.sort == "ward" else ask.sort if ask.sort in COLUMNS else "rank"
+    by = (
+        "rank"
+        if ask.sort == "state"
+        else "ward_name"
+        if ask.sort == "ward"
+        else ask.sort
+        if ask.sort in COLUMNS
+        else "rank"
+    )
     return found.sort([by, "name"], descending=[ask.falling, False], nulls_last=True)
 
 
@@ -91,11 +124,15 @@ def table(rows: pl.DataFrame, ask: Ask) -> html.Div:
     empty = html.P("No asset matches. Clear the search or choose another state.", className="empty", hidden=bool(body))
     return html.Div(
         [
-            html.Div(html.Table([head, html.Tbody(body)], className="table table-quiet asset-table"), className="table-wrap"),
+            html.Div(
+                html.Table([head, html.Tbody(body)], className="table table-quiet asset-table"), className="table-wrap"
+            ),
             empty,
-            html.P(f"{wording.count(found.height, 'asset')}, page {page + 1} of {pages}", className="sub", role="status"),
+            html.P(
+                f"{wording.count(found.height, 'asset')}, page {page + 1} of {pages}", className="sub", role="status"
+            ),
         ],
-        **{"data-pages": pages},
+        **props({"data-pages": pages}),
     )
 
 
@@ -103,22 +140,27 @@ def _head(name: str, ask: Ask) -> html.Th:
     on = ask.sort == name
     mark = (" ▼" if ask.falling else " ▲") if on else ""
     button = html.Button(COLUMNS[name] + mark, id={"type": "assets-sort", "column": name}, className="sort")
-    return html.Th(button, scope="col", **{"aria-sort": ("descending" if ask.falling else "ascending") if on else "none"})
+    return html.Th(
+        button, scope="col", **props({"aria-sort": ("descending" if ask.falling else "ascending") if on else "none"})
+    )
 
 
 def _row(row: Mapping[str, Any]) -> html.Tr:
     at, state = row["observed_at"], row["state"]
-    word = "Alarm" if state == "alarm" else wording.state(state)
-    old = html.Span(wording.age_of(at), **{"data-age": at.isoformat()}) if at else wording.DASH
+    word = wording.state(state)
+    old = html.Span(wording.age_of(at), **props({"data-age": at.isoformat()})) if at else wording.DASH
     cells = [
-        html.Td(html.A(row["name"], href=glass.href(f"asset/{row['asset']}"), **{"data-nav": ""})),
-        html.Td(kind_words(row["kind"]), **{"data-label": "Kind"}),
-        html.Td(row["ward_name"] or row["ward"] or wording.DASH, **{"data-label": "Ward"}),
-        html.Td(html.Span(word, className="chip", **{"data-state": state, "data-f": "asset-state"}), **{"data-label": "State"}),
-        html.Td([old, " ago"] if at else "nothing yet", className="nowrap", **{"data-label": "Latest"}),
-        html.Td(" · ".join(row["latest"] or []) or wording.DASH, **{"data-label": "Readings"}),
+        html.Td(html.A(row["name"], href=glass.href(f"asset/{row['asset']}"), **props({"data-nav": ""}))),
+        html.Td(kind_words(row["kind"]), **props({"data-label": "Kind"})),
+        html.Td(row["ward_name"] or row["ward"] or wording.DASH, **props({"data-label": "Ward"})),
+        html.Td(
+            html.Span(word, className="chip", **props({"data-state": state, "data-f": "asset-state"})),
+            **props({"data-label": "State"}),
+        ),
+        html.Td([old, " ago"] if at else "nothing yet", className="nowrap", **props({"data-label": "Latest"})),
+        html.Td(" · ".join(row["latest"] or []) or wording.DASH, **props({"data-label": "Readings"})),
     ]
-    return html.Tr(cells, **{"data-asset-row": row["asset"]})
+    return html.Tr(cells, **props({"data-asset-row": row["asset"]}))
 
 
 def kind_words(kind: str | None) -> str:
@@ -130,11 +172,16 @@ def controls(domain: str, rows: pl.DataFrame) -> html.Div:
     """Search, kind, state and pager; read by the callback in pages/domains.py."""
     kinds = sorted(rows["kind"].drop_nulls().unique().to_list())
     states = ["alarm", "stale", "late", "no data", "good"]
+    every_kind = [{"value": "all", "label": "Every kind"}] + [{"value": k, "label": kind_words(k)} for k in kinds]
+    every_state = [{"value": "all", "label": "Every state"}] + [{"value": s, "label": wording.state(s)} for s in states]
+    search = dbc.Input(
+        id="assets-search", type="search", placeholder="Search name, kind or ward", debounce=0.2, size="sm", value=""
+    )
     return html.Div(
         [
-            dbc.Input(id="assets-search", type="search", placeholder="Search name, kind or ward", debounce=0.2, size="sm", value="", **{"aria-label": "Search assets"}),  # type: ignore[arg-type]  # fmt: skip
-            dbc.Select(id="assets-kind", size="sm", value="", options=[{"value": "", "label": "Every kind"}] + [{"value": k, "label": kind_words(k)} for k in kinds]),  # type: ignore[arg-type]  # fmt: skip
-            dbc.Select(id="assets-state", size="sm", value="", options=[{"value": "", "label": "Every state"}] + [{"value": s, "label": "Alarm" if s == "alarm" else wording.state(s)} for s in states]),  # type: ignore[arg-type]  # fmt: skip
+            _named("Search assets", search),
+            _named("Kind", dbc.Select(id="assets-kind", size="sm", value="all", options=every_kind)),
+            _named("State", dbc.Select(id="assets-state", size="sm", value="all", options=every_state)),
             html.Div(
                 [
                     html.Button("Previous", id="assets-previous", className="btn btn-sm btn-quiet"),
@@ -144,5 +191,9 @@ def controls(domain: str, rows: pl.DataFrame) -> html.Div:
             ),
         ],
         className="controls",
-        **{"data-domain": domain},
+        **props({"data-domain": domain}),
     )
+
+
+def _named(words: str, control: Component) -> html.Label:
+    return html.Label([html.Span(words, className="visually-hidden"), control])

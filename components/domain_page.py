@@ -12,6 +12,7 @@ from components.asset_table import Ask, controls, rows_of
 from components.asset_table import table as asset_table
 from components.freshness import feed_strip
 from components.kpi_tile import csv_link
+from components.props import props
 from components.town_map import town_map
 from components.trend import trends
 from components.ward_bars import ward_bars
@@ -47,8 +48,14 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
         [
             _head(domain, state, view, chosen),
             _nothing_yet(state),
-            html.Section([kpi_tile.tile(state, k, view.area, wards) for k in first], className="tiles", **{"aria-label": "Headline KPIs"}),  # fmt: skip
-            html.Div([_map_panel(domain, state, view, chosen), _beside(domain, state, view, chosen, wards)], className="two"),
+            html.Section(
+                [kpi_tile.tile(state, k, view.area, wards) for k in first],
+                className="tiles",
+                **props({"aria-label": "Headline KPIs"}),
+            ),
+            html.Div(
+                [_map_panel(domain, state, view, chosen), _beside(domain, state, view, chosen, wards)], className="two"
+            ),
             html.H2("Trends", className="section"),
             trends(state, first[:MOST_CHARTS], view, domain.alarms),
             *_further(state, domain, further, view),
@@ -63,18 +70,26 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
 
 def _head(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Div:
     status = shell.standing(state, domain)
-    chip = kpi_tile.chip(status, **{"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)})  # fmt: skip
+    chip = kpi_tile.chip(
+        status,
+        **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
+    )
     kpis = {k.id: k.title for k in by_ward(domain)}
     shown = View(view.ward, chosen.id if chosen else None, view.days)
     return html.Div(
-        [html.Div([html.Div([html.H1(domain.title), chip], className="title"), html.P(domain.meaning, className="sub")]), filters(shown, kpis)],
+        [
+            html.Div(
+                [html.Div([html.H1(domain.title), chip], className="title"), html.P(domain.meaning, className="sub")]
+            ),
+            filters(shown, kpis),
+        ],
         className="page-head",
     )
 
 
 def _nothing_yet(state: Mapping[str, Any]) -> html.P:
     words = "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
-    return html.P(words, className="notice", hidden=bool(state["seq"]), **{"data-f": "first"})
+    return html.P(words, className="notice", hidden=bool(state["seq"]), **props({"data-f": "first"}))
 
 
 def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Section:
@@ -94,9 +109,16 @@ def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi
 
 def legend() -> html.Ul:
     """What the map's fills and marks mean."""
-    looks = {"good": "good", "watch": "watch (dotted)", "breach": "breach (hatched)", "stale": "stale", "no data": "no data", "alarm": "asset in alarm"}  # fmt: skip
+    looks = {
+        "good": "good",
+        "watch": "watch (dotted)",
+        "breach": "breach (hatched)",
+        "stale": "stale",
+        "no data": "no data",
+        "alarm": "asset in alarm",
+    }
     return html.Ul(
-        [html.Li([html.Span(className="swatch", **{"data-state": key}), text]) for key, text in looks.items()],
+        [html.Li([html.Span(className="swatch", **props({"data-state": key})), text]) for key, text in looks.items()],
         className="legend",
     )
 
@@ -108,7 +130,10 @@ def _beside(
         [
             html.Div(html.H2("Alarms"), className="panel-head"),
             alarm_list(state, domain.name, view.ward, limit=4),
-            html.Div(csv_link(glass.href("api/v1/alarms", domain=domain.name, format="csv"), "alarms"), className="panel-foot"),
+            html.Div(
+                csv_link(glass.href("api/v1/alarms", domain=domain.name, format="csv"), "alarms"),
+                className="panel-foot",
+            ),
         ],
         className="panel",
     )
@@ -120,7 +145,9 @@ def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view
     if not kpis:
         return []
     link = csv_link(glass.href("api/v1/kpis", domain=domain.name, format="csv"), f"KPIs of {domain.title}")
-    panel = html.Section([kpi_tile.table(state, kpis, view.area), html.Div(link, className="panel-foot")], className="panel")
+    panel = html.Section(
+        [kpi_tile.table(state, kpis, view.area), html.Div(link, className="panel-foot")], className="panel"
+    )
     return [html.H2("Further KPIs", className="section"), panel]
 
 
@@ -130,6 +157,13 @@ def _assets(state: Mapping[str, Any], domain: Domain) -> list[Any]:
         return []
     link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
     ask = Ask()
-    parts = [controls(domain.name, rows), html.Div(asset_table(rows, ask), id="assets-table"), html.Div(link, className="panel-foot")]  # fmt: skip
-    stores = [dcc.Store(id="assets-domain", data=domain.name), dcc.Store(id="assets-ask", data={"sort": ask.sort, "falling": False, "page": 0})]  # fmt: skip
+    parts = [
+        controls(domain.name, rows),
+        html.Div(asset_table(rows, ask), id="assets-table"),
+        html.Div(link, className="panel-foot"),
+    ]
+    stores = [
+        dcc.Store(id="assets-domain", data=domain.name),
+        dcc.Store(id="assets-ask", data={"sort": ask.sort, "falling": False, "page": 0}),
+    ]
     return [html.H2("Assets", className="section"), html.Section([*parts, *stores], className="panel")]

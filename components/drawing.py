@@ -1,6 +1,7 @@
 """SVG that the server draws, inside the Dash layout: sparklines, strips and the map."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from dash.development.base_component import Component
 
@@ -11,18 +12,18 @@ class Drawing(Component):
     `markup` is never a person's text: whoever makes it escapes names with `html.escape`.
     """
 
-    _children_props: list[str] = []
-    _base_nodes = ["children"]
+    _children_props: Any = []  # noqa: RUF012  Dash reads plain attributes
+    _base_nodes: Any = ["children"]  # noqa: RUF012  Dash reads plain attributes
     _namespace = "townboard"
     _type = "Drawing"
-    _prop_names = ["id", "className", "markup", "role", "label", "data-*"]
-    _valid_wildcard_attributes = ["data-", "aria-"]
-    available_properties = ["id", "className", "markup", "role", "label"]
-    available_wildcard_properties = ["data-", "aria-"]
+    _prop_names: Any = ["id", "className", "markup", "role", "label", "data-*"]  # noqa: RUF012  Dash reads plain attributes
+    _valid_wildcard_attributes: Any = ["data-", "aria-"]  # noqa: RUF012  Dash reads plain attributes
+    available_properties: Any = ["id", "className", "markup", "role", "label"]  # noqa: RUF012  Dash reads plain attributes
+    available_wildcard_properties: Any = ["data-", "aria-"]  # noqa: RUF012  Dash reads plain attributes
 
     def __init__(self, markup: str, className: str = "", **rest: object) -> None:
         self._prop_names = list(self._prop_names)
-        super().__init__(markup=markup, className=className, **rest)
+        super().__init__(markup=markup, className=className, **rest)  # type: ignore[no-untyped-call]
 
 
 def spark(values: Sequence[float | None], target: float | None = None) -> str:
@@ -46,7 +47,11 @@ def spark(values: Sequence[float | None], target: float | None = None) -> str:
             continue
         path += f"{pen}{2 + index * step:.1f} {height(value)}"
         pen = "L"
-    aim = f'<path class="spark-target" d="M0 {height(target)}H120"/>' if target is not None and low <= target <= high else ""
+    aim = (
+        f'<path class="spark-target" d="M0 {height(target)}H120"/>'
+        if target is not None and low <= target <= high
+        else ""
+    )
     return (
         '<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">'
         f'{aim}<path class="spark-line" d="{path}"/></svg>'

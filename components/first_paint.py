@@ -7,8 +7,36 @@ from typing import Any
 from dash.development.base_component import Component
 
 VOID = {"br", "hr", "img", "input", "meta", "link"}
-NAMES = {"className": "class", "htmlFor": "for", "tabIndex": "tabindex", "colSpan": "colspan", "rowSpan": "rowspan", "dateTime": "datetime", "autoComplete": "autocomplete", "lang": "lang"}  # fmt: skip
-PLAIN = {"href", "title", "role", "target", "download", "type", "name", "value", "placeholder", "min", "max", "src", "alt", "scope", "method", "action", "rel", "id"}  # fmt: skip
+NAMES = {
+    "className": "class",
+    "htmlFor": "for",
+    "tabIndex": "tabindex",
+    "colSpan": "colspan",
+    "rowSpan": "rowspan",
+    "dateTime": "datetime",
+    "autoComplete": "autocomplete",
+    "lang": "lang",
+}
+PLAIN = {
+    "href",
+    "title",
+    "role",
+    "target",
+    "download",
+    "type",
+    "name",
+    "value",
+    "placeholder",
+    "min",
+    "max",
+    "src",
+    "alt",
+    "scope",
+    "method",
+    "action",
+    "rel",
+    "id",
+}
 FLAGS = {"open", "hidden", "selected", "disabled", "checked"}
 OTHER_TAGS = {"Link": "a", "Select": "select", "Input": "input", "Button": "button", "Table": "table"}
 BOOTSTRAP_CLASS = {"Select": "form-select", "Input": "form-control", "Button": "btn", "Table": "table"}
@@ -31,7 +59,7 @@ def _component(node: Component) -> str:
     if name in UNSEEN:
         return ""
     if name == "Drawing":
-        return f"<div{_attributes(node)}>{node.markup}</div>"
+        return f"<div{_attributes(node)}>{getattr(node, 'markup', '')}</div>"
     if name == "Graph":
         height = (getattr(node, "figure", None) or {}).get("layout", {}).get("height", 240)
         return f'<div class="chart-wait" style="height:{height}px" aria-hidden="true"></div>'
@@ -46,14 +74,15 @@ def _component(node: Component) -> str:
 def _options(node: Component) -> str:
     chosen = str(getattr(node, "value", "") or "")
     rows = getattr(node, "options", None) or []
-    return "".join(
-        f'<option value="{escape(str(row["value"]))}"{" selected" if str(row["value"]) == chosen else ""}>{escape(str(row["label"]))}</option>'
-        for row in rows
-    )
+    return "".join(_option(str(row["value"]), str(row["label"]), chosen) for row in rows)
+
+
+def _option(value: str, label: str, chosen: str) -> str:
+    return f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(label)}</option>'
 
 
 def _attributes(node: Component) -> str:
-    props = node.to_plotly_json()["props"]
+    props = node.to_plotly_json()["props"]  # type: ignore[no-untyped-call]
     extra = BOOTSTRAP_CLASS.get(node._type, "") if node._namespace == "dash_bootstrap_components" else ""
     if extra:
         props["className"] = f"{extra} {props.get('className', '')}".strip()
@@ -61,7 +90,7 @@ def _attributes(node: Component) -> str:
 
 
 def _attribute(key: str, value: Any) -> str:
-    if value is None or isinstance(value, dict) and key != "style":
+    if value is None or (isinstance(value, dict) and key != "style"):
         return ""
     if key in FLAGS:
         return f" {key}" if value else ""

@@ -9,7 +9,17 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
 
-EMPTY: dict[str, Any] = {"seq": 0, "built_at": None, "town": {}, "kpis": {}, "feeds": {}, "assets": {}, "alarms": [], "jobs": [], "ledger": {}}  # fmt: skip
+EMPTY: dict[str, Any] = {
+    "seq": 0,
+    "built_at": None,
+    "town": {},
+    "kpis": {},
+    "feeds": {},
+    "assets": {},
+    "alarms": [],
+    "jobs": [],
+    "ledger": {},
+}
 
 
 @dataclass
@@ -45,4 +55,4 @@ def state() -> dict[str, Any]:
 def href(path: str, **query: object) -> str:
     """The address of a page or an API call under the prefix; None and empty values are left out."""
     kept = {key.rstrip("_"): value for key, value in query.items() if value not in (None, "")}
-    return _bound.prefix + path.lstrip("/") + (f"?{urlencode(kept)}" if kept else "")
+    return _bound.prefix + path.lstrip("/") + (f"?{urlencode(kept, safe=':,')}" if kept else "")

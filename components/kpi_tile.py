@@ -7,6 +7,7 @@ from dash import html
 
 from components import glass, wording
 from components.drawing import Drawing, spark
+from components.props import props
 from pipelines.engine.model import Kpi
 
 Row = Mapping[str, Any]
@@ -14,8 +15,18 @@ Row = Mapping[str, Any]
 
 def row_of(state: Mapping[str, Any], kpi: Kpi, area: str) -> dict[str, Any]:
     """The KPI's row for this area; one without a value when the line has published none."""
-    blank = {"value": None, "unit": kpi.unit, "decimals": kpi.decimals, "target": kpi.target, "better": kpi.better,
-             "status": "no data", "reason": "no_data", "as_of": None, "coverage": None, "spark": []}  # fmt: skip
+    blank: dict[str, Any] = {
+        "value": None,
+        "unit": kpi.unit,
+        "decimals": kpi.decimals,
+        "target": kpi.target,
+        "better": kpi.better,
+        "status": "no data",
+        "reason": "no_data",
+        "as_of": None,
+        "coverage": None,
+        "spark": [],
+    }
     return {**blank, **(state["kpis"].get(f"{kpi.id}|{area}") or {})}
 
 
@@ -26,15 +37,21 @@ def area_for(kpi: Kpi, area: str) -> str:
 
 def chip(status: str, **data: object) -> html.Span:
     """A state as shape and word."""
-    return html.Span(wording.state(status), className="chip", **{"data-state": status, "data-f": "state", **data})
+    return html.Span(
+        wording.state(status), className="chip", **props({"data-state": status, "data-f": "state", **data})
+    )
 
 
 def csv_link(address: str, what: str) -> html.A:
     """The link under every table and chart that downloads exactly what it shows."""
-    return html.A("Download CSV", href=address, className="csv", download="", **{"aria-label": f"Download CSV: {what}"})
+    return html.A(
+        "Download CSV", href=address, className="csv", download="", **props({"aria-label": f"Download CSV: {what}"})
+    )
 
 
-def tile(state: Mapping[str, Any], kpi: Kpi, area: str = "town", wards: Mapping[str, str] | None = None) -> html.Article:
+def tile(
+    state: Mapping[str, Any], kpi: Kpi, area: str = "town", wards: Mapping[str, str] | None = None
+) -> html.Article:
     """The KPI's tile: value, unit, target, state, trend, age, completeness, sparkline and explanation."""
     shown = area_for(kpi, area)
     row, zone = row_of(state, kpi, shown), glass.town().zone
@@ -43,14 +60,14 @@ def tile(state: Mapping[str, Any], kpi: Kpi, area: str = "town", wards: Mapping[
             html.Div([html.H3(kpi.title), chip(row["status"])], className="tile-head"),
             html.Div([_value(row), html.Span(wording.unit(kpi.unit), className="unit")], className="figure"),
             html.P(_aim(row, kpi), className="aim"),
-            html.P(wording.trend(row), className="trend", **{"data-f": "trend"}),
-            Drawing(spark(row.get("spark") or [], row.get("target")), "spark", **{"data-f": "spark"}),
+            html.P(wording.trend(row), className="trend", **props({"data-f": "trend"})),
+            Drawing(spark(row.get("spark") or [], row.get("target")), "spark", **props({"data-f": "spark"})),
             _freshness(row, zone, wording.area(shown, wards) if area != "town" or shown != "town" else None),
             explain(kpi, row, shown),
         ],
         className="tile",
         **_live(kpi, row, shown),
-        **{"aria-label": wording.sentence(kpi.title, row)},
+        **props({"aria-label": wording.sentence(kpi.title, row)}),
     )
 
 
@@ -60,10 +77,12 @@ def _aim(row: Row, kpi: Kpi) -> list[Any]:
 
 
 def _value(row: Row) -> html.Span:
-    return html.Span(wording.number(row["value"], int(row["decimals"])), className="value", **{"data-f": "value"})
+    return html.Span(
+        wording.number(row["value"], int(row["decimals"])), className="value", **props({"data-f": "value"})
+    )
 
 
-def _live(kpi: Kpi, row: Row, area: str) -> dict[str, Any]:
+def _live(kpi: Kpi, row: Row, area: str) -> Any:
     return {
         "data-kpi": f"{kpi.id}|{area}",
         "data-state": row["status"],
@@ -77,10 +96,10 @@ def _freshness(row: Row, zone: str, area: str | None = None) -> html.P:
     missing = wording.reason(row) if row["value"] is None else row.get("detail") or ""
     return html.P(
         [
-            html.Span(missing, className="why", **{"data-f": "why"}),
-            html.Span(["as of ", html.Span(wording.clock(row["as_of"], zone), **{"data-f": "clock"})]),
-            html.Span([html.Span(wording.age_of(row["as_of"]), **{"data-f": "age"}), " old"], className="age"),
-            html.Span(wording.coverage(row.get("coverage")), **{"data-f": "coverage"}),
+            html.Span(missing, className="why", **props({"data-f": "why"})),
+            html.Span(["as of ", html.Span(wording.clock(row["as_of"], zone), **props({"data-f": "clock"}))]),
+            html.Span([html.Span(wording.age_of(row["as_of"]), **props({"data-f": "age"})), " old"], className="age"),
+            html.Span(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
             html.Span(area, className="area") if area else None,
         ],
         className="fresh",
@@ -89,7 +108,7 @@ def _freshness(row: Row, zone: str, area: str | None = None) -> html.P:
 
 def explain(kpi: Kpi, row: Row, area: str, summary: str = "How is this computed?") -> html.Details:
     """Formula in words, its standard, the inputs of this very value and their export."""
-    pairs = [
+    pairs: list[tuple[str, Any]] = [
         ("In plain words", kpi.plain),
         ("Formula", kpi.formula),
         ("Standard", kpi.standard),
@@ -110,7 +129,7 @@ def explain(kpi: Kpi, row: Row, area: str, summary: str = "How is this computed?
 def _window(row: Row) -> html.Span:
     zone = glass.town().zone
     text = f"{wording.clock(row.get('window_start'), zone)} to {wording.clock(row.get('window_end'), zone)}"
-    return html.Span(text if row.get("window_start") else wording.DASH, **{"data-f": "window"})
+    return html.Span(text if row.get("window_start") else wording.DASH, **props({"data-f": "window"}))
 
 
 def _fraction(row: Row) -> html.Span:
@@ -118,7 +137,7 @@ def _fraction(row: Row) -> html.Span:
         text = "the formula is no ratio, or there was nothing to divide by"
     else:
         text = f"{wording.number(row.get('numerator'), 2)} / {wording.number(row['denominator'], 2)}"
-    return html.Span(text, **{"data-f": "fraction"})
+    return html.Span(text, **props({"data-f": "fraction"}))
 
 
 def _used(row: Row) -> html.Span:
@@ -129,7 +148,7 @@ def _used(row: Row) -> html.Span:
         text = f"{n:,}"
     else:
         text = f"{n:,} of {expected:,} expected; {max(0, expected - n):,} did not arrive or were set aside"
-    return html.Span(text, **{"data-f": "used"})
+    return html.Span(text, **props({"data-f": "used"}))
 
 
 def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
@@ -147,19 +166,22 @@ def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
 
 def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
     row, zone = row_of(state, kpi, area), glass.town().zone
-    value = [_value(row), " ", html.Span(wording.unit(kpi.unit), className="unit")]
+    value: list[Any] = [_value(row), " ", html.Span(wording.unit(kpi.unit), className="unit")]
     when = [
-        html.Span(wording.clock(row["as_of"], zone), **{"data-f": "clock"}),
-        html.Small([html.Span(wording.age_of(row["as_of"]), **{"data-f": "age"}), " old"], className="age"),
+        html.Span(wording.clock(row["as_of"], zone), **props({"data-f": "clock"})),
+        html.Small([html.Span(wording.age_of(row["as_of"]), **props({"data-f": "age"})), " old"], className="age"),
     ]
     cells = [
         html.Td([html.Span(kpi.title, className="name"), explain(kpi, row, area, "How?")]),
-        html.Td([html.Span(value, className="nowrap"), html.Small(_why(row), className="why", **{"data-f": "why"})], className="num"),
+        html.Td(
+            [html.Span(value, className="nowrap"), html.Small(_why(row), className="why", **props({"data-f": "why"}))],
+            className="num",
+        ),
         html.Td(chip(row["status"])),
         html.Td(wording.target(row).removeprefix("target: ")),
-        html.Td(wording.trend(row), **{"data-f": "trend"}),
+        html.Td(wording.trend(row), **props({"data-f": "trend"})),
         html.Td(when),
-        html.Td(wording.coverage(row.get("coverage")), **{"data-f": "coverage"}),
+        html.Td(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
     ]
     labels = ["", "Value", "State", "Target", "Last week", "As of", "Completeness"]
     for cell, label in zip(cells, labels, strict=True):

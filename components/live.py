@@ -6,8 +6,12 @@ import zlib
 from collections.abc import Callable
 
 from components.asgi import Receive, Scope, Send, answer, encoding, header
-from pipelines.engine.snapshot import GZIP_STREAM_HEAD, Snapshot, block, event
+from pipelines.engine.snapshot import GZIP_STREAM_HEAD, Snapshot, block
 
+NOTHING_YET = (
+    b'{"type":"about:blank","title":"No figures yet","status":503,'
+    b'"detail":"The line has published nothing yet; ask again in a few seconds."}'
+)
 LOOK_EVERY_S = 0.05
 HEARTBEAT_S = 5.0
 MOST_STREAMS = 4000
@@ -54,8 +58,11 @@ class Wire:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def greeting(self) -> bytes:
-        """The first event: which build serves, and what time it is here, so that ages need no right clock over there."""
-        return b'retry: 3000\nevent: hello\ndata: {"build":"%s","now":%d}\n\n' % (self.build.encode(), time.time() * 1000)
+        """The first event: which build serves and what time it is here, so that ages need no right clock over there."""
+        return b'retry: 3000\nevent: hello\ndata: {"build":"%s","now":%d}\n\n' % (
+            self.build.encode(),
+            time.time() * 1000,
+        )
 
     async def serve_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /api/v1/stream: whole state, then changes, and a heartbeat when there are none."""
@@ -109,13 +116,18 @@ class Wire:
         self.start()
         shown = self.snapshot or await asyncio.to_thread(self.look)
         if shown is None:
-            body = b'{"type":"about:blank","title":"No figures yet","status":503,"detail":"The line has published nothing yet; ask again in a few seconds."}'  # fmt: skip
-            return await answer(scope, send, 503, body, [(b"retry-after", b"2"), (b"content-type", b"application/problem+json")])  # fmt: skip
+            return await answer(
+                scope, send, 503, NOTHING_YET, [(b"retry-after", b"2"), (b"content-type", b"application/problem+json")]
+            )
         tag = b'"%s-%d"' % (self.build.encode(), shown.seq)
         headers = [
-            (b"etag", tag), (b"cache-control", b"no-cache"), (b"vary", b"accept-encoding"),
-            (b"x-content-type-options", b"nosniff"), (b"x-now", b"%d" % (time.time() * 1000)), (b"x-build", self.build.encode()),
-        ]  # fmt: skip
+            (b"etag", tag),
+            (b"cache-control", b"no-cache"),
+            (b"vary", b"accept-encoding"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-now", b"%d" % (time.time() * 1000)),
+            (b"x-build", self.build.encode()),
+        ]
         if header(scope, b"if-none-match") == tag:
             return await answer(scope, send, 304, b"", headers)
         packed = {b"br": shown.br, b"gzip": shown.gz, b"identity": shown.json}

@@ -1,4 +1,4 @@
-"""The outermost ASGI app: who answers which path, security headers, first paint, true 404s, and a start that may fail."""
+"""The outermost ASGI app: who answers which path, security headers, first paint, true 404s, a start that may fail."""
 
 import asyncio
 import base64
@@ -40,9 +40,13 @@ class Outer:
 
     def __init__(self, app: Dash, api: App, prefix: str) -> None:
         self.dash, self.api, self.prefix = app, api, prefix
-        self.inner: App = app.server  # type: ignore[assignment]
+        self.inner: App = app.server
         self.static = Static(self.inner, prefix)
         self.wire = Wire(glass.town().board, "starting")
+        self.wired: dict[str, App] = {
+            "api/v1/stream": self.wire.serve_stream,
+            "api/v1/snapshot": self.wire.serve_snapshot,
+        }
         self._policy: Headers = []
         self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()
 
@@ -51,22 +55,24 @@ class Outer:
             return await self._lifespan(scope, receive, send)
         if scope["type"] != "http":
             return await self.inner(scope, receive, send)
-        path = scope["path"]
-        if not path.startswith(self.prefix):
-            return await self._page({**scope, "path": self.prefix + "nowhere"}, send)
-        here = path[len(self.prefix) :]
-        if here == "api/v1/stream":
-            return await self.wire.serve_stream(scope, receive, send)
-        if here == "api/v1/snapshot":
-            return await self.wire.serve_snapshot(scope, receive, send)
+        await self._answerer(scope["path"], scope["method"])(scope, receive, send)
+
+    def _answerer(self, path: str, method: str) -> App:
+        here = path[len(self.prefix) :] if path.startswith(self.prefix) else None
+        if here is None:
+            return self._page
+        if here in self.wired:
+            return self.wired[here]
         if here.startswith(API_TREES) or here in API_FILES:
-            return await self.api({**scope, "path": "/" + here, "raw_path": b"/" + here.encode()}, receive, send)
-        if scope["method"] in ("GET", "HEAD"):
-            if self.static.owns(path):
-                return await self.static.serve(scope, send)
-            if not here.startswith("_"):
-                return await self._page(scope, send)
-        return await self._dash_call(scope, receive, send)
+            return self._api_call
+        if method in ("GET", "HEAD") and self.static.owns(path):
+            return self.static.serve
+        return self._page if method in ("GET", "HEAD") and not here.startswith("_") else self._dash_call
+
+    async def _api_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = len(self.prefix) - 1
+        raw = scope.get("raw_path") or scope["path"].encode()
+        await self.api({**scope, "path": scope["path"][cut:], "raw_path": raw[cut:]}, receive, send)
 
     # starting
 
@@ -76,7 +82,9 @@ class Outer:
                 try:
                     await self._set_up()
                 except Exception as error:
-                    return await send({"type": "lifespan.startup.failed", "message": f"the board cannot start: {error}"})
+                    return await send(
+                        {"type": "lifespan.startup.failed", "message": f"the board cannot start: {error}"}
+                    )
             if message["type"] == "lifespan.shutdown.complete":
                 self.wire.stop()
             await send(message)
@@ -100,8 +108,9 @@ class Outer:
         own = base64.b64encode(hashlib.sha256(THEME_SCRIPT.encode()).digest()).decode()
         scripts = " ".join([*self.dash.csp_hashes(), f"'sha256-{own}'"])
         policy = (
-            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-            "worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
+            "img-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; "
+            "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
         )
         return [
             (b"content-security-policy", policy.encode()),
@@ -113,8 +122,10 @@ class Outer:
 
     # pages
 
-    async def _page(self, scope: Scope, send: Send) -> None:
-        """A page with its first figures written in; kept per snapshot, so that a crowd after a restart costs one rendering."""
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A page with its first figures written in; kept per snapshot, so that a crowd costs one rendering."""
+        if scope["path"] == self.prefix[:-1]:
+            return await answer(scope, send, 308, b"", [(b"location", self.prefix.encode())])
         how, seq = encoding(scope), glass.state()["seq"]
         key = (scope["path"], scope.get("query_string", b""), how, seq)
         if key not in self._pages:
@@ -124,19 +135,28 @@ class Outer:
             while len(self._pages) > MOST_PAGES_KEPT:
                 self._pages.popitem(last=False)
         status, packed = self._pages[key]
-        headers = [*self._policy, (b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-cache"), (b"vary", b"accept-encoding")]  # fmt: skip
-        await answer(scope, send, status, packed, headers if how == b"identity" else [*headers, (b"content-encoding", how)])
+        headers = [
+            *self._policy,
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"vary", b"accept-encoding"),
+        ]
+        await answer(
+            scope, send, status, packed, headers if how == b"identity" else [*headers, (b"content-encoding", how)]
+        )
 
     async def _render(self, path: str, query: str) -> tuple[int, bytes]:
         index = await ask(self.inner, self.prefix)
-        page, variables = self._find("/" + path[len(self.prefix) :])
+        page, variables = self._find("/" + path[len(self.prefix) :] if path.startswith(self.prefix) else "/404")
         asked: dict[str, Any] = {k: v[0] for k, v in parse_qs(query).items()}
         status, title, first = 200, self.dash.title, b""
         found = page or dash.page_registry["pages.not_found_404"]
         try:
             content = await found["layout"](**{**asked, **variables})
-            kept = {k: asked[k] for k in ("ward", "days") if k in asked}
-            first = await asyncio.to_thread(lambda: first_paint.to_html(shell.frame(glass.state(), content, kept)).encode())
+            kept: dict[str, Any] = {k: asked[k] for k in ("ward", "days") if k in asked}
+            first = await asyncio.to_thread(
+                lambda: first_paint.to_html(shell.frame(glass.state(), content, kept)).encode()
+            )
             status = 404 if page is None or getattr(content, "className", "") == "page missing" else 200
             title = found["title"](**variables) if callable(found["title"]) else found["title"]
         except Exception as error:
@@ -159,7 +179,9 @@ class Outer:
 
     async def _dash_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dash's own calls: one body each, compressed here, with the security headers."""
-        how, start, parts = encoding(scope), {}, []
+        how = encoding(scope)
+        start: dict[str, Any] = {}
+        parts: list[bytes] = []
 
         async def gather(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":

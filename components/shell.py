@@ -1,13 +1,15 @@
-"""What stands around every page: navigation, clock, data as of, live badge, theme, and the words when nothing is live."""
+"""What stands around every page: navigation, clock, data as of, live badge, theme, and the not-live banner."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from dash import dcc, html, page_container
 
 from components import glass, wording
+from components.props import props
 from pipelines.engine.model import Domain
 
 
@@ -36,10 +38,24 @@ def _headlines(domain: Domain) -> str:
 
 
 def _link(path: str, title: str, status: str | None, query: Mapping[str, Any] | None, headlines: str = "") -> html.A:
-    mark = html.Span(className="mark-only", title=wording.state(status), **{"data-state": status}) if status else None
-    words = html.Span(f", {wording.state(status).lower()}", className="visually-hidden", **{"data-f": "word"}) if status else None  # fmt: skip
-    extra = {"data-standing": path, "data-headlines": headlines} if status else {}
-    return html.A([html.Span(title), mark, words], href=glass.href(path, **(query or {})), className="nav-item", **{"data-nav": "keep"}, **extra)  # fmt: skip
+    mark = (
+        html.Span(className="mark-only", title=wording.state(status), **props({"data-state": status}))
+        if status
+        else None
+    )
+    words = (
+        html.Span(f", {wording.state(status).lower()}", className="visually-hidden", **props({"data-f": "word"}))
+        if status
+        else None
+    )
+    extra: Any = {"data-standing": path, "data-headlines": headlines} if status else {}
+    return html.A(
+        [html.Span(title), mark, words],
+        href=glass.href(path, **(query or {})),
+        className="nav-item",
+        **props({"data-nav": "keep"}),
+        **extra,
+    )
 
 
 def header(state: Mapping[str, Any]) -> html.Header:
@@ -48,22 +64,37 @@ def header(state: Mapping[str, Any]) -> html.Header:
     now = datetime.now(UTC)
     return html.Header(
         [
-            html.A(town.name, href=glass.href(""), className="town", **{"data-nav": "keep"}),
+            html.A(town.name, href=glass.href(""), className="town", **props({"data-nav": "keep"})),
             html.Span("Demonstration town", className="demo", hidden=not state["town"].get("demo")),
             html.Span(
-                ["Data as of ", html.B(_seconds(state["built_at"], town.zone), **{"data-f": "built"})], className="as-of"
+                ["Data as of ", html.B(_seconds(state["built_at"], town.zone), **props({"data-f": "built"}))],
+                className="as-of",
             ),
             html.Span(
-                [html.B(f"{now.astimezone(ZoneInfo(town.zone)):%H:%M:%S}", **{"data-f": "now"}), f" {wording.zone_name(town.zone)}"],
+                [
+                    html.B(f"{now.astimezone(ZoneInfo(town.zone)):%H:%M:%S}", **props({"data-f": "now"})),
+                    f" {wording.zone_name(town.zone)}",
+                ],
                 className="clock",
                 title=town.zone,
-                **{"data-zone": town.zone, "data-prefix": glass.href(""), "id": "shell-clock"},
+                **props({"data-zone": town.zone, "data-wards": _wards(), "id": "shell-clock"}),
             ),
-            html.Span("Connecting", className="live", role="status", id="shell-live", **{"data-mode": "wait"}),
-            html.Button("Theme", className="btn btn-sm btn-quiet needs-script", id="shell-theme", type="button", **{"aria-label": "Change between light and dark"}),  # fmt: skip
+            html.Span("Connecting", className="live", role="status", id="shell-live", **props({"data-mode": "wait"})),
+            html.Button(
+                "Theme",
+                className="btn btn-sm btn-quiet needs-script",
+                id="shell-theme",
+                type="button",
+                **props({"aria-label": "Change between light and dark"}),
+            ),
         ],
         className="top",
     )
+
+
+def _wards() -> str:
+    wards = glass.town().wards()
+    return orjson.dumps(dict(zip(wards["ward"].to_list(), wards["name"].to_list(), strict=True))).decode()
 
 
 def _seconds(at: str | None, zone: str) -> str:
@@ -85,7 +116,7 @@ def frame(state: Mapping[str, Any], content: Any, query: Mapping[str, Any] | Non
                     html.Div(links, className="nav-wide"),
                 ],
                 className="side",
-                **{"aria-label": "Pages"},
+                **props({"aria-label": "Pages"}),
             ),
             html.Main(content, id="content", className="content", tabIndex=-1),
         ],

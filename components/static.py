@@ -9,7 +9,7 @@ from pathlib import Path
 
 import brotli
 
-from components.asgi import App, Headers, Scope, Send, answer, ask, encoding, header
+from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, header
 
 VENDOR = Path(__file__).resolve().parent.parent / "assets" / "vendor"
 PLOTLY_URL = "_dash-component-suites/plotly/package_data/plotly.min.js"
@@ -35,7 +35,13 @@ class File:
         tag = b'"%s"' % hashlib.sha1(raw, usedforsecurity=False).hexdigest()[:16].encode()
         if kind.split(b";")[0] in ALREADY_PACKED or len(raw) < 500:
             return cls(raw, None, None, kind, tag)
-        return cls(raw, gzip.compress(raw, 9, mtime=0), brotli.compress(raw, quality=9 if len(raw) > 300_000 else 11), kind, tag)
+        return cls(
+            raw,
+            gzip.compress(raw, 9, mtime=0),
+            brotli.compress(raw, quality=9 if len(raw) > 300_000 else 11),
+            kind,
+            tag,
+        )
 
 
 class Static:
@@ -51,16 +57,19 @@ class Static:
         here = path.removeprefix(self.prefix)
         return here.startswith(("_dash-component-suites/", "assets/")) or here == "_favicon.ico"
 
-    async def serve(self, scope: Scope, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one file in the best encoding, or as the inner app answers when there is none."""
         file = await self.file(scope["path"])
         if file is None:
             return await answer(scope, send, 404, b"There is no such file.", [(b"content-type", b"text/plain")])
         named = b"m=" in scope.get("query_string", b"") or FINGERPRINT.search(scope["path"])
         headers: Headers = [
-            (b"etag", file.tag), (b"vary", b"accept-encoding"), (b"content-type", file.kind),
-            (b"x-content-type-options", b"nosniff"), (b"cache-control", FOREVER if named else b"no-cache"),
-        ]  # fmt: skip
+            (b"etag", file.tag),
+            (b"vary", b"accept-encoding"),
+            (b"content-type", file.kind),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", FOREVER if named else b"no-cache"),
+        ]
         if header(scope, b"if-none-match") == file.tag:
             return await answer(scope, send, 304, b"", headers)
         how = encoding(scope)

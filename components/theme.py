@@ -8,6 +8,7 @@ PALETTE = {
         "surface": "#f7f8f9",
         "raised": "#ffffff",
         "sunken": "#dfe3e6",
+        "ward": "#dfe3e6",
         "line": "#c9cfd5",
         "mark": "#7d8790",
         "ink": "#1b2127",
@@ -27,6 +28,7 @@ PALETTE = {
         "surface": "#1c2227",
         "raised": "#242b31",
         "sunken": "#0f1316",
+        "ward": "#2f383f",
         "line": "#353f48",
         "mark": "#7b8791",
         "ink": "#e6eaed",
@@ -63,7 +65,7 @@ def _bootstrap(colours: dict[str, str]) -> str:
 
 
 def chart_layout(height: int = 240) -> dict[str, Any]:
-    """The layout that every chart starts from; colours that serve on both grounds, the rest is set by the page's CSS."""
+    """The layout that every chart starts from, in colours that serve on both grounds."""
     axis = {"gridcolor": "rgba(125,135,144,.25)", "linecolor": "rgba(125,135,144,.6)", "zeroline": False, "ticks": ""}
     return {
         "height": height,

@@ -11,6 +11,7 @@ from shapely.geometry import shape
 
 from components import glass, wording
 from components.drawing import Drawing
+from components.props import props
 
 WIDTH = 1000.0
 MARGIN = 24.0
@@ -58,7 +59,9 @@ def _rings(geometry: Mapping[str, Any]) -> list[list[list[float]]]:
 
 
 @lru_cache(maxsize=8)
-def _ground(shapes: bytes, extra: tuple[tuple[float, float], ...]) -> tuple[Plane | None, tuple[tuple[str, str, float, float], ...]]:
+def _ground(
+    shapes: bytes, extra: tuple[tuple[float, float], ...]
+) -> tuple[Plane | None, tuple[tuple[str, str, float, float], ...]]:
     """The plane, and per ward its id, its path and where its name stands; parsed once per set of shapes."""
     features = [f for f in orjson.loads(shapes).get("features", []) if f.get("geometry")]
     points = [(p[0], p[1]) for f in features for ring in _rings(f["geometry"]) for p in ring] or list(extra)
@@ -66,7 +69,10 @@ def _ground(shapes: bytes, extra: tuple[tuple[float, float], ...]) -> tuple[Plan
         return None, ()
     plane, wards = Plane(points), []
     for feature in features:
-        path = "".join("M" + "L".join(f"{x} {y}" for x, y in (plane(p[0], p[1]) for p in ring)) + "Z" for ring in _rings(feature["geometry"]))  # fmt: skip
+        path = "".join(
+            "M" + "L".join(f"{x} {y}" for x, y in (plane(p[0], p[1]) for p in ring)) + "Z"
+            for ring in _rings(feature["geometry"])
+        )
         middle = shape(feature["geometry"]).representative_point()
         wards.append((str(feature["properties"]["ward"]), path, *plane(middle.x, middle.y)))
     return plane, tuple(wards)
@@ -86,18 +92,18 @@ def worst_priority(alarms: Iterable[Mapping[str, Any]], ward: str) -> str:
 def town_map(
     state: Mapping[str, Any], kpi: str | None = None, domain: str | None = None, *, ward: str | None = None
 ) -> Drawing:
-    """The map: wards by the state of a KPI, or by their alarms when none is given; assets by state, in trouble large."""
+    """The map: wards by the state of a KPI, or by their alarms when none is given; assets by their state."""
     return Drawing(
         markup(state, kpi, domain, ward=ward),
         "map",
-        **{"data-map": kpi or "", "data-domain": domain or "", "data-f": "map"},
+        **props({"data-map": kpi or "", "data-domain": domain or "", "data-f": "map"}),
     )
 
 
 def markup(state: Mapping[str, Any], kpi: str | None, domain: str | None, *, ward: str | None) -> str:
     """The map's SVG; a sentence instead when the town has neither ward shapes nor placed assets."""
     town = glass.town()
-    assets = [a for a in _placed(state, domain)]
+    assets = _placed(state, domain)
     extra = tuple((a["lon"], a["lat"]) for _, a in assets)
     plane, wards = _ground(orjson.dumps(town.ward_shapes()), extra)
     if plane is None:
@@ -105,12 +111,23 @@ def markup(state: Mapping[str, Any], kpi: str | None, domain: str | None, *, war
     names = dict(zip(*(town.wards()[c].to_list() for c in ("ward", "name")), strict=True))
     parts = [_ward(w, names.get(w[0], w[0]), state, kpi, chosen=w[0] == ward) for w in wards]
     labels = [_label(w, names.get(w[0], w[0]), state, kpi) for w in wards]
-    marks = [_mark(key, asset, plane) for key, asset in sorted(assets, key=lambda pair: _urgent(pair[1]))]
-    return (
-        f'<svg viewBox="0 0 {plane.width:.0f} {plane.height:.0f}" role="group" aria-label="Map of the wards and assets">'
-        f'{HATCHES}<g class="wards">{"".join(parts)}</g><g class="labels" aria-hidden="true">{"".join(labels)}</g>'
-        f'<g class="marks">{"".join(marks)}</g></svg>'
-    )
+    ranked = sorted(assets, key=lambda pair: _urgent(pair[1]))
+    calm = [_mark(key, asset, plane) for key, asset in ranked if not asset.get("alarm")]
+    alarms = [_mark(key, asset, plane) for key, asset in ranked if asset.get("alarm")]
+    body = [
+        HATCHES,
+        _group("wards", parts),
+        _group("marks", calm),
+        _group("labels", labels, hidden=True),
+        _group("marks", alarms),
+    ]
+    size = f"0 0 {plane.width:.0f} {plane.height:.0f}"
+    return f'<svg viewBox="{size}" role="group" aria-label="Map of the wards and assets">{"".join(body)}</svg>'
+
+
+def _group(name: str, parts: Iterable[str], *, hidden: bool = False) -> str:
+    silent = ' aria-hidden="true"' if hidden else ""
+    return f'<g class="{name}"{silent}>{"".join(parts)}</g>'
 
 
 def _placed(state: Mapping[str, Any], domain: str | None) -> list[tuple[str, Mapping[str, Any]]]:
@@ -134,21 +151,28 @@ def ward_status(state: Mapping[str, Any], kpi: str | None, ward: str) -> str:
     return {"critical": "breach", "high": "breach", "medium": "watch", "low": "watch", "": "good"}[priority]
 
 
-def _ward(ward: tuple[str, str, float, float], name: str, state: Mapping[str, Any], kpi: str | None, *, chosen: bool) -> str:
+def _ward(
+    ward: tuple[str, str, float, float], name: str, state: Mapping[str, Any], kpi: str | None, *, chosen: bool
+) -> str:
     key, path, _, _ = ward
     status = ward_status(state, kpi, key)
-    words = f"{name}: {_ward_words(state, kpi, key, status)}"
+    words = escape(f"{name}: {_ward_words(state, kpi, key, status)}")
+    data = f'data-ward="{escape(key)}" data-name="{escape(name)}" data-state="{status}" data-nav="ward"'
+    look = "ward chosen" if chosen else "ward"
     return (
-        f'<a class="ward{" chosen" if chosen else ""}" data-ward="{escape(key)}" data-name="{escape(name)}" data-state="{status}" '
-        f'href="?ward={escape(key)}" data-nav="ward" tabindex="0" aria-label="{escape(words)}"><title>{escape(words)}</title>'
-        f'<path fill-rule="evenodd" d="{path}"/></a>'
+        f'<a class="{look}" {data} href="?ward={escape(key)}" tabindex="0" aria-label="{words}">'
+        f'<title>{words}</title><path fill-rule="evenodd" d="{path}"/></a>'
     )
 
 
 def _ward_words(state: Mapping[str, Any], kpi: str | None, ward: str, status: str) -> str:
     if kpi:
         row = state["kpis"].get(ward_key(kpi, ward))
-        value = wording.with_unit(row["value"], row["decimals"], row["unit"]) if row and row["value"] is not None else "no value"
+        value = (
+            wording.with_unit(row["value"], row["decimals"], row["unit"])
+            if row and row["value"] is not None
+            else "no value"
+        )
         return f"{value}, {wording.state(status).lower()}"
     n = sum(1 for a in state["alarms"] if a.get("ward") == ward and a["state"] == "active")
     return wording.count(n, "active alarm")
@@ -158,8 +182,11 @@ def _label(ward: tuple[str, str, float, float], name: str, state: Mapping[str, A
     key, _, x, y = ward
     row = state["kpis"].get(ward_key(kpi, key)) if kpi else None
     value = wording.number(row["value"], row["decimals"]) if row else wording.DASH if kpi else ""
-    lower = f'<tspan class="map-value" x="{x}" dy="26" data-ward-value="{escape(key)}">{value}</tspan>' if kpi else ""
-    return f'<text x="{x}" y="{y - (6 if kpi else -6)}"><tspan class="map-name">{escape(_short(name, key))}</tspan>{lower}</text>'
+    lower = (
+        f'<tspan class="map-value" x="{x}" dy="1.1em" data-ward-value="{escape(key)}">{value}</tspan>' if kpi else ""
+    )
+    top = y - (6 if kpi else -6)
+    return f'<text x="{x}" y="{top}"><tspan class="map-name">{escape(_short(name, key))}</tspan>{lower}</text>'
 
 
 def _short(name: str, key: str) -> str:
@@ -171,8 +198,11 @@ def _mark(key: str, asset: Mapping[str, Any], plane: Plane) -> str:
     look = "alarm" if asset.get("alarm") else asset.get("state") or "no data"
     words = f"{asset['name']}, {wording.state(asset.get('state') or 'no data').lower()}"
     words += f", {asset['alarm']} alarm" if asset.get("alarm") else ""
+    data = f'data-asset="{escape(key)}" data-name="{escape(asset["name"])}" data-look="{look}"'
+    data += f' data-priority="{escape(asset.get("alarm") or "")}" data-nav=""'
+    link = escape(glass.href(f"asset/{key}"))
     return (
-        f'<a href="{escape(glass.href(f"asset/{key}"))}" data-nav="" data-asset="{escape(key)}" data-name="{escape(asset["name"])}" '
-        f'class="mark" data-look="{look}" data-priority="{escape(asset.get("alarm") or "")}" transform="translate({x} {y})" '
-        f'aria-label="{escape(words)}"><title>{escape(words)}</title><circle r="16" class="touch"/><path d="{MARKS.get(look, MARKS["good"])}"/></a>'
+        f'<a class="mark" href="{link}" {data} transform="translate({x} {y})" aria-label="{escape(words)}">'
+        f"<title>{escape(words)}</title>"
+        f'<circle r="16" class="touch"/><path d="{MARKS.get(look, MARKS["good"])}"/></a>'
     )

@@ -10,6 +10,7 @@ from dash import dcc, html
 from components import glass, theme, wording
 from components.address import View, ward_names
 from components.kpi_tile import area_for, csv_link
+from components.props import props
 from pipelines.engine.model import AlarmRule, Kpi
 
 
@@ -43,13 +44,36 @@ def line_figure(
     return {"data": [trace], "layout": layout}
 
 
+def graph(figure: dict[str, Any]) -> dcc.Graph:
+    """The figure in a box of its own height, without Plotly's tools."""
+    style = {"height": f"{figure['layout']['height']}px"}
+    return dcc.Graph(figure=figure, config=theme.CHART_CONFIG, style=style)  # type: ignore[arg-type]
+
+
 def _limit(at: float) -> dict[str, Any]:
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at, "line": {"dash": "dash", "width": 1.2, "color": theme.TARGET}}  # fmt: skip
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": at,
+        "y1": at,
+        "line": {"dash": "dash", "width": 1.2, "color": theme.TARGET},
+    }
 
 
 def _name(name: str, at: float) -> dict[str, Any]:
     text = f"{name} {at:g}"
-    return {"xref": "paper", "x": 1, "y": at, "text": text, "showarrow": False, "xanchor": "right", "yanchor": "bottom", "font": {"size": 11, "color": theme.TARGET}}  # fmt: skip
+    return {
+        "xref": "paper",
+        "x": 1,
+        "y": at,
+        "text": text,
+        "showarrow": False,
+        "xanchor": "right",
+        "yanchor": "bottom",
+        "font": {"size": 11, "color": theme.TARGET},
+    }
 
 
 def limits_of(kpi: Kpi, rules: Sequence[AlarmRule], target: float | None) -> dict[str, float | None]:
@@ -74,13 +98,18 @@ def trend(state: Mapping[str, Any], kpi: Kpi, view: View, rules: Sequence[AlarmR
     row = state["kpis"].get(f"{kpi.id}|{area}") or {}
     body: Any = html.P(f"No values in this period. {_hint(row)}", className="empty chart-empty")
     if any(v is not None for v in y):
-        graph = dcc.Graph(figure=line_figure(x, y, limits_of(kpi, rules, row.get("target", kpi.target))), config=theme.CHART_CONFIG)  # type: ignore[arg-type]  # fmt: skip
-        body = html.Div(graph, **{"data-chart": f"{kpi.id}|{area}"})
+        figure = line_figure(x, y, limits_of(kpi, rules, row.get("target", kpi.target)))
+        body = html.Div(graph(figure), **props({"data-chart": f"{kpi.id}|{area}"}))
     return html.Section(
         [
-            html.Div([html.H3(kpi.title), html.P(_subtitle(kpi, area, town.zone), className="sub")], className="panel-head"),
+            html.Div(
+                [html.H3(kpi.title), html.P(_subtitle(kpi, area, town.zone), className="sub")], className="panel-head"
+            ),
             body,
-            html.Div(csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown"), className="panel-foot"),
+            html.Div(
+                csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown"),
+                className="panel-foot",
+            ),
         ],
         className="panel chart-panel",
     )

@@ -7,10 +7,13 @@ from dash import html
 
 from components import glass, wording
 from components.kpi_tile import chip, csv_link
+from components.props import props
 from pipelines.engine.model import Kpi
 
 
-def ordered(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str]) -> list[tuple[str, str, Mapping[str, Any] | None]]:
+def ordered(
+    state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str]
+) -> list[tuple[str, str, Mapping[str, Any] | None]]:
     """Ward id, name and row: those furthest on the wrong side first, those without a value last."""
     rows = [(key, name, state["kpis"].get(f"{kpi.id}|ward:{key}")) for key, name in wards.items()]
     known = [r for r in rows if r[2] and r[2]["value"] is not None]
@@ -24,13 +27,20 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
     rows = ordered(state, kpi, wards)
     values = [abs(r[2]["value"]) for r in rows if r[2] and r[2]["value"] is not None]
     top = max([*values, abs(kpi.target or 0), 1e-9]) * 1.08
-    head = [html.H2(["Wards: ", kpi.title]), html.P(f"{wording.unit(kpi.unit) or 'count'}, worst first", className="sub")]
+    head = [
+        html.H2(["Wards: ", kpi.title]),
+        html.P(f"{wording.unit(kpi.unit) or 'count'}, worst first", className="sub"),
+    ]
     items = [_bar(kpi, key, name, row, top, chosen=key == chosen) for key, name, row in rows]
     link = csv_link(glass.href("api/v1/kpis", domain=_domain_of(state, kpi), format="csv"), f"{kpi.title} by ward")
     return html.Section(
-        [html.Div(head, className="panel-head"), html.Ol(items, className="bars"), html.Div(link, className="panel-foot")],
+        [
+            html.Div(head, className="panel-head"),
+            html.Ol(items, className="bars"),
+            html.Div(link, className="panel-foot"),
+        ],
         className="panel",
-        **{"data-bars": kpi.id, "data-top": top},
+        **props({"data-bars": kpi.id, "data-top": top}),
     )
 
 
@@ -42,14 +52,21 @@ def _bar(kpi: Kpi, ward: str, name: str, row: Mapping[str, Any] | None, top: flo
     value = row["value"] if row else None
     status = row["status"] if row else "no data"
     width = 0 if value is None else min(100.0, 100 * abs(value) / top)
-    aim = [html.Span(className="bar-target", style={"left": f"{100 * abs(kpi.target) / top:.1f}%"})] if kpi.target is not None else []  # fmt: skip
+    aim = (
+        [html.Span(className="bar-target", style={"left": f"{100 * abs(kpi.target) / top:.1f}%"})]
+        if kpi.target is not None
+        else []
+    )
     return html.Li(
         [
-            html.A(name, href=f"?ward={ward}", className="bar-name", **{"data-nav": "ward"}),
-            html.Span([html.Span(className="bar-fill", style={"width": f"{width:.1f}%"}, **{"data-f": "bar"}), *aim], className="bar-track"),
-            html.Span(wording.number(value, kpi.decimals), className="bar-value", **{"data-f": "value"}),
+            html.A(name, href=f"?ward={ward}", className="bar-name", **props({"data-nav": "ward"})),
+            html.Span(
+                [html.Span(className="bar-fill", style={"width": f"{width:.1f}%"}, **props({"data-f": "bar"})), *aim],
+                className="bar-track",
+            ),
+            html.Span(wording.number(value, kpi.decimals), className="bar-value", **props({"data-f": "value"})),
             chip(status),
         ],
         className="chosen" if chosen else "",
-        **{"data-kpi": f"{kpi.id}|ward:{ward}", "data-state": status, "data-every": wording.interval_s(kpi)},
+        **props({"data-kpi": f"{kpi.id}|ward:{ward}", "data-state": status, "data-every": wording.interval_s(kpi)}),
     )

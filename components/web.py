@@ -57,7 +57,7 @@ def _dash(town: Town, prefix: str) -> Dash:
     dash.page_registry.clear()
     app = AsyncDash(
         "townboard",
-        server=FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        server=FastAPI(docs_url=None, redoc_url=None, openapi_url=None),  # type: ignore[arg-type]
         use_pages=True,
         pages_folder=str(ROOT / "pages"),
         assets_folder=str(ROOT / "assets"),

@@ -22,6 +22,7 @@ STATES = {
     "silent": "Silent",
     "failing": "Failing",
     "waiting": "Waiting",
+    "alarm": "Alarm",
 }
 SEVERITY = ("breach", "watch", "stale", "late", "no data", "good", "context")
 PRIORITY_ORDER = ("critical", "high", "medium", "low")
@@ -97,7 +98,7 @@ def moment(text: str | datetime | None) -> datetime | None:
 
 
 def clock(at: datetime | str | None, zone: str, now: datetime | None = None) -> str:
-    """The time of day in the town; with the date when it is another day than `now`'s, with the year when another year."""
+    """The time of day in the town; with the date on another day than `now`'s, with the year in another year."""
     instant = moment(at)
     if instant is None:
         return DASH

@@ -5,6 +5,7 @@ import logging
 from dash import html
 
 from components import glass
+from components.props import props
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +16,13 @@ def missing(what: str = "There is no page at this address.") -> html.Div:
         [
             html.H1("Not found"),
             html.P(what),
-            html.P(["Go to the ", html.A("overview", href=glass.href(""), **{"data-nav": "keep"}), " or choose a page from the menu."]),
+            html.P(
+                [
+                    "Go to the ",
+                    html.A("overview", href=glass.href(""), **props({"data-nav": "keep"})),
+                    " or choose a page from the menu.",
+                ]
+            ),
         ],
         className="page missing",
     )
@@ -28,7 +35,12 @@ def failed(error: Exception) -> html.Div:
         [
             html.H1("This page could not be drawn"),
             html.P("The figures themselves are not lost: the line keeps working and other pages may open."),
-            html.P(["Load the page again. If it stays like this, tell whoever runs the server; the log names the cause. ", html.A("Go to the overview", href=glass.href(""))]),
+            html.P(
+                [
+                    "Load the page again. If it stays like this, tell whoever runs the server; the log has the cause. ",
+                    html.A("Go to the overview", href=glass.href("")),
+                ]
+            ),
         ],
         className="page failed",
     )

@@ -7,14 +7,15 @@ from typing import Any
 
 import dash
 import polars as pl
-from dash import dcc, html
+from dash import html
 
-from components import glass, theme, wording
+from components import glass, wording
 from components.address import PERIODS, View, ward_names
 from components.alarm_list import alarm_list
 from components.asset_table import kind_words, quantity
 from components.kpi_tile import csv_link
-from components.trend import line_figure
+from components.props import props
+from components.trend import graph, line_figure
 from components.words_page import failed, missing
 
 MOST_CHARTS = 8
@@ -45,7 +46,7 @@ def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
             html.H2("Readings", className="section"),
             _charts(sensors, view),
             html.H2("Alarms", className="section"),
-            html.Section(alarm_list(alarms), className="panel", **{"data-only-asset": asset}),
+            html.Section(alarm_list(alarms), className="panel", **props({"data-only-asset": asset})),
             html.H2("Nearby", className="section"),
             _neighbours(row, town.assets(row["domain"])),
         ],
@@ -57,21 +58,25 @@ def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
 def _head(row: Mapping[str, Any], state: Mapping[str, Any], view: View) -> html.Div:
     known = state["assets"].get(row["asset"]) or {}
     status = "alarm" if known.get("alarm") else known.get("state")
-    word = "Alarm" if status == "alarm" else wording.state(status) if status else ""
-    chip = html.Span(word, className="chip", **{"data-state": status}) if status else None
+    chip = html.Span(wording.state(status), className="chip", **props({"data-state": status})) if status else None
     ward = ward_names().get(row["ward"] or "", row["ward"] or "no ward")
     domain = glass.town().domain(row["domain"])
-    back = html.A(domain.title, href=glass.href(domain.name), **{"data-nav": "keep"})
-    parent = [" · part of ", html.A(row["parent"], href=glass.href(f"asset/{row['parent']}"), **{"data-nav": ""})] if row.get("parent") else []  # fmt: skip
+    back = html.A(domain.title, href=glass.href(domain.name), **props({"data-nav": "keep"}))
+    parent = (
+        [" · part of ", html.A(row["parent"], href=glass.href(f"asset/{row['parent']}"), **props({"data-nav": ""}))]
+        if row.get("parent")
+        else []
+    )
     words = html.P([back, f" · {kind_words(row['kind'])} · {ward} · {row['asset']}", *parent], className="sub")
     return html.Div(
-        [html.Div([html.Div([html.H1(row["name"]), chip], className="title"), words]), _period(view)], className="page-head"
+        [html.Div([html.Div([html.H1(row["name"]), chip], className="title"), words]), _period(view)],
+        className="page-head",
     )
 
 
 def _period(view: View) -> html.Form:
     rows = [html.Option(text, value=key, selected=key == str(view.days or "")) for key, text in PERIODS.items()]
-    select = html.Select(rows, name="days", className="form-select form-select-sm", **{"data-filter": "days"})
+    select = html.Select(rows, name="days", className="form-select form-select-sm", **props({"data-filter": "days"}))
     button = html.Button("Show", type="submit", className="btn btn-sm btn-quiet only-without-script")
     return html.Form([html.Label([html.Span("Period"), select]), button], method="get", className="filters")
 
@@ -87,27 +92,43 @@ def _reading(row: Mapping[str, Any]) -> html.Article:
     at, zone = row["observed_at"], glass.town().zone
     value = row["value"]
     digits = 0 if value is not None and abs(value) >= 1000 else 2 if value is not None and abs(value) < 10 else 1
-    chip = html.Span(wording.state(row["state"] or "no data"), className="chip", **{"data-state": row["state"] or "no data"})
-    old = html.Span(wording.age_of(at), **{"data-age": at.isoformat()}) if at else ""
+    chip = html.Span(
+        wording.state(row["state"] or "no data"), className="chip", **props({"data-state": row["state"] or "no data"})
+    )
+    old = html.Span(wording.age_of(at), **props({"data-age": at.isoformat()})) if at else ""
     return html.Article(
         [
             html.Div([html.H3(quantity(row["quantity"], row["unit"]).capitalize()), chip], className="tile-head"),
-            html.Div([html.Span(wording.number(value, digits), className="value"), html.Span(wording.unit(row["unit"]), className="unit")], className="figure"),
-            html.P([f"at {wording.clock(at, zone)} · ", old, " old · sensor ", row["sensor"]], className="fresh"),
+            html.Div(
+                [
+                    html.Span(wording.number(value, digits), className="value"),
+                    html.Span(wording.unit(row["unit"]), className="unit"),
+                ],
+                className="figure",
+            ),
+            html.P(
+                html.Span([f"at {wording.clock(at, zone)} · ", old, " old · sensor ", row["sensor"]]), className="fresh"
+            ),
         ],
         className="tile",
-        **{"data-state": row["state"]},
+        **props({"data-state": row["state"]}),
     )
 
 
 def _charts(sensors: pl.DataFrame, view: View) -> html.Div:
     if sensors.is_empty():
-        return html.Div(html.P("No sensor is registered for this asset (reference/sensors.csv).", className="empty"), className="panel")  # fmt: skip
+        return html.Div(
+            html.P("No sensor is registered for this asset (reference/sensors.csv).", className="empty"),
+            className="panel",
+        )
     end = datetime.now(UTC)
     start = end - timedelta(days=view.days or 2)
     names = sensors["sensor"].to_list()[:MOST_CHARTS]
     readings = glass.town().readings(names, start, end)
-    rows = [_chart(s, readings.filter(pl.col("sensor") == s["sensor"]), start, end) for s in sensors.head(MOST_CHARTS).iter_rows(named=True)]  # fmt: skip
+    rows = [
+        _chart(s, readings.filter(pl.col("sensor") == s["sensor"]), start, end)
+        for s in sensors.head(MOST_CHARTS).iter_rows(named=True)
+    ]
     return html.Div(rows, className="charts")
 
 
@@ -118,23 +139,56 @@ def _chart(sensor: Mapping[str, Any], rows: pl.DataFrame, start: datetime, end: 
     body: Any = html.P("No readings in this period. Choose a longer one above.", className="empty chart-empty")
     if x:
         figure = line_figure(x, points["value"].to_list(), {"lowest": sensor.get("low"), "highest": sensor.get("high")})
-        body = dcc.Graph(figure=figure, config=theme.CHART_CONFIG)  # type: ignore[arg-type]
+        body = graph(figure)
     text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    link = csv_link(glass.href("api/v1/readings", sensor=sensor["sensor"], format="csv", **text), f"readings of {sensor['sensor']}")
+    link = csv_link(
+        glass.href("api/v1/readings", sensor=sensor["sensor"], format="csv", **text), f"readings of {sensor['sensor']}"
+    )
     unit = wording.unit(sensor["unit"] or "")
-    head = [html.H3(quantity(sensor["quantity"], sensor["unit"]).capitalize()), html.P(f"{unit} · sensor {sensor['sensor']} · {wording.zone_name(town.zone)}", className="sub")]  # fmt: skip
-    return html.Section([html.Div(head, className="panel-head"), body, html.Div(link, className="panel-foot")], className="panel chart-panel")
+    head = [
+        html.H3(quantity(sensor["quantity"], sensor["unit"]).capitalize()),
+        html.P(f"{unit} · sensor {sensor['sensor']} · {wording.zone_name(town.zone)}", className="sub"),
+    ]
+    return html.Section(
+        [html.Div(head, className="panel-head"), body, html.Div(link, className="panel-foot")],
+        className="panel chart-panel",
+    )
 
 
 def _neighbours(row: Mapping[str, Any], assets: pl.DataFrame) -> html.Section:
-    placed = assets.filter((pl.col("asset") != row["asset"]) & (pl.col("ward") == row["ward"]) & (pl.col("kind") != "water_meter") & (pl.col("kind") != "electricity_meter"))  # fmt: skip
-    near = placed.sort(((pl.col("lat") - row["lat"]) ** 2 + (pl.col("lon") - row["lon"]) ** 2)) if row["lat"] is not None else placed
+    placed = assets.filter(
+        (pl.col("asset") != row["asset"])
+        & (pl.col("ward") == row["ward"])
+        & (pl.col("kind") != "water_meter")
+        & (pl.col("kind") != "electricity_meter")
+    )
+    near = (
+        placed.sort((pl.col("lat") - row["lat"]) ** 2 + (pl.col("lon") - row["lon"]) ** 2)
+        if row["lat"] is not None
+        else placed
+    )
     items = [
-        html.Li([html.A(r["name"], href=glass.href(f"asset/{r['asset']}"), **{"data-nav": ""}), f" · {kind_words(r['kind'])}"])
+        html.Li(
+            [
+                html.A(r["name"], href=glass.href(f"asset/{r['asset']}"), **props({"data-nav": ""})),
+                f" · {kind_words(r['kind'])}",
+            ]
+        )
         for r in near.head(MOST_NEIGHBOURS).iter_rows(named=True)
     ]
-    body = html.Ul(items, className="nearby") if items else html.P("No other asset of this service stands in this ward.", className="empty")
+    body = (
+        html.Ul(items, className="nearby")
+        if items
+        else html.P("No other asset of this service stands in this ward.", className="empty")
+    )
     return html.Section(body, className="panel")
 
 
-dash.register_page("pages.asset", path_template="/asset/<asset>", path="/asset/none", name="Asset", title=lambda asset="": f"{asset} · {glass.town().name}", layout=layout)  # fmt: skip
+dash.register_page(
+    "pages.asset",
+    path_template="/asset/<asset>",
+    path="/asset/none",
+    name="Asset",
+    title=lambda asset="": f"{asset} · {glass.town().name}",
+    layout=layout,
+)

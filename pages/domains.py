@@ -42,12 +42,21 @@ for _domain in glass.town().domains:
     prevent_initial_call=True,
 )
 async def show_assets(
-    text: str | None, kind: str | None, state: str | None, _back: int, _on: int, _sorts: list[int], before: dict[str, Any], domain: str
+    text: str | None,
+    kind: str | None,
+    state: str | None,
+    _back: int,
+    _on: int,
+    _sorts: list[int],
+    before: dict[str, Any],
+    domain: str,
 ) -> tuple[html.Div, dict[str, Any]]:
     """The page of the assets table that was asked for."""
     trigger = ctx.triggered_id
     clicked = any(t["value"] for t in ctx.triggered)
-    return await asyncio.to_thread(_answer, (text or "", kind or "", state or ""), trigger if clicked else None, before, domain)
+    return await asyncio.to_thread(
+        _answer, (text or "", kind or "all", state or "all"), trigger if clicked else None, before, domain
+    )
 
 
 def _answer(

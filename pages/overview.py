@@ -13,6 +13,7 @@ from components.alarm_list import alarm_list
 from components.domain_page import headlines, legend
 from components.freshness import feed_strip
 from components.kpi_tile import csv_link
+from components.props import props
 from components.town_map import town_map
 from components.words_page import failed
 from pipelines.engine.model import Domain, Kpi
@@ -34,7 +35,15 @@ def overview(query: Mapping[str, Any]) -> html.Div:
     cards = [card(state, d, view, wards) for d in glass.town().domains]
     return html.Div(
         [
-            html.Div([html.Div([html.H1("Overview"), html.P(summary(state), className="sub", **{"data-f": "summary"})]), filters(view)], className="page-head"),  # fmt: skip
+            html.Div(
+                [
+                    html.Div(
+                        [html.H1("Overview"), html.P(summary(state), className="sub", **props({"data-f": "summary"}))]
+                    ),
+                    filters(view),
+                ],
+                className="page-head",
+            ),
             html.Div([_alarms(state, view), _map(state, view), html.Div(cards, className="cards")], className="three"),
         ],
         className="page overview",
@@ -49,7 +58,8 @@ def summary(state: Mapping[str, Any]) -> str:
     active = sum(1 for a in state["alarms"] if a["state"] == "active")
     troubled = sum(1 for f in state["feeds"].values() if f["state"] not in ("live", "waiting"))
     alarms = wording.count(active, "alarm").capitalize()
-    return f"{alarms} active. {len(state['feeds']) - troubled} of {wording.count(len(state['feeds']), 'feed')} arriving as expected."
+    feeds = wording.count(len(state["feeds"]), "feed")
+    return f"{alarms} active. {len(state['feeds']) - troubled} of {feeds} arriving as expected."
 
 
 def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
@@ -66,14 +76,22 @@ def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
 def _map(state: Mapping[str, Any], view: View) -> html.Div:
     panel = html.Section(
         [
-            html.Div([html.H2("Wards and assets"), html.P("wards by their most urgent alarm; marks are assets", className="sub")], className="panel-head"),  # fmt: skip
+            html.Div(
+                [
+                    html.H2("Wards and assets"),
+                    html.P("wards by their most urgent alarm; marks are assets", className="sub"),
+                ],
+                className="panel-head",
+            ),
             town_map(state, ward=view.ward),
             legend(),
             html.Div(csv_link(glass.href("api/v1/assets", format="csv"), "assets"), className="panel-foot"),
         ],
         className="panel map-panel",
     )
-    feeds = html.Section([html.Div(html.H2("Feeds"), className="panel-head"), feed_strip(state)], className="panel feeds-panel")
+    feeds = html.Section(
+        [html.Div(html.H2("Feeds"), className="panel-head"), feed_strip(state)], className="panel feeds-panel"
+    )
     return html.Div([panel, feeds], className="stack")
 
 
@@ -81,10 +99,14 @@ def card(state: Mapping[str, Any], domain: Domain, view: View, wards: Mapping[st
     """One domain: its state in a word and the headline KPIs that are worst."""
     status = shell.standing(state, domain)
     rows = [_line(state, kpi, kpi_tile.area_for(kpi, view.area), wards) for kpi in worst_first(state, domain, view)]
-    link = html.A(domain.title, href=glass.href(domain.name, **view.kept), **{"data-nav": "keep"})
-    chip = kpi_tile.chip(status, **{"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)})  # fmt: skip
+    link = html.A(domain.title, href=glass.href(domain.name, **view.kept), **props({"data-nav": "keep"}))
+    chip = kpi_tile.chip(
+        status,
+        **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
+    )
     return html.Section(
-        [html.Div([html.H2(link), chip], className="tile-head"), html.Ul(rows, className="lines")], className="panel card-domain"
+        [html.Div([html.H2(link), chip], className="tile-head"), html.Ul(rows, className="lines")],
+        className="panel card-domain",
     )
 
 
@@ -106,7 +128,11 @@ def _line(state: Mapping[str, Any], kpi: Kpi, area: str, wards: Mapping[str, str
             html.Span([kpi.title, html.Small(where)], className="name"),
             html.Span(
                 [
-                    html.Span(wording.number(row["value"], int(row["decimals"])), className="value", **{"data-f": "value"}),
+                    html.Span(
+                        wording.number(row["value"], int(row["decimals"])),
+                        className="value",
+                        **props({"data-f": "value"}),
+                    ),
                     html.Span(wording.unit(kpi.unit), className="unit"),
                 ],
                 className="figure-small",
@@ -115,14 +141,14 @@ def _line(state: Mapping[str, Any], kpi: Kpi, area: str, wards: Mapping[str, str
             html.Span(
                 [
                     html.Span(wording.target(row)),
-                    html.Span([html.Span(wording.age_of(row["as_of"]), **{"data-f": "age"}), " old"]),
-                    html.Span(wording.coverage(row.get("coverage")), **{"data-f": "coverage"}),
+                    html.Span([html.Span(wording.age_of(row["as_of"]), **props({"data-f": "age"})), " old"]),
+                    html.Span(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
                 ],
                 className="sub",
             ),
         ],
-        **{"data-kpi": f"{kpi.id}|{area}", "data-state": row["status"], "data-every": wording.interval_s(kpi)},
-        **{"aria-label": wording.sentence(kpi.title, row)},
+        **props({"data-kpi": f"{kpi.id}|{area}", "data-state": row["status"], "data-every": wording.interval_s(kpi)}),
+        **props({"aria-label": wording.sentence(kpi.title, row)}),
     )
 
 

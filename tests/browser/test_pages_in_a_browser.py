@@ -8,7 +8,18 @@ import pytest
 from tests.browser.conftest import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-PAGES = ["/", "/transport", "/water", "/energy", "/pollution", "/grievances", "/feeds", "/exports", "/asset/WA-0003", "/nothing-here"]
+PAGES = [
+    "/",
+    "/transport",
+    "/water",
+    "/energy",
+    "/pollution",
+    "/grievances",
+    "/feeds",
+    "/exports",
+    "/asset/WA-0003",
+    "/nothing-here",
+]
 SIZES = [(1920, 1080), (1366, 768), (390, 844)]
 
 
@@ -22,7 +33,10 @@ class Watched:
         self.strangers: list[str] = []
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.on("request", lambda r: None if r.url.startswith((served.address, "data:", "blob:")) else self.strangers.append(r.url))
+        self.page.on(
+            "request",
+            lambda r: None if r.url.startswith((served.address, "data:", "blob:")) else self.strangers.append(r.url),
+        )
         self.address = served.address
 
     def open(self, path: str) -> Any:
@@ -62,7 +76,9 @@ def test_a_new_snapshot_changes_tile_row_and_spoken_sentence(watched: Watched, s
     served.publish(supply_per_head=99.0, chlorine_compliance=12.3)
     page.wait_for_selector("[data-kpi='supply_per_head|town'] .value:text-is('99')", timeout=5000)
     page.wait_for_selector("tr[data-kpi='chlorine_compliance|town'] .value:text-is('12.3')", timeout=5000)
-    assert "99 L per person a day, below the target of 135" in page.get_attribute("article[data-kpi='supply_per_head|town']", "aria-label")
+    assert "99 L per person a day, below the target of 135" in page.get_attribute(
+        "article[data-kpi='supply_per_head|town']", "aria-label"
+    )
     served.publish(supply_per_head=None)
     page.wait_for_selector("article[data-kpi='supply_per_head|town'] .value:text-is('–')", timeout=5000)
     assert page.inner_text("article[data-kpi='supply_per_head|town'] .why") == "nothing was measured in this time"

@@ -12,13 +12,28 @@ LEVELS = ("town", "ward")
 def _kpi(name: str, title: str, unit: str, reads: str, **rest: object) -> Kpi:
     scope: dict[str, object] = {"pl": pl}
     exec(f"def {name}({reads}, windows, *, minimum=7.0):\n    'Nothing: never called.'\n    return windows", scope)
-    fixed = {"catalogue": "XX-01", "levels": LEVELS, "window": every("hour"), "standard": "IWA performance indicators, clause 4"}
-    words = {"plain": f"How the town does in {title.lower()}.", "formula": "100 x those that met it / all that were measured"}
+    fixed = {
+        "catalogue": "XX-01",
+        "levels": LEVELS,
+        "window": every("hour"),
+        "standard": "IWA performance indicators, clause 4",
+    }
+    words = {
+        "plain": f"How the town does in {title.lower()}.",
+        "formula": "100 x those that met it / all that were measured",
+    }
     return Kpi(function=scope[name], title=title, unit=unit, **{**fixed, **words, **rest})  # type: ignore[arg-type]
 
 
 def _domain(name: str, title: str, meaning: str, quantity: Quantity, kpis: tuple[Kpi, ...], **rest: object) -> Domain:
-    rule = AlarmRule(name=f"{name}_high", title=f"{title}: beyond its limit", watches=quantity.name, priority="high", instruction="Call the crew on duty and look at the neighbours.", above=90)
+    rule = AlarmRule(
+        name=f"{name}_high",
+        title=f"{title}: beyond its limit",
+        watches=quantity.name,
+        priority="high",
+        instruction="Call the crew on duty and look at the neighbours.",
+        above=90,
+    )
     return Domain(name=name, title=title, meaning=meaning, quantities=(quantity,), kpis=kpis, alarms=(rule,), **rest)  # type: ignore[arg-type]
 
 

@@ -13,9 +13,36 @@ from tests.glass.fake_domains import FIVE
 
 INSTANT = pl.Datetime("us", "UTC")
 STARTED = datetime.now(UTC).replace(microsecond=0)
-WARD_NAMES = ("Bazaar", "Riverside", "Station Road", "Old Fort", "Mill Lane", "College", "Temple Hill", "Canal East", "Canal West", "Lakeshore", "New Colony", "Brickfields")
-KINDS = {"transport": "traffic_counter", "water": "pressure_point", "energy": "transformer", "pollution": "air_station", "grievances": "", "waste": "bin"}
-STATUS = {"on_time_performance": "breach", "supply_per_head": "watch", "peak_loading": "good", "supply_hours": "stale", "pm25_daily": "no data", "mean_speed": "context"}
+WARD_NAMES = (
+    "Bazaar",
+    "Riverside",
+    "Station Road",
+    "Old Fort",
+    "Mill Lane",
+    "College",
+    "Temple Hill",
+    "Canal East",
+    "Canal West",
+    "Lakeshore",
+    "New Colony",
+    "Brickfields",
+)
+KINDS = {
+    "transport": "traffic_counter",
+    "water": "pressure_point",
+    "energy": "transformer",
+    "pollution": "air_station",
+    "grievances": "",
+    "waste": "bin",
+}
+STATUS = {
+    "on_time_performance": "breach",
+    "supply_per_head": "watch",
+    "peak_loading": "good",
+    "supply_hours": "stale",
+    "pm25_daily": "no data",
+    "mean_speed": "context",
+}
 
 
 class FakeTown:
@@ -25,7 +52,14 @@ class FakeTown:
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:
         self.domains, self.settings = domains, {}
-        self._wards = pl.DataFrame({"ward": [f"W{i:02}" for i in range(1, 13)], "name": list(WARD_NAMES), "population": [4000 + 300 * i for i in range(12)], "households": [900] * 12})
+        self._wards = pl.DataFrame(
+            {
+                "ward": [f"W{i:02}" for i in range(1, 13)],
+                "name": list(WARD_NAMES),
+                "population": [4000 + 300 * i for i in range(12)],
+                "households": [900] * 12,
+            }
+        )
         self._assets = self._register(water_points)
         self._snapshot: Snapshot | None = None
 
@@ -45,6 +79,10 @@ class FakeTown:
         return state
 
     # the questions of the real Town
+
+    @property
+    def tables(self) -> tuple[Any, ...]:
+        return tuple(t for d in self.domains for t in d.tables)
 
     def domain(self, name: str) -> Domain:
         return next(d for d in self.domains if d.name == name)
@@ -71,8 +109,17 @@ class FakeTown:
         features = []
         for index in range(12):
             column, line = index % 4, index // 4
-            ring = [_corner(column + dx, line + dy) for dx, dy in ((0, 0), (0.5, 0), (1, 0), (1, 0.5), (1, 1), (0.5, 1), (0, 1), (0, 0.5), (0, 0))]
-            features.append({"type": "Feature", "properties": {"ward": f"W{index + 1:02}"}, "geometry": {"type": "Polygon", "coordinates": [ring]}})
+            ring = [
+                _corner(column + dx, line + dy)
+                for dx, dy in ((0, 0), (0.5, 0), (1, 0), (1, 0.5), (1, 1), (0.5, 1), (0, 1), (0, 0.5), (0, 0))
+            ]
+            features.append(
+                {
+                    "type": "Feature",
+                    "properties": {"ward": f"W{index + 1:02}"},
+                    "geometry": {"type": "Polygon", "coordinates": [ring]},
+                }
+            )
         return {"type": "FeatureCollection", "features": features}
 
     def history(self, kpi: str, areas: list[str] | None, start: datetime | None, end: datetime | None) -> pl.DataFrame:
@@ -93,18 +140,72 @@ class FakeTown:
 
     def readings(self, sensors: list[str], start: datetime | None, end: datetime | None) -> pl.DataFrame:
         at = [STARTED - timedelta(minutes=5 * i) for i in range(300)][::-1]
-        frames = [pl.DataFrame({"sensor": [s] * 300, "observed_at": at, "value": [50 + 20 * math.sin(i / 30) for i in range(300)], "quality": ["good"] * 300, "received_at": at}, schema_overrides={"observed_at": INSTANT, "received_at": INSTANT}) for s in sensors]
-        return pl.concat(frames) if frames else pl.DataFrame(schema={"sensor": pl.String, "observed_at": INSTANT, "value": pl.Float64, "quality": pl.String, "received_at": INSTANT})
+        frames = [
+            pl.DataFrame(
+                {
+                    "sensor": [s] * 300,
+                    "observed_at": at,
+                    "value": [50 + 20 * math.sin(i / 30) for i in range(300)],
+                    "quality": ["good"] * 300,
+                    "received_at": at,
+                },
+                schema_overrides={"observed_at": INSTANT, "received_at": INSTANT},
+            )
+            for s in sensors
+        ]
+        return (
+            pl.concat(frames)
+            if frames
+            else pl.DataFrame(
+                schema={
+                    "sensor": pl.String,
+                    "observed_at": INSTANT,
+                    "value": pl.Float64,
+                    "quality": pl.String,
+                    "received_at": INSTANT,
+                }
+            )
+        )
 
     def latest(self, domain: str | None = None) -> pl.DataFrame:
         sensors = self.sensors(domain).with_row_index("i")
         age = pl.duration(seconds=(pl.col("i") % 290))
-        state = pl.when(pl.col("i") % 23 == 7).then(pl.lit("stale")).when(pl.col("i") % 17 == 3).then(pl.lit("late")).otherwise(pl.lit("good"))
-        return sensors.select("sensor", "asset", "ward", "quantity", "unit", observed_at=pl.lit(STARTED, INSTANT) - age, value=(20 + pl.col("i") % 60).cast(pl.Float64), state=state)
+        state = (
+            pl.when(pl.col("i") % 23 == 7)
+            .then(pl.lit("stale"))
+            .when(pl.col("i") % 17 == 3)
+            .then(pl.lit("late"))
+            .otherwise(pl.lit("good"))
+        )
+        return sensors.select(
+            "sensor",
+            "asset",
+            "ward",
+            "quantity",
+            "unit",
+            observed_at=pl.lit(STARTED, INSTANT) - age,
+            value=(20 + pl.col("i") % 60).cast(pl.Float64),
+            state=state,
+        )
 
-    def rows(self, table: str, start: datetime | None = None, end: datetime | None = None, ward: str | None = None, limit: int | None = None) -> pl.DataFrame:
+    def rows(
+        self,
+        table: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        ward: str | None = None,
+        limit: int | None = None,
+    ) -> pl.DataFrame:
         n = 0 if ward == "W12" else 40
-        return pl.DataFrame({"dma": [f"DMA{i:02}" for i in range(n)], "period_start": [STARTED] * n, "billed_m3": [1000.5 + i for i in range(n)], "received_at": [STARTED] * n}, schema_overrides={"period_start": INSTANT, "received_at": INSTANT})
+        return pl.DataFrame(
+            {
+                "dma": [f"DMA{i:02}" for i in range(n)],
+                "period_start": [STARTED] * n,
+                "billed_m3": [1000.5 + i for i in range(n)],
+                "received_at": [STARTED] * n,
+            },
+            schema_overrides={"period_start": INSTANT, "received_at": INSTANT},
+        )
 
     def quarantine(self, feed: str | None = None, reason: str | None = None, limit: int = 200) -> pl.DataFrame:
         n = 0 if feed == "bus_positions" else 14
@@ -118,11 +219,30 @@ class FakeTown:
     def runs(self, limit: int = 50) -> pl.DataFrame:
         jobs = ["compute_kpis", "compaction", "backup"]
         began = [STARTED - timedelta(seconds=20 * i) for i in range(3)]
-        return pl.DataFrame({"job": jobs, "started_at": began, "ended_at": [b + timedelta(milliseconds=240) for b in began], "rows": [1200, 88_000, None], "outcome": ["done", "done", "failed"], "words": ["", "2 days rewritten", "The disk for backups is not mounted; nothing was written."], "next_at": [STARTED + timedelta(minutes=5)] * 3}, schema_overrides={"started_at": INSTANT, "ended_at": INSTANT, "next_at": INSTANT})
+        return pl.DataFrame(
+            {
+                "job": jobs,
+                "started_at": began,
+                "ended_at": [b + timedelta(milliseconds=240) for b in began],
+                "rows": [1200, 88_000, None],
+                "outcome": ["done", "done", "failed"],
+                "words": ["", "2 days rewritten", "The disk for backups is not mounted; nothing was written."],
+                "next_at": [STARTED + timedelta(minutes=5)] * 3,
+            },
+            schema_overrides={"started_at": INSTANT, "ended_at": INSTANT, "next_at": INSTANT},
+        )
 
     def dictionary(self) -> pl.DataFrame:
-        rows = [("readings", "sensor", "text", None, "which sensor", "every feed of readings"), ("readings", "value", "number", None, "what it read", "every feed of readings")]
-        rows += [(t.name, c.name, c.kind, c.unit, c.meaning, d.title) for d in self.domains for t in d.tables for c in t.columns]
+        rows = [
+            ("readings", "sensor", "text", None, "which sensor", "every feed of readings"),
+            ("readings", "value", "number", None, "what it read", "every feed of readings"),
+        ]
+        rows += [
+            (t.name, c.name, c.kind, c.unit, c.meaning, d.title)
+            for d in self.domains
+            for t in d.tables
+            for c in t.columns
+        ]
         return pl.DataFrame(rows, schema=["table", "column", "kind", "unit", "meaning", "source"], orient="row")
 
     # how it is made up
@@ -138,8 +258,32 @@ class FakeTown:
                 column, line = dice.uniform(0.1, 3.9), dice.uniform(0.1, 2.9)
                 lon, lat = _corner(column, line)
                 ward = f"W{int(line) * 4 + int(column) + 1:02}"
-                rows.append((f"{domain.name[:2].upper()}-{index + 1:04}", domain.name, kind, f"{kind.replace('_', ' ').capitalize()} {index + 1}", ward, lat, lon, None))
-        return pl.DataFrame(rows, schema={"asset": pl.String, "domain": pl.String, "kind": pl.String, "name": pl.String, "ward": pl.String, "lat": pl.Float64, "lon": pl.Float64, "parent": pl.String}, orient="row")
+                rows.append(
+                    (
+                        f"{domain.name[:2].upper()}-{index + 1:04}",
+                        domain.name,
+                        kind,
+                        f"{kind.replace('_', ' ').capitalize()} {index + 1}",
+                        ward,
+                        lat,
+                        lon,
+                        None,
+                    )
+                )
+        return pl.DataFrame(
+            rows,
+            schema={
+                "asset": pl.String,
+                "domain": pl.String,
+                "kind": pl.String,
+                "name": pl.String,
+                "ward": pl.String,
+                "lat": pl.Float64,
+                "lon": pl.Float64,
+                "parent": pl.String,
+            },
+            orient="row",
+        )
 
     def state_at(self, seq: int, built_at: datetime | None = None) -> dict[str, Any]:
         """A whole state, the same for the same number but for the time."""
@@ -160,7 +304,17 @@ class FakeTown:
         shown = self._assets.group_by("domain", maintain_order=True).head(14)
         states = ["good"] * 9 + ["late", "stale", "no data", "good", "good"]
         return {
-            r["asset"]: {"ward": r["ward"], "kind": r["kind"], "domain": r["domain"], "name": r["name"], "lat": r["lat"], "lon": r["lon"], "state": states[i % 14], "latest": {}, "alarm": "critical" if r["asset"] == "WA-0003" else None}
+            r["asset"]: {
+                "ward": r["ward"],
+                "kind": r["kind"],
+                "domain": r["domain"],
+                "name": r["name"],
+                "lat": r["lat"],
+                "lon": r["lon"],
+                "state": states[i % 14],
+                "latest": {},
+                "alarm": "critical" if r["asset"] == "WA-0003" else None,
+            }
             for i, r in enumerate(shown.iter_rows(named=True))
         }
 
@@ -178,10 +332,16 @@ def _corner(column: float, line: float) -> list[float]:
 
 def _row(kpi: Kpi, domain: str, place: str, now: datetime) -> dict[str, Any]:
     dice = random.Random(f"{kpi.id}{place}")
-    status = STATUS.get(kpi.id, "good") if place == "town" else dice.choice(["good"] * 5 + ["watch", "breach", "no data"])
+    status = (
+        STATUS.get(kpi.id, "good") if place == "town" else dice.choice(["good"] * 5 + ["watch", "breach", "no data"])
+    )
     base = kpi.target if kpi.target else 34.0
     side = {"breach": 0.87, "watch": 0.97}.get(status, 1.03)
-    value = None if status == "no data" else base * (side if kpi.better != "lower" else 2 - side) * (1 + dice.uniform(-0.02, 0.02))
+    value = (
+        None
+        if status == "no data"
+        else base * (side if kpi.better != "lower" else 2 - side) * (1 + dice.uniform(-0.02, 0.02))
+    )
     end = (now - timedelta(hours=6) if status == "stale" else now).replace(minute=0, second=0, microsecond=0)
     spark = [base * (1 + 0.1 * math.sin(i / 3) + dice.uniform(-0.03, 0.03)) if i != 7 else None for i in range(30)]
     return {
@@ -194,7 +354,12 @@ def _row(kpi: Kpi, domain: str, place: str, now: datetime) -> dict[str, Any]:
 
 def _feed(name: str, title: str, domains: list[str], state: str, now: datetime) -> dict[str, Any]:
     seconds = {"live": 12, "late": 190, "silent": 840, "waiting": 0}[state]
-    words = {"live": "Arriving as expected.", "late": "Water telemetry has sent nothing for 3 minutes; it should every minute.", "silent": "Air stations has sent nothing for 14 minutes (it should every minute). Call the operator; nothing needs restarting here.", "waiting": "Nothing has come yet; the first file is expected on the first of the month."}[state]
+    words = {
+        "live": "Arriving as expected.",
+        "late": "Water telemetry has sent nothing for 3 minutes; it should every minute.",
+        "silent": "Air stations has sent nothing for 14 minutes (it should every minute). Call the operator; nothing needs restarting here.",
+        "waiting": "Nothing has come yet; the first file is expected on the first of the month.",
+    }[state]
     strip = [1.0] * 15 + [0.8, 0.4, None, 0.0, 0.9, 1.0, 1.0, 0.99, 1.0 if state == "live" else 0.2]
     return {"feed": name, "title": title, "domains": domains, "state": state, "words": words, "last_arrival": (now - timedelta(seconds=seconds)).isoformat() if seconds else None,
             "every_s": 60, "completeness": 0.94, "strip": strip, "decoded": 200_735, "stored": 200_500, "duplicate": 232, "corrected": 5, "quarantined": 3, "payloads": 3400}  # fmt: skip
@@ -210,9 +375,10 @@ def _alarms(town: FakeTown, now: datetime) -> list[dict[str, Any]]:
         {"id": "a3", "rule": "air_high", "title": "PM2.5 above the hourly warning level", "domain": "pollution", "priority": "medium", "asset": "PO-0002", "state": "active", "value": 131.4, "limit": 120.0, "unit": "ug/m^3", "minutes": 130, "instruction": "Tell the schools in the ward."},
         {"id": "a4", "rule": "bus_late", "title": "Route 4 runs late", "domain": "transport", "priority": "low", "asset": "TR-0001", "state": "returned", "value": 310.0, "limit": 300.0, "unit": "second", "minutes": 200, "instruction": ""},
     ]  # fmt: skip
-    for row in rows:
-        place = town.assets().filter(pl.col("asset") == row["asset"]).row(0, named=True)
-        row |= common | {"asset_name": place["name"], "ward": place["ward"], "since": (now - timedelta(minutes=row.pop("minutes"))).isoformat()}
-        if row["state"] == "returned":
-            row["returned_at"] = (now - timedelta(minutes=9)).isoformat()
+    for alarm in rows:
+        place = town.assets().filter(pl.col("asset") == alarm["asset"]).row(0, named=True)
+        since = now - timedelta(minutes=alarm.pop("minutes"))
+        alarm.update(common, asset_name=place["name"], ward=place["ward"], since=since.isoformat())
+        if alarm["state"] == "returned":
+            alarm["returned_at"] = (now - timedelta(minutes=9)).isoformat()
     return rows

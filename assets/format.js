@@ -1,0 +1,53 @@
+/* Words and formats in the page, the same as components/wording.py writes them first. */
+(() => {
+  'use strict';
+  const board = window.townboard = Object.assign(window.townboard || {}, {state: null, seq: 0, mode: 'wait', offset: 0});
+  const lang = document.documentElement.lang || 'en';
+  const STATES = {good: 'Good', watch: 'Watch', breach: 'Breach', late: 'Late', stale: 'Stale', 'no data': 'No data', context: 'For context',
+    live: 'Live', silent: 'Silent', failing: 'Failing', waiting: 'Waiting', alarm: 'Alarm'};
+  const REASONS = {no_data: 'nothing was measured in this time', insufficient_data: 'too few readings arrived to judge it',
+    stale: 'the readings stopped', not_applicable: 'it does not apply here'};
+  const SEVERITY = ['breach', 'watch', 'stale', 'late', 'no data', 'good', 'context'];
+  const PRIORITIES = ['critical', 'high', 'medium', 'low'];
+  const formats = new Map();
+  const number = (value, decimals = 1) => {
+    if (value === null || value === undefined) return '–';
+    if (!formats.has(decimals)) formats.set(decimals, new Intl.NumberFormat(lang,
+      {minimumFractionDigits: decimals, maximumFractionDigits: decimals, roundingMode: 'halfExpand', signDisplay: 'negative'}));
+    return formats.get(decimals).format(value).replace('-', '−');
+  };
+  const age = (ms) => {
+    const s = Math.max(0, Math.floor(ms / 1000)), m = Math.floor(s / 60), h = Math.floor(s / 3600), d = Math.floor(h / 24);
+    if (s < 60) return `${s} s`;
+    if (m < 60) return `${m} min`;
+    if (h < 24) return m % 60 ? `${h} h ${m % 60} min` : `${h} h`;
+    return `${d} day${d > 1 ? 's' : ''}`;
+  };
+  const now = () => Date.now() + board.offset;
+  const zone = () => document.getElementById('shell-clock')?.dataset.zone || 'UTC';
+  const parts = (at, options) => new Intl.DateTimeFormat('en-GB', {timeZone: zone(), hourCycle: 'h23', ...options}).format(at);
+  const hms = (at) => parts(at, {hour: '2-digit', minute: '2-digit', second: '2-digit'});
+  const clock = (iso) => {
+    if (!iso) return '–';
+    const at = new Date(iso), day = {day: 'numeric', month: 'short', year: 'numeric'};
+    const time = parts(at, {hour: '2-digit', minute: '2-digit'});
+    if (parts(at, day) === parts(now(), day)) return time;
+    const sameYear = parts(at, {year: 'numeric'}) === parts(now(), {year: 'numeric'});
+    return parts(at, sameYear ? {day: 'numeric', month: 'short'} : day) + ' ' + time;
+  };
+  const localText = (iso) => {
+    const f = Object.fromEntries(new Intl.DateTimeFormat('en-GB', {timeZone: zone(), hourCycle: 'h23', year: 'numeric', month: '2-digit',
+      day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit'}).formatToParts(new Date(iso)).map((p) => [p.type, p.value]));
+    return `${f.year}-${f.month}-${f.day}T${f.hour}:${f.minute}:${f.second}`;
+  };
+  const trend = (row) => {
+    if (row.last_week === null || row.last_week === undefined || row.value === null) return 'no value last week to compare';
+    const change = +(row.value - row.last_week).toFixed(row.decimals);
+    const before = number(row.last_week, row.decimals);
+    return change === 0 ? `as last week (${before})` : `${change > 0 ? '▲' : '▼'} ${number(Math.abs(change), row.decimals)} on last week (${before})`;
+  };
+  const coverage = (share) => share === null || share === undefined ? 'completeness unknown' : `${Math.floor(share * 100)} % of readings`;
+  const reason = (row) => REASONS[row.reason || 'no_data'] || String(row.reason).replaceAll('_', ' ');
+  const count = (n, one) => n ? `${number(n, 0)} ${one}${n === 1 ? '' : 's'}` : `no ${one}s`;
+  Object.assign(board, {STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, trend, coverage, reason, count});
+})();

@@ -1,0 +1,110 @@
+/* The live wire: one stream per tab, asking in between when it will not come, heals for ever, says when nothing is live. */
+(() => {
+  'use strict';
+  const board = window.townboard;
+  const {all, mark, text, clock, now, base} = board;
+  const quietAfter = 10000, staleLineAfter = 30000;
+  let stream = null, timer = 0, etag = null, build = null, fails = 0, beatAt = 0, startedAt = Date.now();
+  let hiddenFor = 0, touchedAt = 0, pollUntil = 0, deadSince = 0;
+
+  const badge = () => {
+    const silent = Date.now() - (beatAt || startedAt), built = board.state?.built_at && new Date(board.state.built_at);
+    const lineOld = built ? now() - built : 0;
+    const dead = silent > quietAfter, stopped = !dead && lineOld > staleLineAfter;
+    if (dead && !deadSince) deadSince = beatAt ? beatAt + board.offset : now() - silent;
+    if (!dead) deadSince = 0;
+    const words = dead ? 'Not live' : stopped ? 'Line stopped' : !beatAt ? 'Connecting' : board.state ? 'Live' : 'Waiting for figures';
+    const look = dead || stopped ? 'dead' : beatAt && board.state ? 'live' : 'wait';
+    all('.live').forEach((n) => { mark(n, 'mode', look); text(n, words); });
+    const since = dead ? deadSince : stopped ? built : 0;
+    all('.not-live').forEach((n) => {
+      n.hidden = !since;
+      if (since) text(n, dead ? `NOT LIVE SINCE ${clock(since)}. The link to the server is lost; figures are as they were then. This heals by itself.`
+        : `NOT LIVE SINCE ${clock(since)}. The server answers, but no new figures are made. Tell whoever runs it.`);
+    });
+    document.documentElement.classList.toggle('is-not-live', Boolean(since));
+  };
+  const beat = (serverNow) => { beatAt = Date.now(); if (serverNow) board.offset = serverNow - beatAt; };
+
+  // ---- state in --------------------------------------------------------------------------------------------------
+  const onFull = (state) => { board.state = state; board.seq = state.seq; board.soon(); badge(); };
+  const merge = (state, delta) => {
+    const merged = {...state, seq: delta.seq, built_at: delta.built_at};
+    for (const part of ['kpis', 'feeds', 'assets']) {
+      const gone = delta.gone?.[part] || [];
+      if (!delta[part] && !gone.length) continue;
+      merged[part] = {...state[part], ...delta[part]};
+      for (const key of gone) delete merged[part][key];
+    }
+    for (const part of ['alarms', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
+    return merged;
+  };
+  board.merge = merge;
+  const onDelta = (delta) => {
+    if (!board.state || delta.prev !== board.seq) return ask();
+    board.state = merge(board.state, delta);
+    board.seq = delta.seq;
+    board.soon();
+    badge();
+  };
+  const onBuild = (name) => {
+    if (build && build !== name) setTimeout(reloadWhenQuiet, Math.random() * 20000);
+    build = name;
+  };
+  const reloadWhenQuiet = () => {
+    const busy = Date.now() - touchedAt < 8000 || /INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName || '');
+    if (busy && !document.hidden) setTimeout(reloadWhenQuiet, 3000); else location.reload();
+  };
+
+  // ---- transport: a stream, asking in between when it will not come, for ever -----------------------------------------
+  const ask = async () => {
+    try {
+      const answer = await fetch(`${base}api/v1/snapshot`, {headers: etag ? {'If-None-Match': etag} : {}, cache: 'no-store'});
+      if (answer.status !== 200 && answer.status !== 304 && answer.status !== 503) return false;
+      beat(+answer.headers.get('x-now') || 0);
+      if (answer.headers.get('x-build')) onBuild(answer.headers.get('x-build'));
+      if (answer.status === 200) { etag = answer.headers.get('etag'); onFull(await answer.json()); }
+      badge();
+      return true;
+    } catch { return false; }
+  };
+  const poll = async () => {
+    board.mode = 'poll';
+    const ok = await ask();
+    timer = setTimeout(Date.now() > pollUntil ? open : poll, (ok ? 2500 : 3000) + Math.random() * 800);
+  };
+  const close = () => { clearTimeout(timer); stream?.close(); stream = null; };
+  const retry = () => {
+    close();
+    board.mode = 'wait';
+    fails += 1;
+    const wait = Math.min(30000, 1000 * 2 ** Math.min(fails - 1, 5)) * (.5 + Math.random() / 2);
+    const next = fails > 2 && fails % 2 ? () => { pollUntil = Date.now() + 30000; poll(); } : open;
+    timer = setTimeout(next, fails > 2 ? Math.min(wait, 5000) : wait);
+  };
+  const open = () => {
+    close();
+    if (!window.EventSource) { pollUntil = Infinity; poll(); return; }
+    board.mode = 'stream';
+    stream = new EventSource(`${base}api/v1/stream`);
+    stream.addEventListener('hello', (e) => { fails = 0; const h = JSON.parse(e.data); beat(h.now); onBuild(h.build); badge(); });
+    stream.addEventListener('beat', (e) => { beat(JSON.parse(e.data).now); badge(); });
+    stream.addEventListener('full', (e) => { beat(0); onFull(JSON.parse(e.data)); });
+    stream.addEventListener('delta', (e) => { beat(0); onDelta(JSON.parse(e.data)); });
+    stream.onerror = retry;   // the browser's own retry gives up on HTTP errors
+  };
+  setInterval(board.tick, 1000);
+  setInterval(() => {
+    if (stream && beatAt && Date.now() - beatAt > 12000) retry();                      // a half-open socket says nothing
+    hiddenFor = document.hidden ? hiddenFor + 1 : 0;
+    if (hiddenFor === 5 && board.mode !== 'hidden') { close(); board.mode = 'hidden'; }  // six streams are all a browser has over HTTP/1.1
+  }, 2000);
+  const wake = () => { if (board.mode === 'hidden' || board.mode === 'wait') { startedAt = beatAt = Date.now(); open(); } board.soon(); };
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) wake(); });
+  addEventListener('online', wake);
+  addEventListener('pageshow', (e) => { if (e.persisted) open(); });
+  for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, () => { touchedAt = Date.now(); }, {passive: true});
+  board.badge = badge;
+  open();
+  board.tick();
+})();
