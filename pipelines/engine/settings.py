@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from pipelines.engine.decode import formats
+from pipelines.engine.decode.clock import zone_known
 from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.decode.table_mapping import check_mapping
 from pipelines.engine.errors import SettingsError
@@ -305,7 +306,7 @@ def _feed(
         values["format"] = _choice(reading, section, raw, "format", formats(), None)
     values["zone"] = raw.get("zone", zone)
     values["zone_assumed"] = "zone" not in raw
-    if values["zone"] not in available_timezones():
+    if not _zone_known(values["zone"], values.get("format", base.format if base else "")):
         reading.wrong(section, "zone", f'{values["zone"]!r} is no time zone; write one like "Europe/Rome".')
     if "every" in raw or base is None:
         try:
@@ -326,6 +327,11 @@ def _feed(
         if key in raw:
             values[key] = raw[key]
     return replace(base, **values) if base else Feed(**values)
+
+
+def _zone_known(zone: Any, form: str) -> bool:
+    """Whether times can be read by this zone; files of a mapped format may also keep a fixed offset all year."""
+    return zone in available_timezones() or (form in MAPPED and isinstance(zone, str) and zone_known(zone))
 
 
 def _choice(reading: _Reading, section: str, raw: Mapping[str, Any], key: str, allowed: Iterable[str], default: str | None) -> str:
