@@ -139,6 +139,7 @@ def local_day(column: str, zone: str) -> pl.Expr:
     return pl.col(column).dt.convert_time_zone(zone).dt.date().cast(pl.String)
 
 
-def local_month(column: str, zone: str) -> pl.Expr:
-    """The local month of an instant column, as text like 2026-11."""
-    return pl.col(column).dt.convert_time_zone(zone).dt.strftime("%Y-%m")
+def local_month(column: str, zone: str, *, of_day: bool = False) -> pl.Expr:
+    """The local month of an instant column (or of a column of days), as text like 2026-11."""
+    at = pl.col(column) if of_day else pl.col(column).dt.convert_time_zone(zone)
+    return at.dt.strftime("%Y-%m")

@@ -90,7 +90,7 @@ def _merged(
     if table.replaces:
         return {"all": rows}
     assert table.time is not None
-    label = local_day(table.time, zone) if table.name == "readings" else local_month(table.time, zone)
+    label = local_day(table.time, zone) if table.name == "readings" else _month(table, rows, zone)
     labelled = rows.with_columns(_part=label).partition_by("_part", as_dict=True, include_key=False)
     fresh = {str(key): part for (key,), part in labelled.items()}
     merged = {}
@@ -106,6 +106,11 @@ def _merged(
         assert new is not None
         merged[partition] = new.sort(*table.key) if table.time in table.key else new.sort(table.time, *table.key)
     return merged
+
+
+def _month(table: Table, rows: pl.DataFrame, zone: str) -> pl.Expr:
+    assert table.time is not None
+    return local_month(table.time, zone, of_day=rows.schema[table.time] == pl.Date)
 
 
 def _roll(folder: Path, parts: dict[str, dict[str, Part]], day: str, rev: int, readings: pl.DataFrame, zone: str) -> None:
@@ -134,7 +139,8 @@ def write(folder: Path, name: str, frame: pl.DataFrame, table: Table | None) -> 
     beside.rename(path)
     sync_folder(path.parent)
     at = (table.time if table else "observed_at") or ""
-    low, high = (frame[at].min(), frame[at].max()) if at and frame.height else (None, None)
+    edges = frame.select(pl.col(at).cast(INSTANT) if frame.schema[at] == pl.Date else pl.col(at)) if at and frame.height else None
+    low, high = (edges[at].min(), edges[at].max()) if edges is not None else (None, None)
     return Part(name, frame.height, low, high)
 
 

@@ -92,7 +92,7 @@ def open_message(line: "Line", message: RawMessage) -> Opened:
     """Decode and validate one payload; what cannot be read at all becomes one quarantine row with its bytes."""
     feed, received_at = message.feed, message.received_at
     try:
-        decoded = _decode(message)
+        decoded = _decode(line, message)
     except Refused as refusal:
         row = validate.refusal(feed.name, received_at, refusal.reason, refusal.detail, message.payload)
         return Opened(message, 1, {}, row, received_at, refusal.detail)
@@ -103,9 +103,11 @@ def open_message(line: "Line", message: RawMessage) -> Opened:
     return Opened(message, decoded.rows, good, checked.refused, observed_at)
 
 
-def _decode(message: RawMessage) -> Decoded:
+def _decode(line: "Line", message: RawMessage) -> Decoded:
     feed = message.feed
     about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
+    if feed.table in line.open_tables:
+        about["kinds"] = {column.name: column.kind for column in line.store.tables[feed.table].columns}
     try:
         return decoder(feed.format)(message.payload, about, message.received_at)
     except Refused:

@@ -1,6 +1,6 @@
 """What KPI functions are handed: each table read once a beat, rollups kept up to date by the hours that were touched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ class Inputs:
         self._cache: dict[tuple[Any, ...], pl.DataFrame] = {}
         self._hours: pl.DataFrame | None = None
         self._hours_from: datetime | None = None
+        self._whole: dict[str, pl.DataFrame] = {}
         self._recent: dict[str, pl.DataFrame] = {}
         self._recent_from: datetime | None = None
         self.dimension = pl.DataFrame(schema=dict.fromkeys(DIMENSION, pl.String) | {"series": pl.Int32, "quantity": pl.String})
@@ -38,13 +39,15 @@ class Inputs:
         self._series = {name: part["series"].to_list() for (name,), part in self.dimension.partition_by("quantity", as_dict=True).items()}
         self._recent.clear()
 
-    def forget(self, touched: tuple[datetime, datetime] | None) -> None:
-        """Start a new beat: `touched` is the span of readings that changed since the last one."""
+    def forget(self, touched: Mapping[str, tuple[datetime, datetime]]) -> None:
+        """Start a new beat: `touched` names what changed since the last one, `readings` with its whole span."""
         self._cache.clear()
-        if touched:
-            self._refresh_recent(*touched)
+        for name in touched:
+            self._whole.pop(name, None)
+        if "readings" in touched:
+            self._refresh_recent(*touched["readings"])
             if self._hours is not None:
-                self._refresh_hours(*touched)
+                self._refresh_hours(*touched["readings"])
 
     def get(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         """The table of this name for [start, end); start None means from the beginning."""
@@ -74,8 +77,11 @@ class Inputs:
         base, _, grain = name.rpartition("_")
         if grain in GRAINS and base in registers.quantities:
             return self._rollup(base, grain, start or BEGINNING, end)
-        table = self._store.tables[name]
-        return self._store.rows(name) if table.replaces or start is None else self._store.rows(name, start, end)
+        if self._store.tables[name].replaces:
+            if name not in self._whole:
+                self._whole[name] = self._store.rows(name)
+            return self._whole[name]
+        return self._store.rows(name) if start is None else self._store.rows(name, start, end)
 
     def published(self, kpi: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """The newest published revision of a KPI per window and area."""

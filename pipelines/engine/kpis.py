@@ -62,6 +62,7 @@ class Work:
     open_end: datetime | None = None
     due: list[Span] = field(default_factory=list)
     fresh: bool = True
+    looks: int = 0
     next_at: float = 0.0
 
     @property
@@ -132,7 +133,7 @@ class Kpis:
         """
         for name, (low, high) in touched.items():
             self.touch(name, low, high)
-        self.inputs.forget(touched.get("readings"))
+        self.inputs.forget(touched)
         self._grids.clear()
         began, published = time.perf_counter(), []
         self._open_windows([work for work in self.works.values() if self._wants(work, began, now)], now)
@@ -158,6 +159,7 @@ class Kpis:
         values = self._values(pairs).partition_by("kpi", as_dict=True, include_key=False)
         for work in works:
             work.current = values.get((work.kpi.id,), pl.DataFrame(schema=VALUE))
+            work.looks += 1
             work.fresh, work.next_at = False, time.perf_counter() + work.pace
 
     def _running(self, kpi: Kpi, now: datetime) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any, Literal
 
 import polars as pl
@@ -179,6 +180,14 @@ def rolling(hours: int, step: Literal["hour", "day"] = "hour") -> Window:
     return Window("rolling", step, hours)
 
 
+@cache
+def _parameters(function: Callable[..., pl.DataFrame]) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+    """Names of what a KPI function reads, and its tunable parameters with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    reads = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    return reads, tuple((p.name, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
     """A declared KPI: a pure function and all that people need to know to believe its value.
@@ -222,14 +231,12 @@ class Kpi:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the tables that the function reads, in order."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        return _parameters(self.function)[0]
 
     @property
     def tunables(self) -> dict[str, Any]:
         """Keyword-only parameters and their defaults."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        return dict(_parameters(self.function)[1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SPARK = 30
 WEEK = timedelta(days=7)
-MEMORY = timedelta(days=42)
+REBUILD = timedelta(seconds=15)
 # Kinds with more members than this (household meters) are not sent to every screen.
 MOST_OF_A_KIND = 300
 REASONS = {
@@ -38,6 +38,8 @@ class Publisher:
         self._trail: dict[str, dict[datetime, float | None]] = {}
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self._areas = self._expected_areas()
+        self._every = {work.kpi.id: self._interval(work) for work in line.kpis.works.values()}
+        self._built: dict[str, tuple[int, datetime, list[tuple[str, dict[str, Any]]]]] = {}
         self._shown_assets = self._streamed_assets()
         self._load_trail()
 
@@ -93,6 +95,13 @@ class Publisher:
         return assets.filter(pl.col("kind").is_in(few.implode()))
 
     def _rows(self, work: Work, now: datetime) -> list[tuple[str, dict[str, Any]]]:
+        """The rows of one KPI; built again when it was computed, or when time may have made them stale."""
+        known = self._built.get(work.kpi.id)
+        if known is None or known[0] != work.looks or now - known[1] > REBUILD:
+            known = self._built[work.kpi.id] = (work.looks, now, self._built_rows(work, now))
+        return known[2]
+
+    def _built_rows(self, work: Work, now: datetime) -> list[tuple[str, dict[str, Any]]]:
         kpi, found = work.kpi, {}
         for row in work.current.iter_rows(named=True):
             found[row["area"]] = row
@@ -109,7 +118,7 @@ class Publisher:
         kpi = work.kpi
         row = row or {"reason": "no_data", "window": frame["window"] if frame else None, "end": frame["end"] if frame else None}
         value, as_of = row.get("value"), row.get("as_of")
-        every_s = self._every(work)
+        every_s = self._every[kpi.id]
         reason = row.get("reason")
         words = self._line.kpis.faults.get(kpi.id) or REASONS.get(reason or "", reason)
         if reason == "insufficient_data" and row.get("coverage") is not None and row["coverage"] < kpi.min_coverage:
@@ -140,12 +149,12 @@ class Publisher:
             "spark": self._spark(kpi.id) if area == "town" else [],
         }
 
-    def _every(self, work: Work) -> float | None:
+    def _interval(self, work: Work) -> float | None:
         """Seconds in which new data for this KPI is expected."""
         feeds = [self._line.settings.feeds[name].every.total_seconds() for name in work.feeds]
         first = work.kpi.inputs[0]
         quantity = first.removesuffix("_hourly").removesuffix("_daily")
-        own = self._line.inputs.dimension.filter(pl.col("quantity") == quantity)["every_s"]
+        own = self._line.registers.sensors.filter(pl.col("quantity") == quantity)["every_s"]
         step = LENGTHS[work.kpi.window.step].total_seconds() if work.kpi.settles is not None else 0.0
         fastest = own.median() if own.len() else (min(feeds) if feeds else None)
         return max(float(fastest), step) if fastest is not None else None

@@ -120,13 +120,14 @@ def _read(path: Path, reference: Reference, mistakes: list[str]) -> pl.DataFrame
     if missing:
         mistakes.append(f"{_shown(path)}, line 1: the column {', '.join(missing)} is missing. Found: {', '.join(header) or 'nothing'}.")
         return empty
+    shown = _shown(path)
     read: dict[str, list[Any]] = {column.name: [] for column in reference.columns}
     seen: dict[tuple[Any, ...], int] = {}
     for number, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
-        values = {c.name: _cell(path, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
+        values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
         key = tuple(values[name] for name in reference.key)
         if key in seen:
             mistakes.append(f"{_shown(path)}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one.")
@@ -137,8 +138,8 @@ def _read(path: Path, reference: Reference, mistakes: list[str]) -> pl.DataFrame
     return pl.DataFrame(read, schema=reference.schema)
 
 
-def _cell(path: Path, line: int, column: Column, text: str, mistakes: list[str]) -> Any:
-    where = f"{_shown(path)}, line {line}, column {column.name}"
+def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str]) -> Any:
+    where = f"{shown}, line {line}, column {column.name}"
     if not text:
         if column.required:
             mistakes.append(f"{where}: nothing is written here. {column.meaning}")

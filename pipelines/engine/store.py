@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class Store:
             parts = self._parts(table, since=None if table.replaces else self.hot_since, hot=True)
             if parts:
                 names = self._names(table)
-                since = "" if table.replaces else f"WHERE \"{table.time}\" >= '{self.hot_since}'"
+                since = "" if table.replaces else f"WHERE {_at(table)} >= '{self.hot_since}'"
                 self._cursor().execute(
                     f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {self._parquet(parts)} {since}'
                 )
@@ -115,7 +115,7 @@ class Store:
             cursor = self._cursor()
             for table in self.tables.values():
                 if not table.replaces:
-                    old = f"AND \"{table.time}\" < '{self.hot_since}'" if self.hot_since else ""
+                    old = f"AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
                     cursor.execute(f'DELETE FROM "hot_{table.name}" WHERE _seq <= {manifest.applied_seq} {old}')
                 elif self.hot_since is None:
                     self._reload(table)
@@ -224,6 +224,7 @@ class Store:
         if table.time in table.key and frame.height:
             low, high = frame[table.time].min(), frame[table.time].max()
             bounds = f" WHERE h.\"{table.time}\" BETWEEN '{low}' AND '{high}'"
+            low, high = _instant(low), _instant(high)
         using = ", ".join(f'"{name}"' for name in table.key)
         names = ", ".join(f'h."{c.name}"' for c in table.columns)
         hot = cursor.sql(f'SELECT {names} FROM "hot_{table.name}" h JOIN keys USING ({using}){bounds}').pl()
@@ -258,7 +259,7 @@ class Store:
         parts = [] if table.replaces else self._parts(table, start, end)
         if parts:
             same = " AND ".join(f'h."{key}" = c."{key}"' for key in table.key)
-            since = f" AND c.\"{table.time}\" < '{self.hot_since}'" if self.hot_since else ""
+            since = f" AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
             sources.append(
                 f"SELECT {self._names(table)}, _received_at FROM {self._parquet(parts)} c WHERE ({condition}){since} "
                 f'AND NOT EXISTS (SELECT 1 FROM "hot_{name}" h WHERE {same})'
@@ -312,7 +313,7 @@ class Store:
         chosen = ", ".join(f'CAST(sum("{c}") AS BIGINT) AS "{c}"' for c in columns)
         source = f'SELECT * EXCLUDE (_received_at, _seq) FROM "hot_{name}"'
         if parts:
-            since = f"WHERE \"{table.time}\" < '{self.hot_since}'" if self.hot_since else ""
+            since = f"WHERE {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
             source += f" UNION ALL BY NAME SELECT {self._names(table)} FROM {self._parquet(parts)} {since}"
         return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
 
@@ -329,8 +330,12 @@ class Store:
         return ", ".join(f'"{c.name}"' for c in table.columns)
 
     def _span(self, table: Table, start: datetime | None, end: datetime | None) -> list[str]:
-        at = f'"{table.time}"'
-        return [f"{at} {sign} '{edge}'" for sign, edge in ((">=", start), ("<", end)) if edge is not None and table.time]
+        if not table.time:
+            return []
+        # A day is a local day: it may begin up to a day before or after the same date in UTC.
+        slack = timedelta(days=1) if _is_day(table) else timedelta(0)
+        edges = ((">=", start and start - slack), ("<", end and end + slack))
+        return [f"{_at(table)} {sign} '{edge}'" for sign, edge in edges if edge is not None]
 
     def _parts(
         self, table: Table, low: datetime | None = None, high: datetime | None = None, *, since: datetime | None = None, hot: bool = False
@@ -352,6 +357,19 @@ class Store:
     def _parquet(self, parts: Sequence[Part]) -> str:
         files = ", ".join("'" + str(self.folder / part.file).replace("'", "''") + "'" for part in parts)
         return f"read_parquet([{files}], union_by_name=true)"
+
+
+def _is_day(table: Table) -> bool:
+    return any(column.name == table.time and column.kind == "day" for column in table.columns)
+
+
+def _at(table: Table) -> str:
+    """The time of a row as an instant, in SQL."""
+    return f'CAST("{table.time}" AS TIMESTAMPTZ)' if _is_day(table) else f'"{table.time}"'
+
+
+def _instant(at: datetime | date) -> datetime:
+    return at if isinstance(at, datetime) else datetime(at.year, at.month, at.day, tzinfo=UTC)
 
 
 def _outcome(height: int, value: int) -> pl.Series:

@@ -180,10 +180,12 @@ def _mark_rows(frame: pl.DataFrame, table: Table, registers: Registers, latest: 
             allowed = ", ".join(column.choices)
             words = pl.format(f"column {column.name}: `{{}}` is none of {allowed}.", value)
             faults.append((~value.is_in(column.choices), "not_allowed", words))
-        for limit, wrong, side in ((column.low, value < column.low, "below"), (column.high, value > column.high, "above")):
-            if limit is not None:
-                words = pl.format(f"column {column.name}: {{}} is {side} the possible {limit:g}.", value.cast(pl.String))
-                faults.append((wrong, "out_of_range", words))
+        if column.low is not None:
+            words = pl.format(f"column {column.name}: {{}} is below the possible {column.low:g}.", value.cast(pl.String))
+            faults.append((value < column.low, "out_of_range", words))
+        if column.high is not None:
+            words = pl.format(f"column {column.name}: {{}} is above the possible {column.high:g}.", value.cast(pl.String))
+            faults.append((value > column.high, "out_of_range", words))
     if table.time and KINDS[next(c.kind for c in table.columns if c.name == table.time)] == INSTANT:
         faults += _clock_faults(table.time, latest)
     faults += [(~rule.holds, rule.name, pl.lit(rule.words)) for rule in table.checks]
@@ -202,6 +204,8 @@ def _cast(name: str, found: pl.DataType, wanted: pl.DataType) -> pl.Expr:
         )
     if isinstance(found, pl.String) and isinstance(wanted, pl.Datetime):
         return pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    if isinstance(found, pl.String) and isinstance(wanted, pl.Date):
+        return pl.col(name).str.to_date(strict=False)
     if isinstance(found, pl.String) and isinstance(wanted, pl.Int64):
         return pl.col(name).str.strip_chars().cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
     return pl.col(name).cast(wanted, strict=False)

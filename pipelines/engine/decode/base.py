@@ -78,7 +78,7 @@ PRODUCES: dict[str, tuple[str, ...]] = {
     "gtfs_static": (
         "gtfs_routes", "gtfs_trips", "gtfs_stops", "gtfs_stop_times", "gtfs_service_days", "gtfs_frequencies", "gtfs_shapes",
     ),
-    "gtfs_realtime": ("vehicle_positions", "trip_updates", "passages", "service_alerts"),
+    "gtfs_realtime": ("vehicle_positions", "trip_updates", "trip_sightings", "passages", "service_alerts"),
 }  # fmt: skip
 
 

@@ -1,0 +1,82 @@
+"""`app.py demo`: prepares the town when it is new, then runs board and simulator until it is stopped."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from pipelines.engine.supervise import Child, Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 7
+
+
+def run(town: Path | None, host: str, port: int, clock: Callable[[], datetime]) -> int:
+    """Start everything; without a town folder of its own the demo lives in a temporary one and leaves nothing behind."""
+    folder = town or Path(tempfile.mkdtemp(prefix="townboard-demo-"))
+    try:
+        return _run(folder, host, port, clock)
+    finally:
+        if town is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(folder: Path, host: str, port: int, clock: Callable[[], datetime]) -> int:
+    simulator = free_port()
+    base_url = f"http://127.0.0.1:{simulator}"
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    since = clock()
+    print(
+        f"Townboard demo. In about a minute, open http://{host}:{port}/ in a browser. Stop it with Ctrl-C.", flush=True
+    )
+    if (folder / "town.toml").exists():
+        _move_simulator(folder / "town.toml", base_url)
+    else:
+        prepared = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pipelines.demo.prepare",
+                "--town",
+                folder,
+                "--base-url",
+                base_url,
+                "--now",
+                since.isoformat(),
+            ],
+            check=False,
+            env=here,
+        )
+        if prepared.returncode:
+            return prepared.returncode
+    print(f"The board is at http://{host}:{port}/ (first incidents within two minutes).", flush=True)
+    os.environ["PYTHONPATH"] = str(ROOT)
+    live = [
+        sys.executable, "-m", "pipelines.demo", "--town", str(folder), "--app", f"http://{host}:{port}",
+        "--port", str(simulator), "--seed", str(SEED), "--since", since.isoformat(),
+    ]  # fmt: skip
+    return Supervisor(folder, host, port, extra=(Child("simulator", live),)).run()
+
+
+def _move_simulator(path: Path, base_url: str) -> None:
+    """A demo town that is started again finds its simulator at another port."""
+    lines = path.read_text("utf-8").splitlines()
+    moved = []
+    for line in lines:
+        if line.startswith('url = "http://127.0.0.1:'):
+            rest = line.removeprefix('url = "http://127.0.0.1:').partition("/")[2]
+            line = f'url = "{base_url}/{rest}'
+        moved.append(line)
+    path.write_text("\n".join(moved) + "\n", "utf-8")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
