@@ -49,5 +49,18 @@
   const coverage = (share) => share === null || share === undefined ? 'completeness unknown' : `${Math.floor(share * 100)} % of readings`;
   const reason = (row) => REASONS[row.reason || 'no_data'] || String(row.reason).replaceAll('_', ' ');
   const count = (n, one) => n ? `${number(n, 0)} ${one}${n === 1 ? '' : 's'}` : `no ${one}s`;
-  Object.assign(board, {STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, trend, coverage, reason, count});
+
+  /* What the line says has changed, laid over the state before: pipelines/engine/snapshot.py, changes(). */
+  const merge = (state, delta) => {
+    const merged = {...state, seq: delta.seq, built_at: delta.built_at};
+    for (const part of ['kpis', 'feeds', 'assets']) {
+      const gone = delta.gone?.[part] || [];
+      if (!delta[part] && !gone.length) continue;
+      merged[part] = {...state[part], ...delta[part]};
+      for (const key of gone) delete merged[part][key];
+    }
+    for (const part of ['alarms', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
+    return merged;
+  };
+  Object.assign(board, {merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, trend, coverage, reason, count});
 })();

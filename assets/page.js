@@ -22,7 +22,7 @@
     history.pushState({}, '', href);
     dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
     dispatchEvent(new CustomEvent('_dashprivate_historychange'));
-    board.soon();
+    board.soon?.();
   };
   const keep = (url) => {
     const query = new URLSearchParams(location.search);
@@ -65,7 +65,7 @@
   };
   new MutationObserver((changes) => {
     if (!document.body.classList.contains('ready')) dressPage();
-    if (changes.some((c) => c.addedNodes.length && c.target.nodeType === 1 && !c.target.closest('[data-f],[data-age],.js-plotly-plot'))) board.soon();
+    if (changes.some((c) => c.addedNodes.length && c.target.nodeType === 1 && !c.target.closest('[data-f],[data-age],.js-plotly-plot'))) board.soon?.();
   }).observe(document.documentElement, {childList: true, subtree: true});
   board.dressPage = dressPage;
 })();

@@ -28,21 +28,9 @@
 
   // ---- state in --------------------------------------------------------------------------------------------------
   const onFull = (state) => { board.state = state; board.seq = state.seq; board.soon(); badge(); };
-  const merge = (state, delta) => {
-    const merged = {...state, seq: delta.seq, built_at: delta.built_at};
-    for (const part of ['kpis', 'feeds', 'assets']) {
-      const gone = delta.gone?.[part] || [];
-      if (!delta[part] && !gone.length) continue;
-      merged[part] = {...state[part], ...delta[part]};
-      for (const key of gone) delete merged[part][key];
-    }
-    for (const part of ['alarms', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
-    return merged;
-  };
-  board.merge = merge;
   const onDelta = (delta) => {
     if (!board.state || delta.prev !== board.seq) return ask();
-    board.state = merge(board.state, delta);
+    board.state = board.merge(board.state, delta);
     board.seq = delta.seq;
     board.soon();
     badge();

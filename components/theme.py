@@ -83,5 +83,5 @@ def chart_layout(height: int = 240) -> dict[str, Any]:
 
 
 CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": True, "displaylogo": False}
-SERIES = "#5b7189"
+SERIES = "#6b86a3"
 TARGET = "#8a6d3b"
