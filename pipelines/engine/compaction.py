@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.engine import manifest as manifests
 from pipelines.engine.calendar import daily, hourly, local_day, local_month
-from pipelines.engine.journal import Entry, frames, segments, sync_folder, unpack
+from pipelines.engine.journal import Entry, frames, number, rotten, segments, sync_folder, unpack
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
 
@@ -38,16 +38,21 @@ def _next(folder: Path, applied: int, limit: int) -> list[tuple[int, list[Entry]
     found: list[tuple[int, list[Entry]]] = []
     size = 0
     present = segments(folder / "journal")
-    starts = [int(path.name.partition(".")[0]) for path in present]
+    starts = [number(path) for path in present]
+    last = applied
     for path, following in zip(present, [*starts[1:], None], strict=True):
         if following is not None and following - 1 <= applied:
             continue
-        for _, seq, payload in frames(path.read_bytes()):
+        raw, end = path.read_bytes(), 0
+        for offset, seq, payload in frames(raw):
+            end, last = offset, seq or last
             if seq is not None and seq > applied:
                 found.append((seq, unpack(payload)))
                 size += len(payload)
                 if size >= limit:
                     return found
+        if following is not None and end < len(raw) and following > last + 1:
+            raise rotten(path, last)
     return found
 
 

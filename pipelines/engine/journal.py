@@ -26,6 +26,10 @@ class Rot(StoreError):
     """A frame in a sealed segment does not match its checksum: the disk has changed what was written."""
 
 
+class Withdrawn(Exception):
+    """A frame that was read before it was durable has been taken back; the reader begins again from the manifest."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """Rows of one table inside a frame, with what is the same for all of them (feed, received_at)."""
@@ -90,15 +94,24 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _number(path: Path) -> int:
+def number(path: Path) -> int:
+    """The sequence number of the first frame that a segment may hold."""
     return int(path.name.removesuffix(SUFFIX))
+
+
+def rotten(segment: Path, seq: int) -> Rot:
+    """The error for a sealed segment that ends in a bad frame after `seq`."""
+    return Rot(
+        f"{segment.name} in {segment.parent} is damaged after row group {seq}. "
+        "The disk may be failing: run `python app.py doctor`, then restore the last backup."
+    )
 
 
 class Journal:
     """The one writer of a journal folder, held by flock for as long as it lives."""
 
-    def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Open the folder, cut a torn tail off the last segment, and be ready to append.
+    def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES, at_least: int = 0) -> None:
+        """Open the folder, cut a torn tail off the last segment, and be ready to append after frame `at_least`.
 
         Raises StoreError when another process writes here, Rot when a sealed segment is damaged.
         """
@@ -106,6 +119,8 @@ class Journal:
         self.folder, self._limit = folder, segment_bytes
         self.torn_bytes = 0
         self.seq = 0
+        self._handle: int | None = None
+        self._end = 0
         self._lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o640)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,12 +132,16 @@ class Journal:
         present = segments(folder)
         if present:
             self._resume(present)
-        else:
+        if self.seq < at_least:
+            # The segments were lost but Parquet holds their frames: a number given twice would hide new rows.
+            self.seq = at_least
+            self._let_go()
+        if self._handle is None:
             self._begin()
 
     def _resume(self, present: list[Path]) -> None:
         last = present[-1]
-        self.seq = _number(last) - 1
+        self.seq = number(last) - 1
         end = 0
         for offset, seq, _ in frames(last.read_bytes()):
             end = offset
@@ -136,6 +155,8 @@ class Journal:
 
     def _begin(self) -> None:
         path = self.folder / f"{self.seq + 1:016d}{SUFFIX}"
+        # A segment of this name can only hold what a failed write left: its first frame was never kept.
+        path.unlink(missing_ok=True)
         self._handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_EXCL, 0o640)
         sync_folder(self.folder)
         self._end = 0
@@ -148,48 +169,59 @@ class Journal:
         seq = self.seq + 1
         payload = pack(entries)
         frame = HEADER.pack(MAGIC, len(payload), zlib.crc32(payload, seq & 0xFFFFFFFF), seq) + payload
+        handle = self._ready()
         try:
-            written = os.write(self._handle, frame)
+            written = os.write(handle, frame)
             if written != len(frame):
                 raise OSError(28, "the disk took only a part of the rows")
         except OSError:
-            os.ftruncate(self._handle, self._end)
+            self._cut(handle)
             raise
-        self._make_durable()
-        self.seq, self._end = seq, self._end + len(frame)
-        if self._end >= self._limit:
-            os.close(self._handle)
-            self._begin()
-        return seq
-
-    def _make_durable(self) -> None:
         try:
-            os.fdatasync(self._handle)
+            os.fdatasync(handle)
         except OSError:
             # After a failed fsync the kernel may have dropped the pages: nobody may trust this descriptor again.
-            os.ftruncate(self._handle, self._end)
-            os.close(self._handle)
-            self._begin_after_failure()
+            # A reader may have seen the frame already, so its number is never given to another one.
+            self._cut(handle)
+            self._let_go()
+            self.seq = seq
             raise
+        self.seq, self._end = seq, self._end + len(frame)
+        return seq
 
-    def _begin_after_failure(self) -> None:
-        path = self.folder / f"{self.seq + 1:016d}{SUFFIX}"
-        if path.exists():
-            path.unlink()
-        self._begin()
+    def _ready(self) -> int:
+        """The descriptor to append to, of a new segment when the last one is full or was given up."""
+        if self._end >= self._limit:
+            self._let_go()
+        if self._handle is None:
+            self._begin()
+        assert self._handle is not None
+        return self._handle
+
+    def _cut(self, handle: int) -> None:
+        """Take back what was written behind the last good frame; where even that fails, write there no more."""
+        try:
+            os.ftruncate(handle, self._end)
+        except OSError:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+        self._handle, self._end = None, 0
 
     def drop_before(self, seq: int) -> int:
         """Delete segments whose frames are all at or below `seq`; returns how many."""
         present, dropped = segments(self.folder), 0
         for path, following in zip(present, present[1:], strict=False):
-            if _number(following) - 1 <= seq:
+            if number(following) - 1 <= seq:
                 path.unlink()
                 dropped += 1
         return dropped
 
     def close(self) -> None:
         """Let go of the folder."""
-        os.close(self._handle)
+        self._let_go()
         os.close(self._lock)
 
 
@@ -204,7 +236,8 @@ class Tail:
     def poll(self) -> list[tuple[int, list[Entry]]]:
         """(seq, entries) of each new whole frame, in order.
 
-        Raises Rot when a segment that is followed by another ends in a bad frame.
+        Raises Rot when a segment that is followed by another ends in a bad frame or frames are missing,
+        Withdrawn when the writer took back what was read: open the store again.
         """
         found: list[tuple[int, list[Entry]]] = []
         while True:
@@ -212,9 +245,10 @@ class Tail:
                 return found
             assert self._segment is not None
             later = [path for path in segments(self.folder) if path > self._segment]
-            with self._segment.open("rb") as file:
-                file.seek(self._offset)
-                raw = file.read()
+            raw = self._read(self._segment)
+            if raw is None:
+                self._segment = None
+                continue
             end = 0
             for offset, seq, payload in frames(raw):
                 end = offset
@@ -224,15 +258,26 @@ class Tail:
             self._offset += end
             if not later:
                 return found
-            if end < len(raw) and _number(later[0]) > self.seq + 1:
-                raise Rot(
-                    f"{self._segment.name} in {self.folder} is damaged after row group {self.seq}. "
-                    "The disk may be failing: run `python app.py doctor`, then restore the last backup."
-                )
+            if end < len(raw) and number(later[0]) > self.seq + 1:
+                raise rotten(self._segment, self.seq)
             self._segment, self._offset = later[0], 0
 
+    def _read(self, segment: Path) -> bytes | None:
+        """What was added since the last look; None when the segment is not needed any more and gone."""
+        try:
+            with segment.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset:
+                    raise Withdrawn(str(segment))
+                file.seek(self._offset)
+                return file.read()
+        except FileNotFoundError:
+            return None
+
     def _seek(self) -> bool:
-        candidates = [path for path in segments(self.folder) if _number(path) <= self.seq + 1]
+        present = segments(self.folder)
+        candidates = [path for path in present if number(path) <= self.seq + 1]
+        if present and not candidates:
+            raise rotten(present[0], self.seq)
         if candidates:
             self._segment, self._offset = candidates[-1], 0
         return bool(candidates)

@@ -50,7 +50,7 @@ class Line:
         self.writing = threading.RLock()
         run_folder(settings).mkdir(parents=True, exist_ok=True)
         self.board_path = run_folder(settings) / "board"
-        self.journal = Journal(settings.store / "journal")
+        self.journal = Journal(settings.store / "journal", at_least=read_manifest(settings.store).applied_seq)
         self.open_tables = {table.name for domain in settings.domains for table in domain.tables}
         tables = (*ENGINE_TABLES, *(table for domain in settings.domains for table in domain.tables))
         self.store = Store(settings.store, tables, floor(now - HOT, "day", settings.zone))
@@ -104,6 +104,7 @@ class Line:
             if entry.table == "arrivals":
                 self.feeds.count(entry.rows)
             elif entry.table == "series":
+                self.series.keep(entry.rows)
                 self.inputs.use(self.series.numbers)
             elif entry.table == "readings":
                 rows = entry.rows.select(list(LATEST)).cast(LATEST)

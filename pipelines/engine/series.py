@@ -16,12 +16,16 @@ class SeriesBook:
         rows = store.rows("series", columns=["sensor", "series"])
         self.numbers: dict[str, int] = dict(rows.iter_rows())
 
+    def keep(self, registered: pl.DataFrame) -> None:
+        """Use these numbers from now on: they are durable."""
+        self.numbers.update(registered.select("sensor", "series").iter_rows())
+
     def number(self, rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The rows with `series` in place of `sensor`, and the sensors that were numbered for the first time."""
+        """The rows with `series` in place of `sensor`, and the sensors numbered for the first time, to be kept once durable."""
         found = rows["sensor"].unique().sort().to_list()
         fresh = {sensor: len(self.numbers) + i for i, sensor in enumerate(s for s in found if s not in self.numbers)}
-        self.numbers.update(fresh)
-        numbered = rows.with_columns(series=pl.col("sensor").replace_strict(self.numbers, return_dtype=pl.Int32))
+        known = {**self.numbers, **fresh} if fresh else self.numbers
+        numbered = rows.with_columns(series=pl.col("sensor").replace_strict(known, return_dtype=pl.Int32))
         registered = pl.DataFrame(
             {"sensor": list(fresh), "series": list(fresh.values())}, schema={"sensor": pl.String, "series": pl.Int32}
         ).with_columns(registered_at=pl.lit(now).cast(INSTANT))

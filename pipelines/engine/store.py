@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from pipelines.engine import manifest as manifests
-from pipelines.engine.journal import Entry, Tail
+from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import Table
 
@@ -102,10 +102,22 @@ class Store:
         current = manifests.read(self.folder)
         if current.rev != self.manifest.rev:
             self.adopt(current)
-        arrived = self._tail.poll()
+        try:
+            arrived = self._tail.poll()
+        except Withdrawn:
+            return self._begin_again()
         for seq, entries in arrived:
             self.land(seq, entries)
         return arrived
+
+    def _begin_again(self) -> list[tuple[int, list[Entry]]]:
+        """Read everything anew: a frame that is here was never durable and is gone from the journal."""
+        with self._lock:
+            for name in self.tables:
+                self._cursor().execute(f'DELETE FROM "hot_{name}"')
+        self._tail = None
+        self.open()
+        return [(self.seq, [Entry("series", self.rows("series"))])] if "series" in self.tables else []
 
     def adopt(self, manifest: Manifest, hot_since: datetime | None = None) -> None:
         """Switch to a newer manifest and let go of hot rows that it holds."""
