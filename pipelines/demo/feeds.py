@@ -47,7 +47,7 @@ FEEDS: dict[str, dict[str, str]] = {
     "air_stations": {"use": "pollution.air_stations", "from": "drop_folder", "every": "1 min"},
     "noise_sites": {"use": "pollution.noise_sites", "from": "drop_folder", "every": "5 min"},
     "effluent_samples": {"use": "pollution.effluent_samples", "from": "drop_folder", "every": "1 d"},
-    "outages": {"use": "energy.outages", "from": "drop_folder", "every": "1 h"},
+    "outages": {"use": "energy.outages", "from": "drop_folder", "every": "15 min"},
     "energy_accounts": {"use": "energy.energy_accounts", "from": "drop_folder", "every": "31 d"},
     "street_light_nights": {"use": "energy.street_light_nights", "from": "drop_folder", "every": "1 d"},
     "water_bills": {"from": "drop_folder", "every": "1 d", "format": "csv", "table": "water_bills"},
@@ -90,7 +90,7 @@ def lateness(seed: int, block: Block) -> Floats:
     return (
         np.floor(
             uniform(streams(seed, names), 0)[:, 0]
-            * min(0.9 * block.every_s, 3240.0)
+            * min(0.985 * block.every_s, 3540.0)
             * (1.0 if block.every_s >= 3600 else 0.12)
         )
         + 4.0

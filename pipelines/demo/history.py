@@ -36,11 +36,14 @@ def _day(world: World, day: int, now: float) -> Iterator[Payload]:
     for block in blocks(world.seed):
         if block.feed == "microgrid":
             t = aligned(start, end, block.every_s)
-            yield block.feed, as_sites(microgrid.ASSET, t.tolist(), block.at(world, t)), "json"
+            if len(t):
+                yield block.feed, as_sites(microgrid.ASSET, t.tolist(), block.at(world, t)), "json"
         else:
             frames.setdefault(block.feed, []).append(_frame(world, block, start, end, now))
     for feed, parts in frames.items():
-        yield feed, *_written(feed, pl.concat(parts))
+        frame = pl.concat(parts)
+        if frame.height:
+            yield feed, *_written(feed, frame)
     for message in realtime.past_hours(world, start, end):
         yield "bus_trips", message, "gtfs_realtime"
     yield from _written_down(world.seed, day, now)

@@ -27,6 +27,8 @@ GATHER_S = {
 }
 CATCH_UP_S = 600.0
 HALF_AGAIN_S = 45.0
+# The utility's export comes every quarter of an hour, and at once when something happens.
+OUTAGES_S, OUTAGES_BACK_S = 900, 3 * DAY_S
 
 
 class Live:
@@ -95,8 +97,9 @@ class Live:
 
     def _written_down(self, since: float, now: float) -> None:
         """Power cuts when they begin or end; the day's samples, reports and bills when they are due."""
-        if outages.changes(self.world, since, now):
-            drop(self.town, "outages", rows_csv(outages.rows(self.world, now - DAY_S, now, now)), now)
+        cuts = outages.rows(self.world, now - OUTAGES_BACK_S, now + TICK_S, now)
+        if cuts and (outages.changes(self.world, since, now) or now // OUTAGES_S > since // OUTAGES_S):
+            drop(self.town, "outages", rows_csv(cuts), now)
         for day in (int(day_number(now)) - 1, int(day_number(now))):
             for name, made in ledgers.DAILY.items():
                 if since < ledgers.due_at(name, day) <= now and (rows := made(self.world.seed, day)):

@@ -104,7 +104,9 @@ class Gremlin:
 
 def half(payload: bytes) -> bytes:
     """The file as it looks when the line broke: cut in the middle of a row."""
-    return payload[: max(len(payload) * 6 // 10, 1) - 3]
+    lines = payload.splitlines(keepends=True)
+    middle = max(len(lines) // 2, 1)
+    return b"".join(lines[:middle]) + b"".join(lines[middle : middle + 1])[:-5]
 
 
 def with_decimal_commas(payload: bytes) -> bytes:

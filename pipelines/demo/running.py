@@ -17,6 +17,7 @@ EARLIEST_S = -75.0
 RECOVERY_S = 30.0
 CANCELLED = 0.012
 HELD_UP = 0.009
+CLOSE_S = 45.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _line_day(world: World, line: Line, day: int) -> list[Leg]:
             delays[direction][rows] = np.where(gone[rows, None], 0.0, late)
             carried[:count] = np.maximum(delays[direction][rows][:, -1] - wait + RECOVERY_S, 0.0)
     for direction in (0, 1):
-        delays[direction] = np.round(delays[direction] + _bunching(world, line, scheduled[direction]))
+        delays[direction] = np.round(_bunched(world, line, scheduled[direction], delays[direction]))
     return list(_legs(line, day, scheduled, delays, gone))
 
 
@@ -97,14 +98,15 @@ def _own_delays(world: World, line: Line, direction: int, day: int, scheduled: F
     return leaving + np.cumsum(added, axis=1)
 
 
-def _bunching(world: World, line: Line, scheduled: Floats) -> Floats:
-    """In the incident every second bus falls back until the one behind has caught up."""
+def _bunched(world: World, line: Line, scheduled: Floats, delays: Floats) -> Floats:
+    """The delays with the incident in them: every second bus falls back until the one behind has caught up."""
     ordered = np.sort(scheduled.ravel())
     held = world.strength("bunching", line.route.line, ordered)
     if not held.any():
-        return np.zeros_like(scheduled)
+        return delays
+    behind = np.vstack([(scheduled + delays)[1:] - scheduled[:-1] - CLOSE_S, delays[-1:]])
     odd = (np.arange(len(scheduled)) % 2)[:, None]
-    return np.interp(scheduled, ordered, held) * 0.88 * 60.0 * line.route.headways[0] * odd
+    return delays + np.interp(scheduled, ordered, held) * odd * np.maximum(behind - delays, 0.0)
 
 
 def _legs(

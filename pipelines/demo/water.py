@@ -44,8 +44,9 @@ CHLORINE = tuple(
     Series(f"{d}-CL", f"P-{next(a for a in DMAS if a.asset == d).wards[0]}", "chlorine_mg_l", "mg/L")
     for d in CHLORINE_AT
 )
+# Daily volumes are taken from the mean of all flows of a day, so inflow keeps one pace in history and live.
 BLOCKS = (
-    Block("inflow", "water_telemetry", 300, 20, INFLOW, _areas),
+    Block("inflow", "water_telemetry", 60, 60, INFLOW, _areas),
     Block("pressure", "water_telemetry", 300, 20, PRESSURE, _points),
     Block("chlorine", "water_telemetry", 300, 60, CHLORINE, _chlorine),
     Block("tank levels", "water_telemetry", 300, 15, tanks.LEVELS, tanks.levels),
