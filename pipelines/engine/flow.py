@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from pipelines.engine import validate
 from pipelines.engine.decode import Decoded, Refused, decoder
 from pipelines.engine.journal import Entry
+from pipelines.engine.model import Table
 from pipelines.engine.settings import Feed
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.store import CORRECTS, DUPLICATE
@@ -80,11 +82,15 @@ def beat(line: "Line", now: datetime) -> Snapshot:
     """Steps 5 to 7: evaluate KPIs over touched windows, watch for alarms, publish one snapshot."""
     published = line.kpis.evaluate(line.drain_touched(), now)
     if published.height:
-        keep_values(line, published, now)
+        try:
+            keep_values(line, published, now)
+        except BaseException:
+            line.kpis.undo()
+            raise
     line.alarms.watch(line.latest, line.kpis, line.feed_states(now), now)
     snapshot = line.publisher.build(now)
     snapshot.write(line.board_path)
-    line.settle()
+    line.settle(now)
     return snapshot
 
 
@@ -179,10 +185,26 @@ def _sorted_entries(
         counts[message]["corrected"] += number if outcome == CORRECTS else 0
     if found.keep.is_empty():
         return []
-    entries = [Entry(name, found.keep, {**facts, "corrects": found.corrects})]
+    replaced = [edge.timestamp() for edge in edges(line.store.tables[name], found.superseded, line.settings.zone)]
+    entries = [Entry(name, found.keep, {**facts, "corrects": found.corrects, **({"replaced_s": replaced} if replaced else {})})]
     if found.superseded.height and not line.store.tables[name].running:
         entries.append(Entry("corrections", _corrections(line, name, found.superseded, now), facts))
     return entries
+
+
+def edges(table: Table, rows: pl.DataFrame, zone: str) -> list[datetime]:
+    """The first and last instant of each time column of some rows; a day reaches from its local midnight to the next."""
+    found: list[datetime] = []
+    for name in table.instants:
+        low, high = rows[name].min(), rows[name].max()
+        if low is None or high is None:
+            continue
+        if isinstance(rows.schema[name], pl.Datetime):
+            found += [low, high]
+        else:
+            start, end = (datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) for day in (low, high))
+            found += [start, end + timedelta(days=1)]
+    return found
 
 
 def _corrections(line: "Line", name: str, superseded: pl.DataFrame, now: datetime) -> pl.DataFrame:
@@ -204,10 +226,10 @@ def _receipt(one: Opened, count: dict[str, int]) -> Receipt:
     )
 
 
-def arrival_rows(opened: Sequence[Opened], receipts: Sequence[Receipt], first: int, line: "Line") -> pl.DataFrame:
+def arrival_rows(opened: Sequence[Opened], receipts: Sequence[Receipt], seq: int, line: "Line") -> pl.DataFrame:
     """The rows of the table arrivals for a batch: what came, what it covers, what became of it."""
     rows = []
-    for number, (one, receipt) in enumerate(zip(opened, receipts, strict=True), first):
+    for number, (one, receipt) in enumerate(zip(opened, receipts, strict=True)):
         feed = one.message.feed
         covers_from = one.observed_at - feed.every
         if not feed.momentary:
@@ -215,15 +237,16 @@ def arrival_rows(opened: Sequence[Opened], receipts: Sequence[Receipt], first: i
             covers_from = min([covers_from, *oldest])
         outcome = "refused" if one.words else "landed"
         rows.append((
-            f"{one.message.received_at.timestamp():.6f}-{number}", feed.name, one.observed_at, covers_from, outcome, one.words,
+            f"{seq}.{number}", feed.name, one.observed_at, covers_from, outcome, one.words,
             len(one.message.payload), receipt.decoded, receipt.stored, receipt.duplicate, receipt.corrected, receipt.quarantined,
         ))  # fmt: skip
     return pl.DataFrame(rows, schema=ARRIVALS.schema, orient="row")
 
 
-def failed_arrival(feed: Feed, at: datetime, words: str, number: int) -> pl.DataFrame:
-    """The arrival row of a call that gave no payload (time-out, error): so that a failing feed is on record."""
-    row = (f"{at.timestamp():.6f}-{number}", feed.name, at, at - timedelta(0), "failed", words, 0, 0, 0, 0, 0, 0)
+def empty_arrival(feed: Feed, at: datetime, outcome: str, words: str | None, seq: int) -> pl.DataFrame:
+    """The arrival row of a call that gave no payload: failed (time-out, error), or landed where nothing has changed."""
+    covers_from = at - feed.every if outcome == "landed" else at
+    row = (f"{seq}.0", feed.name, at, covers_from, outcome, words, 0, 0, 0, 0, 0, 0)
     return pl.DataFrame([row], schema=ARRIVALS.schema, orient="row")
 
 

@@ -37,17 +37,22 @@ class Inputs:
         columns = [*DIMENSION, "quantity", "every_s", "parent"]
         self.dimension = self._registers.sensors.join(numbers, on="sensor", how="inner").select(columns)
         self._series = {name: part["series"].to_list() for (name,), part in self.dimension.partition_by("quantity", as_dict=True).items()}
-        self._recent.clear()
+        self._recent = {}
 
     def forget(self, touched: Mapping[str, tuple[datetime, datetime]]) -> None:
         """Start a new beat: `touched` names what changed since the last one, `readings` with its whole span."""
         self._cache.clear()
         for name in touched:
             self._whole.pop(name, None)
-        if "readings" in touched:
+        if "readings" not in touched:
+            return
+        try:
             self._refresh_recent(*touched["readings"])
             if self._hours is not None:
                 self._refresh_hours(*touched["readings"])
+        except BaseException:
+            self._recent, self._hours = {}, None
+            raise
 
     def get(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         """The table of this name for [start, end); start None means from the beginning."""
@@ -105,7 +110,7 @@ class Inputs:
     def _recent_of(self, quantity: str, since: datetime) -> pl.DataFrame:
         """All hot readings of a quantity, kept in memory and brought up to date by what was touched."""
         if self._recent_from != since:
-            self._recent.clear()
+            self._recent = {}
             self._recent_from = since
         if quantity not in self._recent:
             self._recent[quantity] = self._stored(quantity, since, None)
@@ -119,7 +124,7 @@ class Inputs:
         rows = self._store.rows("readings", max(low, self._recent_from), after, "value IS NOT NULL", columns=["series", "observed_at", "value"])
         fresh = self._placed(rows).partition_by("quantity", as_dict=True)
         outside = (pl.col("observed_at") < low) | (pl.col("observed_at") > high)
-        for quantity, known in self._recent.items():
+        for quantity, known in list(self._recent.items()):
             kept = known if known.is_empty() or known["observed_at"][-1] < low else known.filter(outside)
             part = fresh.get((quantity,))
             joined = pl.concat([kept, part.select(READING)]) if part is not None else kept

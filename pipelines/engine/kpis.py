@@ -53,7 +53,10 @@ AFTERWARDS = datetime(2200, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Work:
-    """What is known and due of one KPI: the open window's values, and the spans of closed windows to compute."""
+    """What is known and due of one KPI: the open window's values, and the spans of closed windows to compute.
+
+    A span of rolling windows holds their ends, so that a part of it can be computed and the rest stay due.
+    """
 
     kpi: Kpi
     domain: str
@@ -111,6 +114,7 @@ class Kpis:
         self._grids: dict[tuple[Any, ...], pl.DataFrame] = {}
         self.faults: dict[str, str] = {}
         self.evaluated = 0
+        self._taken: dict[str, list[Span]] = {}
 
     @property
     def settled(self) -> bool:
@@ -123,8 +127,9 @@ class Kpis:
             if name in {_base(i) for i in work.kpi.inputs}:
                 work.fresh = True
                 # What is read from the beginning (an open complaint) bears on every window since.
-                last = high + work.kpi.lookback + timedelta(microseconds=1) if work.kpi.lookback is not None else FOREVER
-                work.due = merge(work.due, low, last)
+                back = work.kpi.lookback
+                reach = timedelta(hours=work.kpi.window.hours, microseconds=1)
+                work.due = merge(work.due, low, high + back + reach if back is not None else FOREVER)
 
     def evaluate(self, touched: Mapping[str, Span], now: datetime, budget_s: float = 1.0) -> pl.DataFrame:
         """Compute what is due, newest windows first, within a budget of seconds; gives the values to publish.
@@ -137,10 +142,26 @@ class Kpis:
         self._grids.clear()
         began, published = time.perf_counter(), []
         self._open_windows([work for work in self.works.values() if self._wants(work, began, now)], now)
-        for work in sorted(self.works.values(), key=lambda w: length(w.kpi.window)):
-            while work.due and time.perf_counter() - began < budget_s:
-                published.append(self._closed_windows(work, now))
+        self._taken = {key: list(work.due) for key, work in self.works.items()}
+        try:
+            for work in sorted(self.works.values(), key=lambda w: length(w.kpi.window)):
+                while work.due and time.perf_counter() - began < budget_s:
+                    published.append(self._closed_windows(work, now))
+        except BaseException:
+            self.undo()
+            raise
         return pl.concat([pl.DataFrame(schema=KPI_VALUES.schema), *published])
+
+    def undo(self) -> None:
+        """What the last `evaluate` took up is due again: its values could not be kept."""
+        for key, spans in self._taken.items():
+            for low, high in spans:
+                self.works[key].due = merge(self.works[key].due, low, high)
+
+    def wake(self, since: datetime, now: datetime) -> None:
+        """Every window that ran at `since` or ended after it is due: nobody computed KPIs in between."""
+        for work in self.works.values():
+            work.due = merge(work.due, min(since, now), now)
 
     def _wants(self, work: Work, began: float, now: datetime) -> bool:
         """Whether the running window is to be looked at again."""
@@ -152,7 +173,7 @@ class Kpis:
         pairs = []
         for work in works:
             if work.open_end is not None and now >= work.open_end:
-                work.due = merge(work.due, work.open_end - timedelta(microseconds=1), work.open_end)
+                work.due = merge(work.due, work.open_end - timedelta(microseconds=1), now)
             grid = self._running(work.kpi, now)
             work.open_end = grid["end"][0]
             pairs.append((work, grid if work.kpi.settles is None else self._settled(work.kpi, now)))
@@ -183,18 +204,21 @@ class Kpis:
     def _closed_windows(self, work: Work, now: datetime) -> pl.DataFrame:
         """Values of the newest due windows that have ended, as rows to publish; the rest stays due."""
         low, high = work.due.pop()
-        grid = windows(work.kpi.window, low, min(high, now), now, self._settings.zone)
-        grid = grid.filter(pl.col("end") <= now)
-        if grid.height > MOST_WINDOWS:
-            rest = grid.head(grid.height - MOST_WINDOWS)
-            grid = grid.tail(MOST_WINDOWS)
-            calendar = work.kpi.window.kind == "calendar"
-            edge = grid["window"][0] if calendar else rest["end"][-1] - timedelta(hours=work.kpi.window.hours)
-            if edge > low:
-                work.due.append((low, edge))
+        until = min(high, now)
+        first = max(low, until - MOST_WINDOWS * LENGTHS[work.kpi.window.step])
+        grid = self._ended(work.kpi, first, until, now)
+        if first > low:
+            calendar = work.kpi.window.kind == "calendar" and grid.height
+            edge = grid["window"][0] if calendar else first
+            work.due += [(low, edge)] if edge > low else []
         if grid.is_empty():
             return pl.DataFrame(schema=KPI_VALUES.schema)
-        return self._revised(work.kpi.id, self._values([(work, grid)]), now)
+        return self._revised(work.kpi.id, grid, self._values([(work, grid)]), now)
+
+    def _ended(self, kpi: Kpi, low: datetime, high: datetime, now: datetime) -> pl.DataFrame:
+        """The windows that are over and due: of the calendar those that touch [low, high), rolling ones that end in (low, high]."""
+        span = timedelta(hours=kpi.window.hours)
+        return windows(kpi.window, low, high - span, now, self._settings.zone).filter(pl.col("end") <= now)
 
     def _values(self, pairs: list[tuple[Work, pl.DataFrame]]) -> pl.DataFrame:
         """Call the functions over their windows, and complete all their rows together (shape: kpi and VALUE)."""
@@ -266,11 +290,17 @@ class Kpis:
         found = coverage.of_arrivals(arrivals.filter(pl.col("feed").is_in(list(feeds))), grid)
         return grid.join(found.select("window", _coverage="coverage", _as_of="as_of"), on="window")
 
-    def _revised(self, kpi: str, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
-        """Only what differs from what was last published, with the next revision number."""
-        if values.is_empty():
+    def _revised(self, kpi: str, grid: pl.DataFrame, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        """Only what differs from what was last published, with the next revision number.
+
+        An area whose rows were corrected away has no row in `values`: what was published of it becomes unknown.
+        """
+        if kpi in self.faults:
             return pl.DataFrame(schema=KPI_VALUES.schema)
-        before = self.inputs.published(kpi, values["window"].min(), values["window"].max() + timedelta(microseconds=1))
+        before = self.inputs.published(kpi, grid["window"].min(), grid["window"].max() + timedelta(microseconds=1))
+        gone = before.filter(pl.col("value").is_not_null()).join(values, on=KEYS, how="anti").join(grid, on="window", how="semi")
+        emptied = gone.select(*KEYS, "end", kpi=pl.lit(kpi), reason=pl.lit("no_data"))
+        values = pl.concat([values, emptied.cast({"window": INSTANT, "end": INSTANT})], how="diagonal")
         rows = values.join(before.select(*KEYS, _value="value", _revision="revision", _reason="reason"), on=KEYS, how="left")
         near = (pl.col("value") - pl.col("_value")).abs() <= TOLERANCE
         same = (pl.col("value").eq_missing(pl.col("_value")) | near) & pl.col("reason").eq_missing(pl.col("_reason"))

@@ -1,6 +1,5 @@
 """The line of one town: everything that the steps of the flow work on, opened and closed together."""
 
-import itertools
 import logging
 import threading
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pipelines.engine.calendar import floor
 from pipelines.engine.decode.base import PRODUCES
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
-from pipelines.engine.journal import Entry, Journal, Tail
+from pipelines.engine.journal import Entry, Journal, Tail, number, segments
 from pipelines.engine.kpis import Kpis, Span
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.model import INSTANT
@@ -66,15 +65,21 @@ class Line:
         self.feeds.restore(now)
         self._touched: dict[str, Span] = {}
         self._draining_seq = 0
-        self._numbers = itertools.count()
-        self._seen_seq = self._done_seq = int(self.state.cursor(KPI_CURSOR).get("seq", 0))
+        cursor = self.state.cursor(KPI_CURSOR)
+        self._seen_seq = self._done_seq = int(cursor.get("seq", 0))
+        self._beat_at = now
         self._latest = self.store.latest().cast(LATEST)
         self._resume()
+        if "at" in cursor:
+            # The windows that ran then and those that ended since have nobody else who remembers them.
+            self.kpis.wake(datetime.fromisoformat(cursor["at"]), now)
         self.publisher = Publisher(self)
 
     def _resume(self) -> None:
         """Take up the KPI windows that were touched but not yet computed when the process ended."""
-        for seq, entries in Tail(self.settings.store / "journal", self._done_seq).poll():
+        journal = self.settings.store / "journal"
+        after = max(self._done_seq, number(segments(journal)[0]) - 1)
+        for seq, entries in Tail(journal, after).poll():
             self._touch(entries)
             self._seen_seq = seq
 
@@ -96,7 +101,7 @@ class Line:
 
     def arrivals(self, opened: Sequence[flow.Opened], receipts: Sequence[flow.Receipt]) -> pl.DataFrame:
         """Arrival rows for a batch."""
-        return flow.arrival_rows(opened, receipts, next(self._numbers), self)
+        return flow.arrival_rows(opened, receipts, self.journal.seq + 1, self)
 
     def landed(self, entries: Sequence[Entry]) -> None:
         """Take note of what a durable frame changed."""
@@ -114,8 +119,16 @@ class Line:
 
     def failed(self, feed: Feed, at: datetime, words: str) -> None:
         """Put on record that a feed gave nothing usable."""
-        entry = Entry("arrivals", flow.failed_arrival(feed, at, words, next(self._numbers)), {"received_s": at.timestamp()})
+        self._note(feed, at, "failed", words)
+
+    def unchanged(self, feed: Feed, at: datetime) -> None:
+        """Put on record that a feed answered that nothing has changed since its last payload."""
+        self._note(feed, at, "landed", None)
+
+    def _note(self, feed: Feed, at: datetime, outcome: str, words: str | None) -> None:
         with self.writing:
+            row = flow.empty_arrival(feed, at, outcome, words, self.journal.seq + 1)
+            entry = Entry("arrivals", row, {"received_s": at.timestamp()})
             seq = self.journal.append([entry])
             self.store.land(seq, [entry])
             self.landed([entry])
@@ -143,21 +156,21 @@ class Line:
             at = datetime.fromtimestamp(entry.facts["received_s"], UTC)
             self._widen(entry.table, at, at)
             return
-        instants = [name for name in table.instants if isinstance(entry.rows.schema[name], pl.Datetime)]
-        edges = [edge for name in instants for edge in (entry.rows[name].min(), entry.rows[name].max()) if edge is not None]
         received = datetime.fromtimestamp(entry.facts["received_s"], UTC)
-        edges = [min(edge, received) for edge in edges] or [received]
+        before = [datetime.fromtimestamp(edge, UTC) for edge in entry.facts.get("replaced_s", ())]
+        edges = [min(edge, received) for edge in (*flow.edges(table, entry.rows, self.settings.zone), *before)] or [received]
         self._widen(entry.table, min(edges), max(edges))
 
     def _widen(self, name: str, low: datetime, high: datetime) -> None:
         known = self._touched.get(name)
         self._touched[name] = (min(low, known[0]), max(high, known[1])) if known else (low, high)
 
-    def settle(self) -> None:
+    def settle(self, now: datetime | None = None) -> None:
         """Remember that every window touched so far has been computed, so that a restart need not look again."""
+        self._beat_at = now or self._beat_at
         if self.kpis.settled and self._draining_seq > self._done_seq:
             self._done_seq = self._draining_seq
-            self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq})
+            self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": self._beat_at.isoformat()})
 
     def adopt(self, now: datetime) -> None:
         """Take over what the compaction has written and drop the journal segments that nobody needs any more."""
@@ -171,6 +184,7 @@ class Line:
 
     def close(self) -> None:
         """Let go of the store; everything acknowledged is on disk already."""
-        self.settle()
-        self.state.close()
-        self.journal.close()
+        with self.writing:
+            self.settle()
+            self.state.close()
+            self.journal.close()
