@@ -1,0 +1,34 @@
+"""The HTTP interface of a town: reads, exports, ingest, health and metrics, described in /openapi.json."""
+
+from fastapi import FastAPI
+
+from pipelines.engine.api import health, ingest, lists, metrics, problems, series
+from pipelines.engine.api.head import Head
+from pipelines.engine.api.openapi import describe
+from pipelines.engine.api.schemas import EVERY
+from pipelines.engine.town import Town
+from pipelines.engine.version import VERSION
+
+WORDS = (
+    "Errors are RFC 9457 problem details whose `detail` says what to do. Times are RFC 3339; naive times are refused. "
+    "Lists give all rows, or pages with `limit` and `cursor`."
+)
+
+
+def build(town: Town) -> FastAPI:
+    """The API of this town; /api/v1/stream and /api/v1/snapshot are answered by the live wire in front of it."""
+    app = FastAPI(
+        title=f"Townboard of {town.name}",
+        version=VERSION,
+        description=WORDS,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses=EVERY,
+    )
+    for part in (series, lists, ingest, health, metrics):
+        app.include_router(part.routes(town))
+    app.add_middleware(Head)
+    problems.install(app)
+    app.openapi = describe(app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,152 @@
+"""The short lists: KPIs now, alarms, feeds, assets, quarantine, runs, and the data dictionary."""
+
+from typing import Annotated, Literal
+
+import polars as pl
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from pipelines.engine.api import board
+from pipelines.engine.api.answers import Wish, give
+from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, Form, Limit, Ward, only_known
+from pipelines.engine.api.schemas import listed
+from pipelines.engine.asking import one_of
+from pipelines.engine.extracts import QUARANTINE_COLUMNS, names, of_frame, quarantine
+from pipelines.engine.model import PRIORITIES, Column
+from pipelines.engine.town import Town
+
+JsonFirst = Annotated[Form, Query(alias="format", description=FORMAT)]
+DICTIONARY = tuple(Column(name=name, meaning=name) for name in ("table", "column", "type", "unit", "meaning", "source"))
+RUN_COLUMNS = tuple(
+    Column(name=name, kind="integer" if name == "rows" else "text", meaning=name)
+    for name in ("job", "started_at", "ended_at", "rows", "outcome", "words")
+)
+EVERY_RUN = 1_000_000
+FEEDS = listed("feeds", board.FEED_COLUMNS, board.FEED_LISTS)
+ASSETS = listed("assets", board.ASSET_COLUMNS, {"latest": board.LATEST})
+QUARANTINE = listed("quarantine", QUARANTINE_COLUMNS)
+
+
+def routes(town: Town) -> APIRouter:
+    """The addresses of the short lists."""
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
+    _of_the_board(router, town)
+    _of_the_engine(router, town)
+    return router
+
+
+def _of_the_board(router: APIRouter, town: Town) -> None:
+    domains = [domain.name for domain in town.domains]
+
+    @router.get("/kpis", summary="Current value of each KPI and area", responses=listed("kpis", board.KPI_COLUMNS))
+    def kpis(
+        request: Request,
+        domain: DomainName = None,
+        ward: Ward = None,
+        status: Annotated[str | None, Query(description=", ".join(board.STATUSES))] = None,
+        kpi: Annotated[str | None, Query(description="One KPI in all its areas.")] = None,
+        area: Annotated[str | None, Query(description="town, ward:<id>, asset:<id>.")] = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("domain", domain, domains)
+        one_of("ward", ward, town.wards()["ward"])
+        one_of("status", status, board.STATUSES)
+        one_of("KPI", kpi, [declared.id for declared in town.settings.kpis])
+        found = board.kpis(town, domain=domain, ward=ward, status=status, kpi=kpi, area=area)
+        return give(found, Wish(request, form, "kpis", bom == "1", limit, cursor))
+
+    @router.get("/alarms", summary="The alarm list", responses=listed("alarms", board.ALARM_COLUMNS))
+    def alarms(
+        request: Request,
+        state: Annotated[str | None, Query(description=", ".join(board.ALARM_STATES))] = None,
+        priority: Annotated[str | None, Query(description=", ".join(PRIORITIES))] = None,
+        domain: DomainName = None,
+        ward: Ward = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("state", state, board.ALARM_STATES)
+        one_of("priority", priority, PRIORITIES)
+        one_of("domain", domain, domains)
+        one_of("ward", ward, town.wards()["ward"])
+        found = board.alarms(town, state=state, priority=priority, domain=domain, ward=ward)
+        return give(found, Wish(request, form, "alarms", bom == "1", limit, cursor))
+
+    @router.get("/feeds", summary="Every feed and how it does", responses=FEEDS)
+    def feeds(
+        request: Request,
+        domain: DomainName = None,
+        state: Annotated[str | None, Query(description=", ".join(board.FEED_STATES))] = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("domain", domain, domains)
+        one_of("state", state, board.FEED_STATES)
+        return give(board.feeds(town, domain, state), Wish(request, form, "feeds", bom == "1", limit, cursor))
+
+    @router.get("/assets", summary="Assets and their newest readings", responses=ASSETS)
+    def assets(
+        request: Request,
+        domain: DomainName = None,
+        ward: Ward = None,
+        kind: Annotated[str | None, Query(description="tank, feeder, air_station ...")] = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("domain", domain, domains)
+        one_of("ward", ward, town.wards()["ward"])
+        one_of("kind", kind, town.assets()["kind"].unique().sort())
+        return give(board.assets(town, domain, ward, kind), Wish(request, form, "assets", bom == "1", limit, cursor))
+
+
+def _of_the_engine(router: APIRouter, town: Town) -> None:
+    @router.get("/quarantine", summary="Rows that were set aside, newest first", responses=QUARANTINE)
+    def set_aside(
+        request: Request,
+        feed: Annotated[str | None, Query(description="Feed it came by.")] = None,
+        reason: Annotated[str | None, Query(description="Short reason.")] = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        if feed is not None and feed not in town.settings.feeds:
+            one_of("feed", feed, {*town.settings.feeds, *town.quarantine_counts()["feed"]})
+        return give(quarantine(town, feed, reason), Wish(request, form, "quarantine", bom == "1", limit, cursor))
+
+    @router.get("/runs", summary="Runs of scheduled jobs, newest first", responses=listed("runs", RUN_COLUMNS))
+    def runs(
+        request: Request,
+        job: Annotated[str | None, Query(description="One job.")] = None,
+        outcome: Annotated[Literal["done", "failed", "nothing to do"] | None, Query()] = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        rows = town.runs(EVERY_RUN)
+        for name, value in (("job", job), ("outcome", outcome)):
+            rows = rows.filter(pl.col(name) == value) if value is not None else rows
+        return give(of_frame("runs", rows, RUN_COLUMNS), Wish(request, form, "runs", bom == "1", limit, cursor))
+
+    @router.get("/tables", summary="Data dictionary", responses=listed("tables", DICTIONARY))
+    def tables(
+        request: Request,
+        table: Annotated[str | None, Query(description="One table.")] = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("table", table, names(town))
+        rows = town.dictionary().rename({"kind": "type"})
+        rows = rows.filter(pl.col("table") == table) if table else rows
+        return give(of_frame("tables", rows, DICTIONARY), Wish(request, form, "tables", bom == "1", limit, cursor))

@@ -1,0 +1,127 @@
+"""The system's own state in Prometheus' text form; all row counters come from one snapshot, so the ledger adds up."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+
+from pipelines.engine import manifest
+from pipelines.engine.api.board import ALARM_STATES, FEED_STATES, STATUSES
+from pipelines.engine.api.health import age_s
+from pipelines.engine.feeds import COUNTERS
+from pipelines.engine.model import PRIORITIES
+from pipelines.engine.town import Town
+from pipelines.engine.version import BUILD, VERSION
+
+MEDIA = "text/plain; version=0.0.4; charset=utf-8"
+Labels = Mapping[str, Any]
+Sample = tuple[Labels, float | None]
+
+
+def routes(town: Town) -> APIRouter:
+    """/metrics."""
+    router = APIRouter()
+    content = {"text/plain": {"schema": {"type": "string"}}}
+
+    @router.get(
+        "/metrics", summary="Prometheus exposition", response_class=PlainTextResponse,
+        responses={200: {"description": "Prometheus text format.", "content": content}},
+    )  # fmt: skip
+    def metrics() -> Response:
+        return Response("".join(exposition(town)), headers={"Cache-Control": "no-store"}, media_type=MEDIA)
+
+    return router
+
+
+def exposition(town: Town) -> Iterator[str]:
+    """The lines of the exposition, family by family."""
+    snapshot = town.board()
+    yield _family("build_info", "gauge", "Which build answers.", [({"version": VERSION, "build": BUILD}, 1)])
+    yield _family(
+        "snapshot_present", "gauge", "1 when a board was ever published.", [({}, float(snapshot is not None))]
+    )
+    if snapshot is not None:
+        state, now = snapshot.state, town.now()
+        yield _family(
+            "snapshot_age_seconds", "gauge", "Age of the newest board.", [({}, round(age_s(town, snapshot), 3))]
+        )
+        yield _family("snapshot_seq", "counter", "Number of the newest board.", [({}, snapshot.seq)])
+        yield from _of_feeds(state["feeds"], now)
+        yield _family("ledger_rows_total", "counter", "Rows of all feeds by outcome.", _ledger(state["ledger"]))
+        yield from _of_alarms(state["alarms"])
+        statuses = Counter(row["status"] for row in state["kpis"].values())
+        yield _family(
+            "kpis", "gauge", "KPI values by status.", [({"status": name}, statuses[name]) for name in STATUSES]
+        )
+        failed = [({"job": job["job"]}, float(job.get("outcome") == "failed")) for job in state["jobs"]]
+        yield _family("job_failed", "gauge", "1 when the last run of the job failed.", failed)
+    yield from _of_store(town)
+
+
+def _of_feeds(feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> Iterator[str]:
+    rows = [({"feed": name, "outcome": outcome}, feed[outcome]) for name, feed in feeds.items() for outcome in COUNTERS]
+    yield _family(
+        "rows_total", "counter", "Rows by feed and outcome: decoded = stored + duplicate + quarantined.", rows
+    )
+    payloads = [({"feed": name}, feed["payloads"]) for name, feed in feeds.items()]
+    yield _family("payloads_total", "counter", "Payloads by feed.", payloads)
+    ages = [
+        ({"feed": name}, round((now - datetime.fromisoformat(feed["last_arrival"])).total_seconds(), 3))
+        for name, feed in feeds.items()
+        if feed["last_arrival"]
+    ]
+    yield _family("feed_last_arrival_age_seconds", "gauge", "Time since the last payload that landed.", ages)
+    expected = [({"feed": name}, feed["every_s"]) for name, feed in feeds.items()]
+    yield _family("feed_expected_interval_seconds", "gauge", "How often the feed should come.", expected)
+    states = [
+        ({"feed": name, "state": word}, float(feed["state"] == word))
+        for name, feed in feeds.items()
+        for word in FEED_STATES
+    ]
+    yield _family("feed_state", "gauge", "1 for the state that the feed is in.", states)
+
+
+def _ledger(ledger: Mapping[str, int]) -> list[Sample]:
+    return [({"outcome": outcome}, ledger[outcome]) for outcome in COUNTERS if outcome in ledger]
+
+
+def _of_alarms(alarms: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    found = Counter((alarm["priority"], alarm["state"]) for alarm in alarms)
+    active = [({"priority": priority}, found[priority, "active"]) for priority in PRIORITIES]
+    yield _family("alarms_active", "gauge", "Active alarms by priority.", active)
+    every = [({"priority": p, "state": s}, found[p, s]) for p in PRIORITIES for s in ALARM_STATES]
+    yield _family("alarms", "gauge", "Alarms on the list by priority and state.", every)
+
+
+def _of_store(town: Town) -> Iterator[str]:
+    store = town.settings.store
+    compacted = manifest.read(store)
+    yield _family(
+        "journal_compacted_seq", "counter", "Newest journal frame that Parquet holds.", [({}, compacted.applied_seq)]
+    )
+    waiting = sum(file.stat().st_size for file in store.glob("journal/*") if file.is_file())
+    yield _family("journal_bytes", "gauge", "Size of the journal on disk.", [({}, waiting)])
+    rows = [({"table": table}, sum(part.rows for part in parts.values())) for table, parts in compacted.parts.items()]
+    yield _family("parquet_rows", "gauge", "Rows in Parquet by table or rollup.", rows)
+    if store.exists():
+        yield _family(
+            "store_free_bytes", "gauge", "Free space where the store lies.", [({}, shutil.disk_usage(store).free)]
+        )
+
+
+def _family(name: str, kind: str, words: str, samples: Iterable[Sample]) -> str:
+    full = f"townboard_{name}"
+    lines = [f"# HELP {full} {words}", f"# TYPE {full} {kind}"]
+    for labels, value in samples:
+        if value is not None:
+            text = ",".join(f'{label}="{_escaped(str(text))}"' for label, text in labels.items())
+            lines.append(f"{full}{{{text}}} {value:.17g}" if text else f"{full} {value:.17g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,195 @@
+"""The exports over time: readings, tables, and the history of a KPI."""
+
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from pipelines.engine.api.answers import Wish, give
+from pipelines.engine.api.explain import explained
+from pipelines.engine.api.params import (
+    FORMAT,
+    INSTANT,
+    Bom,
+    Cursor,
+    DomainName,
+    End,
+    Limit,
+    ManifestForm,
+    Start,
+    Ward,
+    only_known,
+)
+from pipelines.engine.api.schemas import exported, refusals
+from pipelines.engine.asking import Misasked, instant, one_of, span
+from pipelines.engine.extracts import Extract, extract, history, names, of_frame, readings
+from pipelines.engine.model import Column
+from pipelines.engine.town import Town
+
+CsvFirst = Annotated[ManifestForm, Query(alias="format", description=f"{FORMAT} manifest: columns and number of rows.")]
+WindowEnd = Annotated[
+    str | None,
+    Query(description="End of the window, RFC 3339; the current one when left out.", json_schema_extra=INSTANT),
+]
+Area = Annotated[str | None, Query(description="town, ward:<id> ..., commas between; all areas when left out.")]
+Step = Literal["window", "hour", "day", "week", "month", "year"]
+STEPS = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "year": "1y"}
+STEPPED_COLUMNS = (
+    Column(name="window", kind="instant", meaning="Start of the step."),
+    Column(name="area", meaning="Area."),
+    Column(name="value", kind="number", meaning="Mean of the published values in the step."),
+    Column(name="lowest", kind="number", meaning="Lowest published value in it."),
+    Column(name="highest", kind="number", meaning="Highest published value in it."),
+    Column(name="last", kind="number", meaning="Last published value in it."),
+    Column(name="windows", kind="integer", meaning="Windows in it."),
+    Column(name="known", kind="integer", meaning="Windows in it that have a value."),
+)
+
+
+def routes(town: Town) -> APIRouter:
+    """The addresses of exports over time."""
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
+    _of_rows(router, town)
+    _of_kpis(router, town)
+    return router
+
+
+def _of_rows(router: APIRouter, town: Town) -> None:
+    @router.get("/readings", summary="Readings, oldest first", responses=exported("readings"))
+    def read_readings(
+        request: Request,
+        sensor: Annotated[str | None, Query(description="Sensor ids, commas between; all when left out.")] = None,
+        asset: Annotated[str | None, Query(description="Sensors of this asset.")] = None,
+        quantity: Annotated[str | None, Query(description="Sensors of this quantity.")] = None,
+        domain: DomainName = None,
+        ward: Ward = None,
+        start: Start = None,
+        end: End = None,
+        form: CsvFirst = "csv",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        chosen = _sensors(town, sensor, asset=asset, quantity=quantity, domain=domain, ward=ward)
+        found = readings(town, chosen, span(start, end), ward)
+        return give(found, Wish(request, form, "readings", bom == "1", limit, cursor))
+
+    tables = names(town)
+
+    @router.get("/tables/{table}", summary="Rows of a table or register, oldest first", responses=exported("rows"))
+    def read_table(
+        request: Request,
+        table: Annotated[
+            str, Path(description="A table of the data dictionary.", json_schema_extra={"examples": tables})
+        ],
+        start: Start = None,
+        end: End = None,
+        ward: Ward = None,
+        form: CsvFirst = "csv",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        key = "readings" if table == "readings" else "rows"
+        return give(extract(town, table, span(start, end), ward), Wish(request, form, key, bom == "1", limit, cursor))
+
+
+def _of_kpis(router: APIRouter, town: Town) -> None:
+    known = [declared.id for declared in town.settings.kpis]
+    Id = Annotated[str, Path(description="A KPI id.", json_schema_extra={"examples": known})]
+
+    @router.get("/kpis/{kpi}/history", summary="The published values of a KPI", responses=exported("history"))
+    def read_history(
+        request: Request,
+        kpi: Id,
+        area: Area = None,
+        ward: Ward = None,
+        start: Start = None,
+        end: End = None,
+        step: Annotated[Step, Query(description="window: as published; else a summary per step.")] = "window",
+        form: CsvFirst = "csv",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("KPI", kpi, known, 404)
+        found = history(town, kpi, _areas(town, area, ward), span(start, end))
+        found = found if step == "window" else _stepped(found, step, town.zone)
+        return give(found, Wish(request, form, "history", bom == "1", limit, cursor))
+
+    @router.get("/kpis/{kpi}/explain", summary="All that is known about one value", responses=EXPLAINED)
+    def explain(
+        kpi: Id,
+        area: Annotated[str, Query(description="town, ward:<id>, asset:<id>.")] = "town",
+        window_end: WindowEnd = None,
+    ) -> Response:
+        one_of("KPI", kpi, known, 404)
+        return explained(town, town.kpi(kpi), area, instant(window_end, "window_end") if window_end else None)
+
+
+EXPLAINS = ["kpi", "formula", "area", "value", "revisions", "inputs", "tunables"]
+EXPLAINED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Formula, inputs, value, revisions, rows set aside, and links to the rows.",
+        "content": {"application/json": {"schema": {"type": "object", "required": EXPLAINS}}},
+    },
+    **refusals(404),
+}
+
+
+def _sensors(town: Town, sensor: str | None, **wanted: str | None) -> list[str]:
+    """Ids of the sensors asked for.
+
+    Raises Misasked when a name is unknown.
+    """
+    rows = town.sensors()
+    if sensor is not None:
+        ids = [name.strip() for name in sensor.split(",") if name.strip()]
+        every = set(rows["sensor"])
+        for name in ids:
+            if name not in every:
+                one_of("sensor", name, rows["sensor"])
+        rows = rows.filter(pl.col("sensor").is_in(ids))
+    one_of("ward", wanted["ward"], town.wards()["ward"])
+    for column, value in wanted.items():
+        if value is not None:
+            if column != "ward":
+                one_of(column, value, town.sensors()[column].unique().sort())
+            rows = rows.filter(pl.col(column) == value)
+    return rows["sensor"].to_list()
+
+
+def _areas(town: Town, area: str | None, ward: str | None) -> list[str] | None:
+    one_of("ward", ward, town.wards()["ward"])
+    if ward is not None and area is not None:
+        raise Misasked("Give either `area` or `ward`; a ward's area is written `area=ward:<id>`.")
+    if ward is not None:
+        return [f"ward:{ward}"]
+    areas = [name.strip() for name in (area or "").split(",") if name.strip()]
+    for name in areas:
+        if name.startswith("ward:"):
+            one_of("ward", name.removeprefix("ward:"), town.wards()["ward"])
+        elif name != "town" and ":" not in name:
+            raise Misasked(f"`{name[:60]}` is no area. Write town, ward:<id> or asset:<id>, for example area=town.")
+    return areas or None
+
+
+def _stepped(found: Extract, step: str, zone: str) -> Extract:
+    """A summary of published values per step of the town's calendar: mean, lowest, highest, last."""
+    frames = list(found.frames())
+    rows = pl.concat(frames) if frames else found.empty()
+    value = pl.col("value")
+    start = pl.col("window").dt.convert_time_zone(zone).dt.truncate(STEPS[step]).dt.convert_time_zone("UTC")
+    summary = (
+        rows.group_by(start.alias("window"), "area")
+        .agg(
+            value=value.mean(),
+            lowest=value.min(),
+            highest=value.max(),
+            last=value.drop_nulls().last(),
+            windows=pl.len().cast(pl.Int64),
+            known=value.count().cast(pl.Int64),
+        )
+        .sort("window", "area")
+    )
+    return of_frame(f"{found.name}_by_{step}", summary, STEPPED_COLUMNS)

@@ -1,0 +1,286 @@
+"""What may be taken away: tables, registers, readings and KPI values as frames in order, a span of time at a time."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from pipelines.engine import manifest
+from pipelines.engine.asking import Misasked, Span, one_of
+from pipelines.engine.model import INSTANT, KINDS, Column, Table
+from pipelines.engine.registers import ENGINE_REFERENCES
+from pipelines.engine.tables import KPI_VALUES
+
+if TYPE_CHECKING:
+    from pipelines.engine.town import Town
+
+Read = Callable[[datetime | None, datetime | None], pl.DataFrame]
+ALWAYS = Span()
+FIRST_STEP = timedelta(hours=1)
+LONGEST_STEP, SHORTEST_STEP = timedelta(days=366), timedelta(minutes=5)
+# Spans are chosen so that a frame holds about this many rows: memory stays flat however long the export.
+FEW_ROWS, MANY_ROWS = 8_000, 60_000
+RECEIVED = Column(name="received_at", kind="instant", meaning="When Townboard received the row.")
+READING_COLUMNS = (
+    Column(name="sensor", meaning="Sensor id."),
+    Column(name="observed_at", kind="instant", meaning="When the device measured."),
+    Column(name="value", kind="number", meaning="The value in its quantity's unit; empty = unusable."),
+    Column(name="quality", kind="code", meaning="0 good, 1 the feed's own missing-value code."),
+    RECEIVED,
+)
+VALUE_ORDER = ("window", "end", "area", "value", "numerator", "denominator", "n", "n_expected", "coverage", "reason")
+VALUE_COLUMNS = tuple(
+    next(column for column in KPI_VALUES.columns if column.name == name)
+    for name in (*VALUE_ORDER, "detail", "revision", "computed_at")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract:
+    """Rows to be given away, readable in spans.
+
+    `time` names the column that places rows in time (None: read whole); `order` makes the order of rows of one
+    instant fixed, so that paging neither repeats nor skips; `earliest` says where reading begins; `nested` gives
+    the types of columns that hold lists.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    read: Read
+    time: str | None = None
+    order: tuple[str, ...] = ()
+    span: Span = ALWAYS
+    ward: str | None = None
+    nested: Mapping[str, pl.DataType] = field(default_factory=dict)
+    earliest: Callable[[], datetime | None] = lambda: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column name -> Polars type."""
+        return {column.name: self.nested.get(column.name, KINDS[column.kind]) for column in self.columns}
+
+    @property
+    def seekable(self) -> bool:
+        """Whether reading may begin at any instant."""
+        return self.time is not None and self.schema[self.time] == INSTANT
+
+    def frames(self, since: datetime | None = None) -> Iterator[pl.DataFrame]:
+        """All rows from `since` (or the span's start) on, in order, in frames of moderate size; none of them empty."""
+        at, step = since or self.span.start, FIRST_STEP
+        first = self.earliest() if self.time else None
+        last = min(self.span.end or self.now(), self.now())
+        ended = False
+        while not ended:
+            edge = _edge(at, first, step, last)
+            ended = edge is None
+            frame = self._frame(at, edge or self.span.end)
+            if frame.height:
+                yield frame
+            at, step = edge, _paced(step, frame.height)
+
+    def empty(self) -> pl.DataFrame:
+        """A frame of its columns without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def _frame(self, low: datetime | None, high: datetime | None) -> pl.DataFrame:
+        keys = [name for name in (self.time, *self.order) if name]
+        rows = self.read(low, high).select(list(self.schema)).cast(dict(self.schema))
+        return rows.sort(keys, maintain_order=True) if keys else rows
+
+
+def _edge(at: datetime | None, first: datetime | None, step: timedelta, last: datetime) -> datetime | None:
+    """Where the span that begins at `at` ends; None when it is the last one."""
+    if first is None or first >= last:
+        return None
+    if at is None or at < first:
+        return first
+    return at + step if last - at > step else None
+
+
+def _paced(step: timedelta, rows: int) -> timedelta:
+    if rows < FEW_ROWS:
+        return min(step * 8, LONGEST_STEP)
+    return max(step / 4, SHORTEST_STEP) if rows > MANY_ROWS else step
+
+
+def names(town: "Town") -> list[str]:
+    """Names of everything that may be taken away as a table."""
+    own = [table.name for table in town.tables]
+    registers = [reference.name for reference in (*ENGINE_REFERENCES, *(r for d in town.domains for r in d.references))]
+    return ["readings", *own, *registers]
+
+
+def extract(town: "Town", name: str, span: Span, ward: str | None = None) -> Extract:
+    """The rows of a table, a register, or `readings`, `kpis` (newest values) and `quarantine`.
+
+    Raises Misasked: no such table (404), no such ward, a table that knows no ward.
+    """
+    one_of("ward", ward, town.wards()["ward"])
+    if name == "readings":
+        sensors = town.sensors()
+        chosen = sensors.filter(pl.col("ward") == ward) if ward else sensors
+        return readings(town, chosen["sensor"].to_list(), span, ward)
+    if name == "kpis":
+        return _values(town, span, ward)
+    if name == "quarantine":
+        _no_ward(name, ward)
+        return quarantine(town)
+    one_of("table", name, [*names(town), "kpis"], 404)
+    declared = {table.name: table for table in town.tables}
+    return _of_table(town, declared[name], span, ward) if name in declared else _of_register(town, name, ward)
+
+
+def readings(town: "Town", sensors: Sequence[str], span: Span, ward: str | None = None) -> Extract:
+    """Readings of these sensors."""
+    return Extract(
+        name="readings",
+        columns=READING_COLUMNS,
+        read=lambda low, high: town.readings(sensors, low, high),  # type: ignore[arg-type]
+        time="observed_at",
+        order=("sensor",),
+        span=span,
+        ward=ward,
+        earliest=lambda: _earliest(town, "readings", "observed_at"),
+        now=town.now,
+    )
+
+
+def history(town: "Town", kpi: str, areas: Sequence[str] | None, span: Span) -> Extract:
+    """The newest published value of a KPI per window and area."""
+    return Extract(
+        name=kpi,
+        columns=VALUE_COLUMNS,
+        read=lambda low, high: town.history(kpi, areas, low, high),
+        time="window",
+        order=("area",),
+        span=span,
+        earliest=lambda: _earliest(town, "kpi_values", "window"),
+        now=town.now,
+    )
+
+
+def _values(town: "Town", span: Span, ward: str | None) -> Extract:
+    """The newest published value of every KPI per window and area."""
+
+    def read(low: datetime | None, high: datetime | None) -> pl.DataFrame:
+        rows = town.rows("kpi_values", low, high)
+        rows = rows.filter(pl.col("area") == f"ward:{ward}") if ward else rows
+        return rows.sort("revision").unique(["kpi", "window", "area"], keep="last")
+
+    return Extract(
+        name="kpis",
+        columns=KPI_VALUES.columns,
+        read=read,
+        time="window",
+        order=("kpi", "area"),
+        span=span,
+        ward=ward,
+        earliest=lambda: _earliest(town, "kpi_values", "window"),
+        now=town.now,
+    )
+
+
+def _of_table(town: "Town", table: Table, span: Span, ward: str | None) -> Extract:
+    columns = (*(column for column in table.columns if not column.personal), RECEIVED)
+    if "ward" not in {column.name for column in columns}:
+        _no_ward(table.name, ward)
+    by_day = table.time is not None and table.schema[table.time] == pl.Date()
+    edge = (lambda at: _first_day(at, town.zone)) if by_day else (lambda at: at)
+    return Extract(
+        name=table.name,
+        columns=columns,
+        read=lambda low, high: town.rows(table.name, edge(low), edge(high), ward),
+        time=table.time,
+        order=table.key,
+        span=span if table.time else Span(),
+        ward=ward,
+        earliest=lambda: _earliest(town, table.name, table.time or ""),
+        now=town.now,
+    )
+
+
+def _of_register(town: "Town", name: str, ward: str | None) -> Extract:
+    declared = next(r for r in (*ENGINE_REFERENCES, *(r for d in town.domains for r in d.references)) if r.name == name)
+    frames = {"wards": town.wards, "assets": town.assets, "sensors": town.sensors}
+    frame = frames[name]() if name in frames else town.registers.references[name]
+    columns = tuple(column for column in declared.columns if not column.personal and column.name in frame.columns)
+    if name == "sensors":
+        columns += SENSOR_MORE
+    if ward and "ward" not in {column.name for column in columns}:
+        _no_ward(name, ward)
+    rows = frame.filter(pl.col("ward") == ward) if ward else frame
+    return of_frame(name, rows, columns)
+
+
+SENSOR_MORE = (
+    Column(name="every_s", kind="number", unit="s", meaning="Expected interval."),
+    Column(name="ward", meaning="Ward of its asset."),
+)
+
+
+def of_frame(
+    name: str, frame: pl.DataFrame, columns: tuple[Column, ...], nested: Mapping[str, pl.DataType] | None = None
+) -> Extract:
+    """Rows that are at hand already."""
+    return Extract(name=name, columns=columns, read=lambda low, high: frame, nested=nested or {})
+
+
+def quarantine(town: "Town", feed: str | None = None, reason: str | None = None) -> Extract:
+    """Rows that were set aside, newest first; what they said only where nothing personal can stand in it."""
+    counts = town.quarantine_counts()
+    total = int(counts["rows"].sum() or 0)
+    rows = town.quarantine(feed, reason, max(total, 1))
+    own = [table for domain in town.domains for table in domain.tables]
+    personal = {table.name for table in own if any(column.personal for column in table.columns)}
+    guarded = {domain.name for domain in town.domains if personal & {table.name for table in domain.tables}}
+    open_feeds = [name for name, declared in town.settings.feeds.items() if not guarded & set(declared.domains)]
+    harmless = {"readings", *(table.name for table in own)} - personal
+    shown = pl.col("table").is_in(list(harmless)) | (pl.col("table").is_null() & pl.col("feed").is_in(open_feeds))
+    rows = rows.with_columns(original=pl.when(shown).then("original"), withheld=~shown)
+    return of_frame("quarantine", rows, QUARANTINE_COLUMNS)
+
+
+QUARANTINE_COLUMNS = (
+    Column(name="id", meaning="Id of the quarantined row."),
+    Column(name="feed", meaning="Feed it came by."),
+    Column(name="received_at", kind="instant", meaning="When it came."),
+    Column(name="table", meaning="Table it was meant for."),
+    Column(name="row", kind="integer", meaning="Its place in the payload (line of a file)."),
+    Column(name="reason", meaning="Short reason."),
+    Column(name="detail", meaning="The reason in words."),
+    Column(name="original", meaning="What the row said, where nothing personal can stand in it."),
+    Column(name="withheld", kind="flag", meaning="Whether the original is left out because it may hold personal data."),
+)
+
+
+def _no_ward(name: str, ward: str | None) -> None:
+    if ward is not None:
+        raise Misasked(
+            f"The rows of {name} name no ward, so none can be chosen by it. Leave `ward` out to get them all."
+        )
+
+
+def _first_day(at: datetime | None, zone: str) -> datetime | None:
+    """The first calendar day of the town that begins at or after this instant, as the store compares days."""
+    if at is None:
+        return None
+    local = at.astimezone(ZoneInfo(zone))
+    day = local.date() if local.time() == time() else local.date() + timedelta(days=1)
+    return datetime.combine(day, time(), UTC)
+
+
+def _earliest(town: "Town", table: str, column: str) -> datetime | None:
+    """An instant before which next to nothing lies: where the compacted files begin, else the first row."""
+    parts = manifest.read(town.settings.store).parts.get(table, {}).values()
+    lows = [part.low for part in parts if part.low is not None]
+    if lows:
+        return min(lows)
+    first = town.rows(table, limit=1)
+    if first.is_empty():
+        return None
+    at = first[column][0]
+    return at if isinstance(at, datetime) else datetime.combine(at, time(), UTC) - timedelta(days=1)
