@@ -101,11 +101,19 @@ class Alarms:
         names = registers.assets.select("asset", "name", "ward").iter_rows()
         self._assets = {asset: (name or asset, ward) for asset, name, ward in names}
         self._every = dict(registers.sensors.select("sensor", "every_s").iter_rows())
-        kept = state.alarms()
+        kept = {key: raw for key, raw in state.alarms().items() if self._watched(key)}
         self.conditions = {key: _condition(raw["condition"]) for key, raw in kept.items()}
         self.alarms = {key: Alarm(**raw["alarm"]) for key, raw in kept.items() if raw.get("alarm")}
         self._changed: dict[str, dict[str, Any]] = {}
         self._log: list[tuple[datetime, str, str, float | None]] = []
+
+    def _watched(self, key: str) -> bool:
+        """Whether anybody still looks at this: a rule, feed or sensor that was taken away must not leave its alarm standing."""
+        name, _, thing = key.partition("|")
+        if name == "feed_silent":
+            return thing in self._settings.feeds
+        watches = next((rule.watches for _, rule, _ in self._rules if rule.name == name), None)
+        return watches is not None and (watches in self._kpis or thing in self._every)
 
     def watch(self, latest: pl.DataFrame, kpis: "Kpis", feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
         """Hold every condition against what is known now. What is unknown changes nothing: silence never clears an alarm.

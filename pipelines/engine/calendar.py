@@ -1,6 +1,6 @@
 """The town's calendar: windows by local hour, day, week, month and year, and rollups of readings into them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ ROLLUP_SCHEMA = {
     "min": pl.Float64(),
     "max": pl.Float64(),
     "last": pl.Float64(),
+    "last_at": INSTANT,
 }
 
 
@@ -38,9 +39,9 @@ def floor(at: datetime, step: str, zone: str) -> datetime:
     """The start of the local step that holds this instant, as UTC."""
     local = at.astimezone(ZoneInfo(zone))
     if step in ("quarter_hour", "hour"):
-        # By elapsed seconds of the local hour, so that the repeated hour of a clock change stays two hours.
-        into = (local.minute % 15 if step == "quarter_hour" else local.minute) * 60 + local.second
-        return (at - timedelta(seconds=into, microseconds=local.microsecond)).astimezone(UTC)
+        # `fold` stays, so that the repeated hour of a clock change is two hours.
+        minute = local.minute // 15 * 15 if step == "quarter_hour" else 0
+        return local.replace(minute=minute, second=0, microsecond=0).astimezone(UTC)
     day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if step == "week":
         day -= timedelta(days=day.weekday())
@@ -53,16 +54,20 @@ def floor(at: datetime, step: str, zone: str) -> datetime:
 
 def after(start: datetime, step: str, zone: str) -> datetime:
     """The start of the next step; `start` must be the start of one."""
-    if step in ("quarter_hour", "hour"):
+    if step == "quarter_hour":
         return start + LENGTHS[step]
-    local = start.astimezone(ZoneInfo(zone))
+    if step == "hour":
+        # Where the clock is put back by half an hour, one hour is 90 minutes long; put forward, one is 30.
+        following = floor(start + timedelta(hours=1), step, zone)
+        return following if following > start else floor(start + timedelta(minutes=90), step, zone)
+    day = start.astimezone(ZoneInfo(zone)).date()
     if step == "month":
-        following = (local.replace(day=1) + timedelta(days=32)).replace(day=1)
+        following_day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     elif step == "year":
-        following = local.replace(year=local.year + 1)
+        following_day = day.replace(year=day.year + 1)
     else:
-        following = local + timedelta(days=7 if step == "week" else 1)
-    return following.replace(fold=0).astimezone(UTC)
+        following_day = day + timedelta(days=7 if step == "week" else 1)
+    return datetime.combine(following_day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 @lru_cache(maxsize=4096)
@@ -109,6 +114,7 @@ def hourly(readings: pl.DataFrame, zone: str) -> pl.DataFrame:
             min=pl.col("value").min(),
             max=pl.col("value").max(),
             last=pl.col("value").last(),
+            last_at=pl.col("observed_at").last(),
         )
         .rename({"hour": "observed_at"})
         .select(list(ROLLUP_SCHEMA))
@@ -126,7 +132,7 @@ def daily(hours: pl.DataFrame, zone: str) -> pl.DataFrame:
             pl.col("n", "sum", "sum_squares").sum(),
             pl.col("min").min(),
             pl.col("max").max(),
-            pl.col("last").last(),
+            pl.col("last", "last_at").last(),
         )
         .rename({"day": "observed_at"})
         .select(list(ROLLUP_SCHEMA))

@@ -48,7 +48,8 @@ class FeedState:
         assert self.last_landed_at is not None
         age = spoken(now - self.last_landed_at)
         if state in ("late", "silent"):
-            return f"Nothing usable for {age} (it should come every {every})." + (f" {self.last_fault}" if self.last_fault_at else "")
+            fault = self.last_fault if self.last_fault_at and self.last_fault_at > self.last_landed_at else ""
+            return f"Nothing usable for {age} (it should come every {every}). {fault}".rstrip()
         return f"Comes every {every} as it should."
 
 
@@ -66,7 +67,9 @@ class Feeds:
 
     def restore(self, now: datetime) -> None:
         """Take the last arrivals of the past days from the store."""
-        recent = self._store.rows("arrivals", now - timedelta(days=8), now + timedelta(minutes=1))
+        slowest = max((state.feed.every for state in self.states.values()), default=timedelta(0))
+        reach = max(timedelta(days=8), slowest * (SILENT + 1))
+        recent = self._store.rows("arrivals", now - reach, now + timedelta(minutes=1))
         for row in recent.iter_rows(named=True):
             if row["feed"] in self.states:
                 self.heard(row["feed"], row["observed_at"], row["outcome"], row["words"])

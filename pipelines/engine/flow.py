@@ -1,7 +1,7 @@
 """THE LINE: one batch from wire to snapshot. `run` is these steps and nothing else."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -98,24 +98,23 @@ def open_message(line: "Line", message: RawMessage) -> Opened:
     """Decode and validate one payload; what cannot be read at all becomes one quarantine row with its bytes."""
     feed, received_at = message.feed, message.received_at
     try:
-        decoded = _decode(line, message)
+        decoded, checked = _readable(line, message)
     except Refused as refusal:
         row = validate.refusal(feed.name, received_at, refusal.reason, refusal.detail, message.payload)
         return Opened(message, 1, {}, row, received_at, refusal.detail)
-    tables = {name: table for name, table in line.store.tables.items() if name in line.open_tables}
-    checked = validate.check(decoded, feed, tables, line.registers, received_at, line.settings.future_tolerance_s)
     good = dict(checked.good)
     observed_at = _observed_at(decoded, good, message, line)
     return Opened(message, decoded.rows, good, checked.refused, observed_at)
 
 
-def _decode(line: "Line", message: RawMessage) -> Decoded:
+def _readable(line: "Line", message: RawMessage) -> tuple[Decoded, validate.Checked]:
+    """A payload decoded and checked; whatever goes wrong with one payload must not touch the others of its batch."""
     feed = message.feed
-    about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
-    if feed.table in line.open_tables:
-        about["kinds"] = {column.name: column.kind for column in line.store.tables[feed.table].columns}
     try:
-        return decoder(feed.format)(message.payload, about, message.received_at)
+        decoded = _decode(line, message)
+        tables = {name: table for name, table in line.store.tables.items() if name in line.open_tables}
+        tolerance_s = line.settings.future_tolerance_s
+        return decoded, validate.check(decoded, feed, tables, line.registers, message.received_at, tolerance_s)
     except Refused:
         raise
     except Exception as error:
@@ -123,6 +122,14 @@ def _decode(line: "Line", message: RawMessage) -> Decoded:
         raise Refused(
             "unreadable", f"the payload could not be read as {feed.format} ({type(error).__name__}). It is kept as it came."
         ) from error
+
+
+def _decode(line: "Line", message: RawMessage) -> Decoded:
+    feed = message.feed
+    about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
+    if feed.table in line.open_tables:
+        about["kinds"] = {column.name: column.kind for column in line.store.tables[feed.table].columns}
+    return decoder(feed.format)(message.payload, about, message.received_at)
 
 
 def _observed_at(decoded: Decoded, good: dict[str, pl.DataFrame], message: RawMessage, line: "Line") -> datetime:

@@ -28,6 +28,7 @@ class Intake:
         self._line, self._clock = line, clock
         self._queue: queue.Queue[tuple[RawMessage, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
         self._bytes = 0
+        self._ending = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
 
@@ -38,14 +39,18 @@ class Intake:
     def submit(self, message: RawMessage) -> "Future[Receipt]":
         """Queue a message; its future is done when the rows are durable.
 
-        Raises Busy when too much waits already.
+        Raises Busy when too much waits already or the line is stopping.
         """
         size = len(message.payload)
         with self._lock:
+            if self._ending:
+                raise Busy("the line is being stopped; send it again in a moment")
             if self._bytes and self._bytes + size > MOST_WAITING_BYTES:
                 raise Busy("too much is waiting to be written; send it again in a moment")
             self._bytes += size
         future: Future[Receipt] = Future()
+        # From here on nobody can cancel it: a client that goes away must not break the batch of the others.
+        future.set_running_or_notify_cancel()
         try:
             self._queue.put_nowait((message, future))
         except queue.Full:
@@ -56,6 +61,8 @@ class Intake:
 
     def stop(self) -> None:
         """Finish what waits and end."""
+        with self._lock:
+            self._ending = True
         self._queue.put(None)
         self._thread.join(timeout=30)
 

@@ -63,14 +63,14 @@ class Service:
             Job("beat", timedelta(seconds=settings.beat_s), "compute KPIs, watch alarms, publish the board", self._beat),
             Job("compaction", COMPACT_EVERY, "move the journal into sorted Parquet", self._compaction, timedelta(minutes=5)),
         ]
+        folders = [DropFolder(f, settings.drop / f.name) for f in settings.feeds.values() if f.origin == "drop_folder"]
+        if folders:
+            jobs.append(Job("drop folders", LOOK_EVERY, "take in files that were dropped", self._looking(folders)))
         for feed in settings.feeds.values():
             if feed.origin == "poll":
                 poll = Poll(feed, self.line.state.cursor(feed.name))
                 self._polls.append(poll)
                 jobs.append(Job(f"poll {feed.name}", feed.every, f"ask for {feed.title}", self._polling(poll)))
-            elif feed.origin == "drop_folder":
-                folder = DropFolder(feed, settings.drop / feed.name)
-                jobs.append(Job(f"look {feed.name}", LOOK_EVERY, f"look for files of {feed.title}", self._looking(folder)))
             elif feed.origin == "replay":
                 files = sorted(settings.folder.glob(feed.files or f"replay/{feed.name}/*"))
                 replay = Replay(files, self._clock(), feed.speed)
@@ -86,14 +86,22 @@ class Service:
             now = self._clock()
             if poll.waits(now):
                 return None
+            before = poll.cursor
             try:
                 payload = poll.fetch(now, self._clock)
             except SourceDown as down:
                 self.line.failed(poll.feed, self._clock(), str(down))
                 raise
             if payload is None:
+                if not poll.feed.momentary:
+                    self.line.unchanged(poll.feed, self._clock())
                 return None
-            receipt = self._submit(RawMessage(poll.feed, payload, self._clock()))
+            try:
+                receipt = self._submit(RawMessage(poll.feed, payload, self._clock()))
+            except BaseException:
+                # It was not kept: the server must not be told that we have it.
+                poll.cursor = before
+                raise
             if receipt.refused_words is None:
                 self.line.state.keep_cursor(poll.feed.name, poll.cursor)
             else:
@@ -102,20 +110,24 @@ class Service:
 
         return work
 
-    def _looking(self, folder: DropFolder) -> Callable[[], int | None]:
+    def _looking(self, folders: list[DropFolder]) -> Callable[[], int | None]:
         def work() -> int | None:
-            rows, found = 0, folder.look(self._clock())
-            for path in found:
-                words = folder.too_large(path)
-                if words:
-                    folder.refuse(path, words)
-                    continue
-                receipt = self._submit(RawMessage(folder.feed, path.read_bytes(), self._clock()))
-                folder.done(path, receipt)
-                rows += receipt.decoded
-            return rows if found else None
+            found = [(folder, path) for folder in folders for path in folder.look(self._clock())]
+            rows = [self._take_file(folder, path) for folder, path in found]
+            return sum(rows) if rows else None
 
         return work
+
+    def _take_file(self, folder: DropFolder, path: Path) -> int:
+        """Land one whole file; it is moved away only after its rows are durable."""
+        words = folder.too_large(path)
+        if words:
+            folder.refuse(path, words)
+            self.line.failed(folder.feed, self._clock(), words)
+            return 0
+        receipt = self._submit(RawMessage(folder.feed, path.read_bytes(), self._clock()))
+        folder.done(path, receipt)
+        return receipt.decoded
 
     def _replaying(self, feed: Feed, replay: Replay) -> Callable[[], int | None]:
         def work() -> int | None:

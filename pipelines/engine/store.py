@@ -1,7 +1,7 @@
 """The store: newest rows of every table, from hot rows in DuckDB and sorted Parquet; the only module with SQL."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -73,6 +73,7 @@ class Store:
             },
         )
         self._tail: Tail | None = None
+        self._adopting = False
         self._lock = threading.Lock()
         for table in self.tables.values():
             columns = ", ".join(f'"{c.name}" {SQL_TYPES[c.kind]}' for c in table.columns)
@@ -122,18 +123,35 @@ class Store:
     def adopt(self, manifest: Manifest, hot_since: datetime | None = None) -> None:
         """Switch to a newer manifest and let go of hot rows that it holds."""
         with self._lock:
-            self.hot_since = hot_since or self.hot_since
-            self.manifest = manifest
-            cursor = self._cursor()
-            for table in self.tables.values():
-                if not table.replaces:
-                    old = f"AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
-                    cursor.execute(f'DELETE FROM "hot_{table.name}" WHERE _seq <= {manifest.applied_seq} {old}')
-                elif self.hot_since is None:
-                    self._reload(table)
-            if self._tail and self._tail.seq < manifest.applied_seq:
-                self._tail = Tail(self.folder / "journal", manifest.applied_seq)
-                self.seq = manifest.applied_seq
+            self._adopting = True
+            try:
+                self._switch(manifest, hot_since)
+            finally:
+                self._adopting = False
+
+    def _switch(self, manifest: Manifest, hot_since: datetime | None) -> None:
+        self.hot_since = hot_since or self.hot_since
+        self.manifest = manifest
+        cursor = self._cursor()
+        for table in self.tables.values():
+            if not table.replaces:
+                old = f"AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
+                cursor.execute(f'DELETE FROM "hot_{table.name}" WHERE _seq <= {manifest.applied_seq} {old}')
+            elif self.hot_since is None:
+                self._reload(table)
+        if self._tail and self._tail.seq < manifest.applied_seq:
+            self._tail = Tail(self.folder / "journal", manifest.applied_seq)
+            self.seq = manifest.applied_seq
+
+    def _whole(self, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """The answer to a question over hot rows and Parquet, asked again when rows moved from one to the other meanwhile."""
+        while True:
+            before = self.manifest
+            found = ask()
+            if before is self.manifest and not self._adopting:
+                return found
+            with self._lock:
+                pass
 
     def _reload(self, table: Table) -> None:
         """A whole-set table in a reader: take the compacted set unless a newer one is hot already."""
@@ -193,13 +211,12 @@ class Store:
         order = pl.int_range(pl.len(), dtype=pl.Int64)
         both = pl.concat([known.with_columns(_o=pl.lit(-1, pl.Int64)), frame.with_columns(_o=order)])
         both = both.with_columns(_h=both.select(rest).hash_rows() if rest else pl.lit(0, pl.UInt64)).sort(*key, "_o")
-        both = both.with_columns(_before=pl.col("_h").shift().over(key))
-        stale = pl.lit(value=False)
         if table.version:
             newest = pl.col(table.version).shift().cum_max().over(key)
-            stale = (pl.col(table.version) < newest).fill_null(value=False)
-        marked = both.with_columns(_stale=stale).with_columns(_same=pl.when("_stale").then(True).otherwise(pl.col("_h") == pl.col("_before")))
-        fresh = marked.filter((pl.col("_o") >= 0) & ~pl.col("_same").fill_null(value=False))
+            both = both.filter(~(pl.col(table.version) < newest).fill_null(value=False))
+        marked = both.with_columns(_before=pl.col("_h").shift().over(key))
+        same = (pl.col("_h") == pl.col("_before")).fill_null(value=False)
+        fresh = marked.filter((pl.col("_o") >= 0) & ~same)
         states = pl.concat([marked.filter(pl.col("_o") < 0), fresh]).sort(*key, "_o")
         superseded = states.filter(pl.col("_o") != pl.col("_o").last().over(key))
         columns = [c.name for c in table.columns]
@@ -264,6 +281,18 @@ class Store:
 
         `where` is a condition in SQL over the columns with $named `params`: never put a value into it as text.
         """
+        return self._whole(lambda: self._rows(name, start, end, where, params, columns, limit))
+
+    def _rows(
+        self,
+        name: str,
+        start: datetime | None,
+        end: datetime | None,
+        where: str,
+        params: Mapping[str, Any] | None,
+        columns: Sequence[str] | None,
+        limit: int | None,
+    ) -> pl.DataFrame:
         table = self.tables[name]
         condition = " AND ".join(filter(None, [f"({where})" if where else "", *self._span(table, start, end)])) or "TRUE"
         chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{self._names(table)}, _received_at AS received_at"
@@ -315,7 +344,7 @@ class Store:
     def latest(self) -> pl.DataFrame:
         """The newest hot reading of every series: series, observed_at, value."""
         return self._cursor().sql(
-            "SELECT series, max(observed_at) AS observed_at, arg_max(value, observed_at) AS value FROM hot_readings GROUP BY series"
+            "SELECT series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value FROM hot_readings GROUP BY series"
         ).pl()
 
     def sums(self, name: str, columns: Sequence[str], by: str) -> pl.DataFrame:

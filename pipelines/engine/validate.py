@@ -174,7 +174,7 @@ def _mark_rows(frame: pl.DataFrame, table: Table, registers: Registers, latest: 
         frame = registers.shapes.place(frame)
     for column in table.columns:
         value = pl.col(column.name)
-        if column.required:
+        if column.required or column.name == table.time or column.name in table.key:
             faults.append((value.is_null(), "missing", pl.lit(f"column {column.name} is empty. {column.meaning}")))
         if column.choices:
             allowed = ", ".join(column.choices)

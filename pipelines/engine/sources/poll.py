@@ -11,7 +11,6 @@ from pipelines.engine.errors import SourceDown
 from pipelines.engine.settings import Feed
 
 LONGEST_PAUSE = timedelta(minutes=15)
-CHUNK = 64 << 10
 
 
 class Poll:
@@ -71,7 +70,7 @@ class Poll:
         limit = int(self.feed.max_mb * 1e6)
         longest = timedelta(seconds=self.feed.timeout_s * 3)
         body = bytearray()
-        for chunk in answer.iter_bytes(CHUNK):
+        for chunk in answer.iter_bytes():
             body += chunk
             if len(body) > limit:
                 raise SourceDown(f"{self.feed.url} sent more than {self.feed.max_mb:g} MB; the rest was not read. Raise max_mb if this is right.")
