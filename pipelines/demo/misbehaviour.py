@@ -31,7 +31,7 @@ FAULTS = (
     Fault("unknown_sensor", 150.0, 6.0, ("water_telemetry", "power_telemetry")),
     Fault("html_page", 190.0, 25.0, ("bus_positions", "bus_trips")),
     Fault("stuck", 210.0, 900.0, ("D5-CL", "D1-CL"), (40.0, 90.0)),
-    Fault("out_of_range", 230.0, 20.0, ("D4-FLOW", "T2-LEVEL")),
+    Fault("out_of_range", 230.0, 62.0, ("D4-FLOW", "T2-LEVEL")),
     Fault("missing_code", 270.0, 150.0, ("A3-NO2", "A1-O3")),
     Fault("time_out", 320.0, 25.0, ("microgrid", "traffic")),
     Fault("silent", 340.0, 720.0, ("P-W12-PRES", "DT14-OIL"), (40.0, 90.0)),
