@@ -100,8 +100,10 @@ class Kpis:
 
     def __init__(self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]]) -> None:
         self.inputs, self._settings = inputs, settings
+        # A timetable that came this week says nothing about the live feed beside it: it covers no time.
+        whole = {table.name for domain in settings.domains for table in domain.tables if table.replaces}
         self.works = {
-            kpi.id: Work(kpi, domain.name, frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs)))
+            kpi.id: Work(kpi, domain.name, frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs if name not in whole)))
             for domain in settings.domains
             for kpi in domain.kpis
         }
@@ -311,20 +313,27 @@ class Kpis:
         return stamped.select(list(KPI_VALUES.schema)).cast(KPI_VALUES.schema)
 
 
+def _share(part: str, whole: str) -> pl.Expr:
+    return pl.when(pl.col(whole) > 0).then((pl.col(part) / pl.col(whole)).clip(0.0, 1.0))
+
+
 def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
     """Rows of many KPIs with value, coverage and reason settled; a value that too little data carries becomes unknown.
 
     Shape: in: kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor, min_coverage.
     """
     ratio = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * pl.col("scale"))
+    # A function that says what it expected is judged by that; else by what the sensors were to send, used or not.
+    own_share = _share("n", "n_expected_given")
+    share = _share("_n", "_n_expected")
     counted = rows.join(judging, on="kpi").with_columns(
+        n_expected_given="n_expected",
         value=pl.coalesce("value", ratio),
         n=pl.coalesce("n", "_n"),
         n_expected=pl.coalesce("n_expected", "_n_expected"),
         as_of=pl.coalesce("as_of", "_as_of_area", "_as_of"),
     )
-    share = pl.when(pl.col("n_expected") > 0).then((pl.col("n") / pl.col("n_expected")).clip(0.0, 1.0))
-    counted = counted.with_columns(coverage=pl.coalesce("coverage", share, "_coverage"))
+    counted = counted.with_columns(coverage=pl.coalesce("coverage", own_share, share, "_coverage"))
     thin = (pl.col("coverage") < pl.col("min_coverage")).fill_null(value=False)
     few = (pl.col("denominator") < pl.col("floor")).fill_null(value=False)
     usable = pl.col("value").is_not_null() & pl.col("value").is_not_nan()
