@@ -1,7 +1,9 @@
 """Journal -> sorted, unique Parquet by local day or month, with rollups; published by one manifest."""
 
+import fcntl
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.engine import manifest as manifests
 from pipelines.engine.calendar import daily, hourly, local_day, local_month
+from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, frames, number, rotten, segments, sync_folder, unpack
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
@@ -24,13 +27,27 @@ RECEIVED = "_received_at"
 def compact(folder: Path, tables: Iterable[Table], zone: str, pass_bytes: int = PASS_BYTES) -> Manifest:
     """Merge every frame that is not compacted yet, a bounded number of bytes at a time, and publish after each pass.
 
-    Raises StoreError when the manifest is unreadable. Killed at any instant, the old or the new manifest stands.
+    Raises StoreError when the manifest is unreadable or another compaction runs here. Killed at any instant, the old
+    or the new manifest stands.
     """
     known = {table.name: table for table in tables}
-    current = manifests.read(folder)
-    while batch := _next(folder, current.applied_seq, pass_bytes):
-        current = _pass(folder, known, zone, current, batch)
+    with _alone(folder):
+        current = manifests.read(folder)
+        while batch := _next(folder, current.applied_seq, pass_bytes):
+            current = _pass(folder, known, zone, current, batch)
     return current
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Held by one compaction at a time; a child that outlived its line must not meet the next one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "compaction.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(f"{folder} is being compacted already; nothing is to be done.") from error
+        yield
 
 
 def _next(folder: Path, applied: int, limit: int) -> list[tuple[int, list[Entry]]]:
