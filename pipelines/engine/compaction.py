@@ -17,6 +17,7 @@ from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, frames, number, rotten, segments, sync_folder, unpack
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.tables import shaped
 
 PASS_BYTES = 24 << 20
 # Readers may still hold the files of the manifest before; nobody reads a file for longer than this.
@@ -95,7 +96,7 @@ def _gathered(batch: list[tuple[int, list[Entry]]], tables: Mapping[str, Table])
         for entry in entries:
             if entry.table in tables:
                 received = datetime.fromtimestamp(entry.facts.get("received_s", 0.0), UTC)
-                rows = entry.rows.with_columns(pl.lit(received).cast(INSTANT).alias(RECEIVED))
+                rows = shaped(entry.rows, tables[entry.table]).with_columns(pl.lit(received).cast(INSTANT).alias(RECEIVED))
                 if tables[entry.table].replaces:
                     found[entry.table] = [rows]
                 else:
@@ -124,7 +125,8 @@ def _merged(
             kept = old.join(rows.select(table.key), on=list(table.key), how="anti")
             if new is None and kept.height == old.height:
                 continue
-            new = pl.concat([kept, new.select(kept.columns)]) if new is not None else kept
+            kept = shaped(kept, table)
+            new = pl.concat([kept.select(rows.columns), new]) if new is not None else kept
         assert new is not None
         merged[partition] = new.sort(*table.key) if table.time in table.key else new.sort(table.time, *table.key)
     return merged

@@ -14,6 +14,7 @@ from pipelines.engine import manifest as manifests
 from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import Table
+from pipelines.engine.tables import shaped
 
 SQL_TYPES = {
     "text": "VARCHAR",
@@ -92,7 +93,7 @@ class Store:
                 names = self._names(table)
                 since = "" if table.replaces else f"WHERE {_at(table)} >= '{self.hot_since}'"
                 self._cursor().execute(
-                    f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {self._parquet(parts)} {since}'
+                    f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {self._parquet(parts, table)} {since}'
                 )
         self._tail = Tail(self.folder / "journal", self.manifest.applied_seq)
         self.catch_up()
@@ -160,7 +161,7 @@ class Store:
         parts = self._parts(table, since=None, hot=True)
         if not newer[0][0] and parts:
             cursor.execute(f'DELETE FROM "hot_{table.name}"')
-            cursor.execute(f'INSERT INTO "hot_{table.name}" SELECT {self._names(table)}, _received_at, 0 FROM {self._parquet(parts)}')
+            cursor.execute(f'INSERT INTO "hot_{table.name}" SELECT {self._names(table)}, _received_at, 0 FROM {self._parquet(parts, table)}')
 
     # landing -------------------------------------------------------------------------------------------------------
 
@@ -183,7 +184,7 @@ class Store:
         target = f'"hot_{table.name}"'
         if table.replaces:
             cursor.execute(f"DELETE FROM {target}")
-        rows = entry.rows
+        rows = shaped(entry.rows, table)
         if entry.facts.get("corrects"):
             rows = rows.unique(table.key, keep="last", maintain_order=True)
         cursor.register("incoming", rows.select(c.name for c in table.columns))
@@ -259,7 +260,7 @@ class Store:
         hot = cursor.sql(f'SELECT {names} FROM "hot_{table.name}" h JOIN keys USING ({using}){bounds}').pl()
         parts = self._parts(table, low, high)
         if parts:
-            old = cursor.sql(f"SELECT {names} FROM {self._parquet(parts)} h JOIN keys USING ({using})").pl()
+            old = cursor.sql(f"SELECT {names} FROM {self._parquet(parts, table)} h JOIN keys USING ({using})").pl()
             hot = pl.concat([hot, old.join(hot, on=list(table.key), how="anti")])
         cursor.unregister("keys")
         return hot.cast(dict(table.schema)).select(c.name for c in table.columns)
@@ -302,7 +303,7 @@ class Store:
             same = " AND ".join(f'h."{key}" = c."{key}"' for key in table.key)
             since = f" AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
             sources.append(
-                f"SELECT {self._names(table)}, _received_at FROM {self._parquet(parts)} c WHERE ({condition}){since} "
+                f"SELECT {self._names(table)}, _received_at FROM {self._parquet(parts, table)} c WHERE ({condition}){since} "
                 f'AND NOT EXISTS (SELECT 1 FROM "hot_{name}" h WHERE {same})'
             )
         order = f'ORDER BY "{table.time}"' if table.time else ""
@@ -355,7 +356,7 @@ class Store:
         source = f'SELECT * EXCLUDE (_received_at, _seq) FROM "hot_{name}"'
         if parts:
             since = f"WHERE {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
-            source += f" UNION ALL BY NAME SELECT {self._names(table)} FROM {self._parquet(parts)} {since}"
+            source += f" UNION ALL BY NAME SELECT {self._names(table)} FROM {self._parquet(parts, table)} {since}"
         return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
 
     # SQL pieces ----------------------------------------------------------------------------------------------------
@@ -395,9 +396,13 @@ class Store:
                 found.append(part)
         return found
 
-    def _parquet(self, parts: Sequence[Part]) -> str:
+    def _parquet(self, parts: Sequence[Part], table: Table | None = None) -> str:
         files = ", ".join("'" + str(self.folder / part.file).replace("'", "''") + "'" for part in parts)
-        return f"read_parquet([{files}], union_by_name=true)"
+        source = f"read_parquet([{files}], union_by_name=true)"
+        if table is None:
+            return source
+        # The empty hot rows lend their columns: files written by an earlier version may lack some.
+        return f'(SELECT * FROM {source} UNION ALL BY NAME SELECT * EXCLUDE (_seq) FROM "hot_{table.name}" WHERE FALSE)'
 
 
 def _is_day(table: Table) -> bool:

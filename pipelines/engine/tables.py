@@ -1,5 +1,7 @@
 """The engine's own tables: readings and what is kept about them, in the same form as a domain's tables."""
 
+import polars as pl
+
 from pipelines.engine.model import Column, Table
 
 GOOD, MISSING = 0, 1
@@ -97,4 +99,12 @@ KPI_VALUES = Table(
         Column(name="computed_at", kind="instant", meaning="When it was computed.", required=True),
     ),
 )
+
+
+def shaped(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Rows written by an earlier version with the columns that the table has gained since, empty."""
+    gained = [pl.lit(None, kind).alias(name) for name, kind in table.schema.items() if name not in rows.columns]
+    return rows.with_columns(gained) if gained else rows
+
+
 ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, CORRECTIONS, KPI_VALUES)
