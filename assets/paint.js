@@ -47,7 +47,7 @@
     if (value && value.textContent !== shown) { value.textContent = shown; value.classList.remove('fresh-value'); void value.offsetWidth; value.classList.add('fresh-value'); }
     text(field(node, 'trend'), trend(row));
     text(field(node, 'clock'), clock(row.as_of));
-    text(field(node, 'age'), row.as_of ? age(now() - new Date(row.as_of)) : '–');
+    text(field(node, 'age'), row.as_of ? `${age(now() - new Date(row.as_of))} old` : '');
     text(field(node, 'coverage'), coverage(row.coverage));
     text(field(node, 'why'), row.value === null ? reason(row) : row.detail || '');
     const fraction = field(node, 'fraction');
@@ -89,19 +89,23 @@
 
   // ---- alarms ------------------------------------------------------------------------------------------------
   const digits = (v) => Math.abs(v) >= 100 || Number.isInteger(v) ? 0 : Math.abs(v) < 10 ? 2 : 1;
-  const UNITS = {percent: '%', 'm^3/h': 'm³/h', 'ug/m^3': 'µg/m³', 'mg/m^3': 'mg/m³', degC: '°C', dBA: 'dB(A)', metre_head: 'm of head', index_point: 'index', dimensionless: '', minute: 'min', second: 's', hour: 'h'};
+  const given = (name) => JSON.parse(document.getElementById('shell-clock')?.dataset[name] || '{}');
+  const unitWords = (unit) => given('units')[unit] ?? (unit || '').replaceAll('_', ' ').replaceAll('^3', '³').replaceAll('^2', '²');
   const against = (a) => {
     if (a.value === null || a.value === undefined) return '';
-    const unit = a.unit in UNITS ? UNITS[a.unit] : (a.unit || '').replaceAll('_', ' ').replaceAll('^3', '³').replaceAll('^2', '²');
-    const value = `${number(a.value, digits(a.value))} ${unit}`.trim();
+    const value = `${number(a.value, digits(a.value))} ${unitWords(a.unit)}`.trim();
     return a.limit === null || a.limit === undefined ? value : `${value} against a limit of ${number(a.limit, digits(a.limit))}`;
   };
-  const wardName = (id) => JSON.parse(document.getElementById('shell-clock')?.dataset.wards || '{}')[id] || `Ward ${id}`;
+  const wardName = (id) => given('wards')[id] || `Ward ${id}`;
+  const areaWords = (area) => {
+    const [level, id] = (area || 'town').split(/:(.*)/);
+    return level === 'town' ? 'Whole town' : level === 'ward' ? wardName(id) : level === 'asset' ? id : `${level[0].toUpperCase()}${level.slice(1)} ${id}`;
+  };
   const alarmItem = (a) => {
     const item = make('li', '', undefined, {alarm: a.id, state: a.state, priority: a.priority});
     const where = make('span', 'where');
     if (a.asset) { const link = make('a', '', a.asset_name || a.asset, {nav: ''}); link.href = `${board.base}asset/${encodeURIComponent(a.asset)}`; where.append(link); }
-    if (a.ward) where.append((a.asset ? ', ' : '') + wardName(a.ward)); else if (!a.asset) where.append('Whole town');
+    if (a.ward) where.append((a.asset ? ', ' : '') + wardName(a.ward)); else if (!a.asset) where.append(areaWords(a.area));
     const since = a.returned_at || a.since, when = make('span', 'since', `${a.state === 'returned' ? 'back to normal since' : 'since'} ${clock(since)} · `);
     when.append(make('span', '', age(now() - new Date(since)), {age: since}));
     item.append(make('span', 'priority', a.priority[0].toUpperCase() + a.priority.slice(1), {priority: a.priority}), make('strong', '', a.title), where, when,
@@ -112,15 +116,16 @@
     const only = box.closest('[data-only-asset]')?.dataset.onlyAsset;
     const rows = board.state.alarms.filter((a) => (!box.dataset.alarms || a.domain === box.dataset.alarms)
       && (!box.dataset.wardFilter || a.ward === box.dataset.wardFilter) && (!only || a.asset === only));
-    const limit = +box.dataset.limit, key = JSON.stringify(rows.slice(0, limit)) + rows.length;
+    const shown = [...rows.filter((a) => a.state === 'active').slice(0, +box.dataset.limit), ...rows.filter((a) => a.state !== 'active').slice(0, 3)];
+    const key = JSON.stringify(shown) + rows.length;
     if (box._key === key) return;
     box._key = key;
-    field(box, 'alarms').replaceChildren(...rows.slice(0, limit).map(alarmItem));
+    field(box, 'alarms').replaceChildren(...shown.map(alarmItem));
     const empty = field(box, 'empty'), more = field(box, 'more');
     text(empty, 'No alarms. Everything that is watched is within its limits.');
     empty.hidden = rows.length > 0;
-    more.hidden = rows.length <= limit;
-    text(more, `and ${Math.max(0, rows.length - limit)} more`);
+    more.hidden = rows.length <= shown.length;
+    text(more, `and ${Math.max(0, rows.length - shown.length)} more`);
   };
 
   // ---- feeds -------------------------------------------------------------------------------------------------
@@ -236,7 +241,7 @@
     if (board.state && !document.hidden) {
       for (const node of all('[data-kpi]')) {
         const row = board.state.kpis[node.dataset.kpi];
-        if (row?.as_of) text(field(node, 'age'), age(now() - new Date(row.as_of)));
+        if (row?.as_of) text(field(node, 'age'), `${age(now() - new Date(row.as_of))} old`);
       }
       for (const node of all('[data-feed]')) {
         const f = board.state.feeds[node.dataset.feed];

@@ -8,6 +8,14 @@ from dash import html
 from components import glass, wording
 from components.props import props
 
+RETURNED_SHOWN = 3
+
+
+def shown(alarms: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
+    """The active alarms up to the limit, then a few of those that are back to normal."""
+    active = [a for a in alarms if a["state"] == "active"][:limit]
+    return active + [a for a in alarms if a["state"] != "active"][:RETURNED_SHOWN]
+
 
 def chosen(
     alarms: Sequence[Mapping[str, Any]], domain: str | None = None, ward: str | None = None
@@ -21,8 +29,8 @@ def alarm_list(
 ) -> html.Div:
     """The list, kept current by the page's script; says in words when there is nothing."""
     alarms = chosen(state["alarms"], domain, ward)
-    items = [_item(alarm) for alarm in alarms[:limit]]
-    more = len(alarms) - limit
+    items = [_item(alarm) for alarm in shown(alarms, limit)]
+    more = len(alarms) - len(items)
     return html.Div(
         [
             html.Ol(items, className="alarms", **props({"data-f": "alarms"})),

@@ -32,10 +32,12 @@ def headlines(domain: Domain) -> list[Kpi]:
     return [k for k in domain.kpis if k.headline] or list(domain.kpis[:6])
 
 
-def mapped(domain: Domain, view: View) -> Kpi | None:
-    """The KPI that colours the map: the chosen one, else the first that is known per ward."""
+def mapped(domain: Domain, view: View, state: Mapping[str, Any]) -> Kpi | None:
+    """The KPI that colours the map: the chosen one, else the first that has a value in some ward."""
     choices = by_ward(domain)
-    return next((k for k in choices if k.id == view.kpi), choices[0] if choices else None)
+    known = {row["kpi"] for row in state["kpis"].values() if row.get("ward") and row["value"] is not None}
+    named = [k for k in choices if k.id == view.kpi] + [k for k in choices if k.id in known] + choices
+    return named[0] if named else None
 
 
 def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
@@ -43,7 +45,7 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
     state, view, wards = glass.state(), View.read(query), ward_names()
     first = headlines(domain)
     further = [k for k in domain.kpis if k not in first]
-    chosen = mapped(domain, view)
+    chosen = mapped(domain, view, state)
     return html.Div(
         [
             _head(domain, state, view, chosen),
@@ -94,7 +96,7 @@ def _nothing_yet(state: Mapping[str, Any]) -> html.P:
 
 def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Section:
     title = f"Map: {chosen.title}" if chosen else "Map"
-    sub = f"{wording.unit(chosen.unit) or 'count'} per ward; marks are assets" if chosen else "marks are assets"
+    sub = f"{wording.unit(chosen.unit)} per ward; marks are assets".strip() if chosen else "marks are assets"
     link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
     return html.Section(
         [

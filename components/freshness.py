@@ -45,7 +45,12 @@ def feed_strip(state: Mapping[str, Any], domain: str | None = None) -> html.Ul:
                 html.Span(
                     wording.state(f["state"]), className="chip", **props({"data-state": f["state"], "data-f": "state"})
                 ),
-                html.A(f["title"], href=glass.href("feeds") + f"#feed-{f['feed']}", **props({"data-nav": ""})),
+                html.A(
+                    wording.feed(f),
+                    title=f["title"],
+                    href=glass.href("feeds") + f"#feed-{f['feed']}",
+                    **props({"data-nav": ""}),
+                ),
                 html.Span(_arrived(f), className="sub", **props({"data-f": "arrived"})),
             ],
             **props({"data-feed": f["feed"]}),
@@ -59,7 +64,7 @@ def feed_strip(state: Mapping[str, Any], domain: str | None = None) -> html.Ul:
 
 def _rank(feed: Mapping[str, Any]) -> tuple[int, str]:
     order = ("failing", "silent", "late", "waiting", "live")
-    return order.index(feed["state"]) if feed["state"] in order else 0, feed["title"]
+    return order.index(feed["state"]) if feed["state"] in order else 0, feed["feed"]
 
 
 def _arrived(feed: Mapping[str, Any]) -> Any:
@@ -86,7 +91,8 @@ def _card(feed: Mapping[str, Any]) -> html.Article:
     ]
     return html.Article(
         [
-            html.Div([html.H3(feed["title"]), chip], className="tile-head"),
+            html.Div([html.H3(wording.feed(feed)), chip], className="tile-head"),
+            html.P(feed["title"], className="sub brings") if feed["title"] != feed["feed"] else None,
             html.P(feed["words"], className="words", **props({"data-f": "words"})),
             html.P(
                 [

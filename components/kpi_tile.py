@@ -98,7 +98,7 @@ def _freshness(row: Row, zone: str, area: str | None = None) -> html.P:
         [
             html.Span(missing, className="why", **props({"data-f": "why"})),
             html.Span(["as of ", html.Span(wording.clock(row["as_of"], zone), **props({"data-f": "clock"}))]),
-            html.Span([html.Span(wording.age_of(row["as_of"]), **props({"data-f": "age"})), " old"], className="age"),
+            html.Span(wording.old(row["as_of"]), className="age", **props({"data-f": "age"})),
             html.Span(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
             html.Span(area, className="area") if area else None,
         ],
@@ -169,7 +169,7 @@ def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
     value: list[Any] = [_value(row), " ", html.Span(wording.unit(kpi.unit), className="unit")]
     when = [
         html.Span(wording.clock(row["as_of"], zone), **props({"data-f": "clock"})),
-        html.Small([html.Span(wording.age_of(row["as_of"]), **props({"data-f": "age"})), " old"], className="age"),
+        html.Small(wording.old(row["as_of"]), className="age", **props({"data-f": "age"})),
     ]
     cells = [
         html.Td([html.Span(kpi.title, className="name"), explain(kpi, row, area, "How?")]),

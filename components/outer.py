@@ -126,7 +126,7 @@ class Outer:
         """A page with its first figures written in; kept per snapshot, so that a crowd costs one rendering."""
         if scope["path"] == self.prefix[:-1]:
             return await answer(scope, send, 308, b"", [(b"location", self.prefix.encode())])
-        how, seq = encoding(scope), glass.state()["seq"]
+        how, seq = encoding(scope), self.wire.snapshot.seq if self.wire.snapshot else 0
         key = (scope["path"], scope.get("query_string", b""), how, seq)
         if key not in self._pages:
             status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
@@ -162,6 +162,8 @@ class Outer:
         except Exception as error:
             status, first = 500, first_paint.to_html(failed(error)).encode()
         body = index.body.replace(MARKER, first, 1)
+        if b'class="chart-wait"' in first:
+            body = body.replace(b'rel="prefetch" as="script"', b'rel="preload" as="script" fetchpriority="low"', 1)
         return status, re.sub(rb"<title>.*?</title>", f"<title>{_text(title)}</title>".encode(), body, count=1)
 
     def _find(self, path: str) -> tuple[dict[str, Any] | None, dict[str, str]]:

@@ -77,7 +77,14 @@ def header(state: Mapping[str, Any]) -> html.Header:
                 ],
                 className="clock",
                 title=town.zone,
-                **props({"data-zone": town.zone, "data-wards": _wards(), "id": "shell-clock"}),
+                **props(
+                    {
+                        "data-zone": town.zone,
+                        "data-wards": _wards(),
+                        "data-units": orjson.dumps(wording.UNITS).decode(),
+                        "id": "shell-clock",
+                    }
+                ),
             ),
             html.Span("Connecting", className="live", role="status", id="shell-live", **props({"data-mode": "wait"})),
             html.Button(

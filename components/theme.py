@@ -73,7 +73,15 @@ def chart_layout(height: int = 240) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": "#7d8790"},
-        "xaxis": {**axis, "type": "date", "showgrid": False, "fixedrange": True},
+        "xaxis": {
+            **axis,
+            "type": "date",
+            "showgrid": False,
+            "fixedrange": True,
+            "nticks": 5,
+            "tickangle": 0,
+            "tickformatstops": TICKS,
+        },
         "yaxis": {**axis, "rangemode": "normal", "fixedrange": True, "nticks": 5, "automargin": True},
         "showlegend": False,
         "hovermode": "x unified",
@@ -82,6 +90,11 @@ def chart_layout(height: int = 240) -> dict[str, Any]:
     }
 
 
+TICKS = [
+    {"dtickrange": [None, 86_399_999], "value": "%H:%M<br>%-d %b"},
+    {"dtickrange": [86_400_000, "M1"], "value": "%-d %b"},
+    {"dtickrange": ["M1", None], "value": "%b %Y"},
+]
 CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": True, "displaylogo": False}
 SERIES = "#6b86a3"
 TARGET = "#8a6d3b"

@@ -120,7 +120,7 @@ def _hint(row: Mapping[str, Any]) -> str:
 
 
 def _subtitle(kpi: Kpi, area: str, zone: str) -> str:
-    return f"{wording.unit(kpi.unit) or 'count'} · {wording.area(area, ward_names())} · {wording.zone_name(zone)}"
+    return " · ".join(filter(None, [wording.unit(kpi.unit), wording.area(area, ward_names()), wording.zone_name(zone)]))
 
 
 def _history_link(kpi: str, area: str, start: datetime, end: datetime) -> str:

@@ -29,7 +29,7 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
     top = max([*values, abs(kpi.target or 0), 1e-9]) * 1.08
     head = [
         html.H2(["Wards: ", kpi.title]),
-        html.P(f"{wording.unit(kpi.unit) or 'count'}, worst first", className="sub"),
+        html.P(", ".join(filter(None, [wording.unit(kpi.unit), "worst first"])), className="sub"),
     ]
     items = [_bar(kpi, key, name, row, top, chosen=key == chosen) for key, name, row in rows]
     link = csv_link(glass.href("api/v1/kpis", domain=_domain_of(state, kpi), format="csv"), f"{kpi.title} by ward")

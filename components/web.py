@@ -26,7 +26,7 @@ INDEX = """<!DOCTYPE html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 {%%metas%%}<title>{%%title%%}</title><link rel="icon" type="image/svg+xml" href="%(prefix)sassets/icon.svg">
 <script>%(theme)s</script><style>%(palette)s</style>%(bootstrap)s{%%css%%}
-<link rel="preload" as="script" fetchpriority="low" href="%(prefix)s%(plotly)s">
+<link rel="prefetch" as="script" href="%(prefix)s%(plotly)s">
 <noscript><meta http-equiv="refresh" content="30"><style>.needs-script{display:none!important}</style></noscript>
 </head>
 <body><div id="first"><!--first--></div>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>

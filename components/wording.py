@@ -141,6 +141,16 @@ def age_of(at: datetime | str | None, now: datetime | None = None) -> str:
     return age(None if instant is None else ((now or datetime.now(UTC)) - instant).total_seconds())
 
 
+def old(at: datetime | str | None, now: datetime | None = None) -> str:
+    """The age of a value as a phrase: "3 min old"; nothing when there is no value."""
+    return f"{age_of(at, now)} old" if at else ""
+
+
+def feed(row: Mapping[str, Any]) -> str:
+    """A feed's short name: its id in words; what it brings stands beside it."""
+    return str(row["feed"]).replace("_", " ").capitalize()
+
+
 def pace(seconds: float | None) -> str:
     """An expected interval as people say it: "every 30 s", "every 15 min", "every day"."""
     if not seconds:

@@ -60,23 +60,22 @@ def feeds(query: Mapping[str, Any]) -> html.Div:
 
 
 def _quarantine(feed: str | None) -> html.Section:
-    rows = glass.town().quarantine(feed=feed, limit=1000)
+    rows = glass.town().quarantine(feed=feed, limit=MOST_LINES)
     link = csv_link(glass.href("api/v1/quarantine", feed=feed, format="csv"), "rows that were set aside")
     if rows.is_empty():
         body: list[Any] = [html.P("Nothing was set aside: every row that arrived could be used.", className="empty")]
     else:
-        body = [_reasons(rows), _lines(rows.head(MOST_LINES)), _shown(rows)]
+        body = [_reasons(feed), _lines(rows), _shown(rows)]
     return html.Section([*body, html.Div(link, className="panel-foot")], className="panel")
 
 
 def _shown(rows: pl.DataFrame) -> html.P:
-    return html.P(
-        f"The newest {min(rows.height, MOST_LINES)} of {wording.count(rows.height, 'row')} are shown.", className="sub"
-    )
+    return html.P(f"The newest {wording.count(rows.height, 'row')}.", className="sub")
 
 
-def _reasons(rows: pl.DataFrame) -> html.Ul:
-    sums = rows.group_by("feed", "reason").len().sort("len", descending=True)
+def _reasons(feed: str | None) -> html.Ul:
+    counts = glass.town().quarantine_counts().select("feed", "reason", "rows")
+    sums = counts.filter(pl.col("feed") == feed) if feed else counts
     items = [
         html.Li(
             [

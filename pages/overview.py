@@ -141,7 +141,7 @@ def _line(state: Mapping[str, Any], kpi: Kpi, area: str, wards: Mapping[str, str
             html.Span(
                 [
                     html.Span(wording.target(row)),
-                    html.Span([html.Span(wording.age_of(row["as_of"]), **props({"data-f": "age"})), " old"]),
+                    html.Span(wording.old(row["as_of"]), className="age", **props({"data-f": "age"})),
                     html.Span(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
                 ],
                 className="sub",

@@ -216,6 +216,9 @@ class FakeTown:
             schema_overrides={"received_at": INSTANT},
         )  # fmt: skip
 
+    def quarantine_counts(self) -> pl.DataFrame:
+        return pl.DataFrame({"feed": ["scada"], "reason": ["out_of_range"], "rows": [14], "newest": [STARTED]})
+
     def runs(self, limit: int = 50) -> pl.DataFrame:
         jobs = ["compute_kpis", "compaction", "backup"]
         began = [STARTED - timedelta(seconds=20 * i) for i in range(3)]

@@ -79,3 +79,11 @@ def test_a_ratio_shows_its_numerator_and_what_did_not_arrive(town: FakeTown) -> 
     assert "1,880.00 / 2,000.00" in shown
     assert "1,880 of 2,000 expected; 120 did not arrive or were set aside" in shown
     assert "/api/v1/kpis/pressure_compliance/history?area=town&amp;format=csv" in shown
+
+
+def test_every_active_alarm_comes_before_a_few_that_are_back_to_normal() -> None:
+    from components.alarm_list import shown
+
+    alarms = [{"id": i, "state": "active" if i % 2 else "returned"} for i in range(20)]
+    assert [a["id"] for a in shown(alarms, 20)] == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 0, 2, 4]
+    assert len(shown(alarms, 4)) == 7
