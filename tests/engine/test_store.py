@@ -1,0 +1,223 @@
+"""The store: what is new, what corrects, what is known already; hot rows and Parquet as one."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.engine import compaction, manifest
+from pipelines.engine.journal import Entry, Journal
+from pipelines.engine.model import Column, Table
+from pipelines.engine.store import CORRECTS, DUPLICATE, NEW, Store
+from pipelines.engine.tables import READINGS
+
+T0 = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
+CASES = Table(
+    name="cases", meaning="Versions.", key=("id",), time="at", version="version",
+    columns=(
+        Column(name="id", meaning="Number."),
+        Column(name="at", kind="instant", meaning="When."),
+        Column(name="version", kind="integer", meaning="Grows."),
+        Column(name="note", meaning="Words."),
+    ),
+)  # fmt: skip
+STOPS = Table(
+    name="stops", meaning="Whole.", key=("stop",), time=None, replaces=True,
+    columns=(Column(name="stop", meaning="Stop."), Column(name="name", meaning="Name.")),
+)  # fmt: skip
+TABLES = (READINGS, CASES, STOPS)
+
+
+def readings(*rows: tuple[int, int, float | None]) -> pl.DataFrame:
+    """Series, minutes after T0, value."""
+    whole = [(series, T0 + timedelta(minutes=m), value, 0 if value is not None else 1) for series, m, value in rows]
+    return pl.DataFrame(whole, schema=dict(READINGS.schema), orient="row")
+
+
+def cases(*rows: tuple[str, int, int, str]) -> pl.DataFrame:
+    whole = [(name, T0 + timedelta(days=day), version, note) for name, day, version, note in rows]
+    return pl.DataFrame(whole, schema=dict(CASES.schema), orient="row")
+
+
+class Writer:
+    """A journal and the store that its line would hold."""
+
+    def __init__(self, folder: Path, hot_since: datetime) -> None:
+        self.folder = folder
+        self.journal = Journal(folder / "journal")
+        self.store = Store(folder, TABLES, hot_since)
+        self.store.open()
+
+    def take(self, name: str, frame: pl.DataFrame) -> list[int]:
+        """Sort, keep, land; the outcome of each row."""
+        found = self.store.sort(name, frame)
+        if found.keep.height:
+            entry = Entry(name, found.keep, {"received_s": T0.timestamp(), "corrects": found.corrects})
+            self.store.land(self.journal.append([entry]), [entry])
+        return found.outcome.to_list()
+
+    def compact(self, hot_since: datetime) -> None:
+        compaction.compact(self.folder, TABLES, "UTC")
+        self.store.adopt(manifest.read(self.folder), hot_since)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    return Writer(tmp_path, T0 - timedelta(days=1))
+
+
+def values(store: Store) -> list[tuple[int, int, float | None]]:
+    rows = store.rows("readings", columns=["series", "observed_at", "value"]).sort("series", "observed_at")
+    return [(series, round((at - T0).total_seconds() / 60), value) for series, at, value in rows.iter_rows()]
+
+
+def test_reading_is_new_then_duplicate_then_correction_then_back(writer: Writer) -> None:
+    assert writer.take("readings", readings((1, 0, 5.0))) == [NEW]
+    assert writer.take("readings", readings((1, 0, 5.0))) == [DUPLICATE]
+    assert writer.take("readings", readings((1, 0, 6.0))) == [CORRECTS]
+    assert writer.take("readings", readings((1, 0, 5.0))) == [CORRECTS]
+    assert values(writer.store) == [(1, 0, 5.0)]
+
+
+def test_a_b_a_in_one_batch_ends_with_a_and_supersedes_both(writer: Writer) -> None:
+    batch = readings((1, 0, 1.0), (1, 0, 2.0), (2, 0, 9.0), (1, 0, 1.0), (1, 0, 1.0))
+    found = writer.store.sort("readings", batch)
+    assert found.outcome.to_list() == [NEW, CORRECTS, NEW, CORRECTS, DUPLICATE]
+    assert found.superseded["value"].to_list() == [1.0, 2.0]
+    writer.take("readings", batch)
+    assert values(writer.store) == [(1, 0, 1.0), (2, 0, 9.0)]
+
+
+def test_value_that_becomes_unusable_is_a_correction(writer: Writer) -> None:
+    writer.take("readings", readings((1, 0, 1.0)))
+    assert writer.take("readings", readings((1, 0, None), (1, 1, None))) == [CORRECTS, NEW]
+    assert writer.take("readings", readings((1, 0, None))) == [DUPLICATE]
+    assert values(writer.store) == [(1, 0, None), (1, 1, None)]
+
+
+def test_older_version_that_comes_late_changes_nothing(writer: Writer) -> None:
+    assert writer.take("cases", cases(("A", 0, 3, "third"))) == [NEW]
+    assert writer.take("cases", cases(("A", 0, 2, "second"))) == [DUPLICATE]
+    assert writer.take("cases", cases(("A", 0, 3, "third"), ("A", 0, 1, "first"), ("A", 0, 3, "third"))) == [DUPLICATE] * 3
+    assert writer.take("cases", cases(("A", 0, 3, "third, mended"))) == [CORRECTS]
+    assert writer.store.rows("cases")["note"].to_list() == ["third, mended"]
+
+
+def test_versions_out_of_order_in_one_batch_leave_the_newest(writer: Writer) -> None:
+    assert writer.take("cases", cases(("A", 0, 1, "1"), ("A", 0, 3, "3"), ("A", 0, 2, "2"), ("A", 0, 3, "3"))) == [
+        NEW, CORRECTS, DUPLICATE, DUPLICATE,
+    ]  # fmt: skip
+    assert writer.store.rows("cases")["note"].to_list() == ["3"]
+
+
+def test_whole_set_replaces_the_one_before_and_the_same_set_again_is_duplicate(writer: Writer) -> None:
+    first = pl.DataFrame({"stop": ["a", "b"], "name": ["A", "B"]})
+    assert writer.take("stops", first) == [NEW, NEW]
+    assert writer.take("stops", first.reverse()) == [DUPLICATE, DUPLICATE]
+    assert writer.take("stops", pl.DataFrame({"stop": ["c"], "name": ["C"]})) == [NEW]
+    assert writer.store.rows("stops")["stop"].to_list() == ["c"]
+    again = Store(writer.folder, TABLES)
+    again.open()
+    assert again.rows("stops")["stop"].to_list() == ["c"]
+
+
+def test_late_rows_are_known_and_corrected_under_compacted_days(writer: Writer) -> None:
+    writer.take("readings", readings(*((1, -60 * h, float(h)) for h in range(100))))
+    writer.compact(T0)
+    assert writer.store.manifest.applied_seq == 1
+    late = readings((1, -60 * 50, 50.0), (1, -60 * 51, 777.0), (1, -60 * 50 - 7, 8.0))
+    assert writer.take("readings", late) == [DUPLICATE, CORRECTS, NEW]
+    expected = {(-60 * h): float(h) for h in range(100)} | {-60 * 51: 777.0, -60 * 50 - 7: 8.0}
+    assert values(writer.store) == [(1, m, expected[m]) for m in sorted(expected)]
+    writer.compact(T0)
+    assert values(writer.store) == [(1, m, expected[m]) for m in sorted(expected)]
+
+
+def test_reader_sees_what_the_writer_sees_at_every_step(writer: Writer) -> None:
+    reader = Store(writer.folder, TABLES)
+    reader.open()
+    for step in range(6):
+        writer.take("readings", readings(*((1, -600 * step - m, float(step)) for m in range(0, 900, 60))))
+        writer.take("cases", cases((f"C{step % 2}", step * 20, step, f"note {step}")))
+        if step % 3 == 1:
+            compaction.compact(writer.folder, TABLES, "UTC")
+            if step > 1:
+                writer.store.adopt(manifest.read(writer.folder), T0 - timedelta(days=1))
+        reader.catch_up()
+        later = Store(writer.folder, TABLES)
+        later.open()
+        for name in ("readings", "cases"):
+            key = list(writer.store.tables[name].key)
+            expected = writer.store.rows(name).sort(key)
+            assert reader.rows(name).sort(key).equals(expected)
+            assert later.rows(name).sort(key).equals(expected)
+
+
+def test_reader_forgets_a_frame_that_was_withdrawn(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Store(writer.folder, TABLES)
+    reader.open()
+    writer.take("readings", readings((1, 0, 1.0)))
+
+    def fail(handle: int) -> None:
+        reader.catch_up()
+        raise OSError(5, "gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pipelines.engine.journal.os.fdatasync", fail)
+        with pytest.raises(OSError, match="gone"):
+            writer.take("readings", readings((1, 1, 2.0)))
+    assert values(reader) == [(1, 0, 1.0), (1, 1, 2.0)]
+    writer.take("readings", readings((1, 1, 2.0), (1, 2, 3.0)))
+    reader.catch_up()
+    assert values(reader) == values(writer.store) == [(1, 0, 1.0), (1, 1, 2.0), (1, 2, 3.0)]
+
+
+def test_rows_never_miss_or_double_while_the_writer_adopts(writer: Writer) -> None:
+    writer.take("readings", readings(*((1, -60 * h, float(h)) for h in range(240))))
+    faults: list[int] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            found = writer.store.rows("readings", columns=["value"])
+            if found.height != 240 or found["value"].n_unique() != 240:
+                faults.append(found.height)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        compaction.compact(writer.folder, TABLES, "UTC")
+        for day in range(10):
+            current = manifest.read(writer.folder)
+            manifest.write(writer.folder, manifest.Manifest(current.rev + 1, current.applied_seq, current.parts))
+            writer.store.adopt(manifest.read(writer.folder), T0 - timedelta(days=10 - day))
+    finally:
+        stop.set()
+        looker.join()
+    assert not faults
+
+
+def test_latest_of_a_series_is_its_newest_row_even_when_that_is_unusable(writer: Writer) -> None:
+    writer.take("readings", readings((1, 0, 1.0), (1, 5, None), (2, 3, 4.0)))
+    assert sorted(writer.store.latest().iter_rows()) == [
+        (1, T0 + timedelta(minutes=5), None),
+        (2, T0 + timedelta(minutes=3), 4.0),
+    ]
+
+
+def test_rows_are_cut_to_the_span_closed_on_the_left(writer: Writer) -> None:
+    writer.take("readings", readings((1, 0, 1.0), (1, 5, 2.0), (1, 10, 3.0)))
+    store, five = writer.store, T0 + timedelta(minutes=5)
+    assert store.rows("readings", T0, five)["value"].to_list() == [1.0]
+    assert store.rows("readings", five)["value"].to_list() == [2.0, 3.0]
+    assert store.rows("readings", where="value = $v", params={"v": 3.0})["value"].to_list() == [3.0]
+    assert store.rows("readings", limit=2)["value"].to_list() == [1.0, 2.0]
+    assert store.count("readings") == 3
+
+
+def test_words_in_a_parameter_are_never_sql(writer: Writer) -> None:
+    writer.take("cases", cases(("A", 0, 1, "x' OR '1'='1")))
+    assert writer.store.rows("cases", where="note = $n", params={"n": "' OR TRUE --"}).is_empty()
+    assert writer.store.rows("cases", where="note = $n", params={"n": "x' OR '1'='1"}).height == 1
