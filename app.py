@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    # The scheduler would warn of every run it skips while the one before still works; that is what it is for.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     try:
         return options.run(options) or 0
     except SettingsError as error:

@@ -1,6 +1,7 @@
 """How much of what was expected has come: counts of readings per area, and the time that arrivals cover."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -12,7 +13,7 @@ COVERAGE = {"window": pl.Datetime("us", "UTC"), "area": pl.String(), "n": pl.Int
 def of_readings(rows: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Readings that came and that were expected per window and area, from the register of sensors.
 
-    Shape: COVERAGE for town, ward and asset (own and parent asset); rows has sensor, observed_at and, when rolled up, n.
+    Shape: COVERAGE for town, ward and asset (own and parent asset); rows has sensor, observed_at and, when rolled up, n and last_at.
     Sensors has sensor, asset, ward, parent, every_s of the one quantity.
     """
     places = _places(sensors)
@@ -23,8 +24,10 @@ def of_readings(rows: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame
         .agg(n_expected=(pl.col("count") * elapsed).sum().cast(pl.Int64))
     )
     weight = pl.col("n").sum() if "n" in rows.columns else pl.len()
-    inside = in_windows(rows.select("sensor", "observed_at", *(["n"] if "n" in rows.columns else [])), windows)
-    per_sensor = inside.group_by("window", "sensor").agg(n=weight.cast(pl.Int64), as_of=pl.col("observed_at").max())
+    extra = [name for name in ("n", "last_at") if name in rows.columns]
+    newest = "last_at" if "last_at" in extra else "observed_at"
+    inside = in_windows(rows.select("sensor", "observed_at", *extra), windows)
+    per_sensor = inside.group_by("window", "sensor").agg(n=weight.cast(pl.Int64), as_of=pl.col(newest).max())
     came = per_sensor.join(places, on="sensor").group_by(KEYS).agg(pl.col("n").sum(), pl.col("as_of").max())
     return expected.join(came, on=KEYS, how="left").with_columns(pl.col("n").fill_null(0)).select(list(COVERAGE)).cast(COVERAGE)
 
@@ -38,44 +41,63 @@ def _places(sensors: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).unique()
 
 
-def of_arrivals(arrivals: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """The share of each window's elapsed time that the landed payloads of these feeds cover.
+SPANS = {"feed": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Datetime("us", "UTC")}
 
-    Shape: window, coverage, as_of (the newest payload's clock); arrivals has covers_from, observed_at, outcome.
-    """
-    spans = arrivals.filter(pl.col("outcome") == "landed").select(low="covers_from", high="observed_at").sort("low")
-    merged = _merge(spans)
-    inside = (
-        windows.join_where(merged, pl.col("low") < pl.col("as_of"), pl.col("high") > pl.col("window"))
-        .with_columns(
-            seconds=(pl.min_horizontal("high", "as_of") - pl.max_horizontal("low", "window")).dt.total_microseconds() / 1e6
+
+class Covered:
+    """The spans of time that each feed's landed payloads cover, overlapping ones joined into one."""
+
+    def __init__(self, spans: pl.DataFrame) -> None:
+        """Shape: SPANS."""
+        self._spans = spans.select(list(SPANS)).cast(SPANS)
+        self._fresh: list[pl.DataFrame] = []
+
+    def add(self, arrivals: pl.DataFrame) -> None:
+        """Take in arrival rows that have just landed."""
+        landed = arrivals.filter(pl.col("outcome") == "landed")
+        if landed.height:
+            self._fresh.append(landed.select("feed", low="covers_from", high="observed_at"))
+
+    def of(self, feeds: Collection[str]) -> pl.DataFrame:
+        """The spans that any of these feeds covers: low, high; in order, apart from each other."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self._spans = merge(pl.concat([self._spans, *fresh]), "feed")
+        own = self._spans.filter(pl.col("feed").is_in(list(feeds)))
+        return merge(own.with_columns(feed=pl.lit("")), "feed").drop("feed")
+
+    def share(self, feeds: Collection[str], windows: pl.DataFrame) -> pl.DataFrame:
+        """The share of each window's elapsed time that these feeds cover: window, coverage, as_of (newest covered instant)."""
+        inside = (
+            windows.join_where(self.of(feeds), pl.col("low") < pl.col("as_of"), pl.col("high") > pl.col("window"))
+            .with_columns(seconds=_seconds(pl.min_horizontal("high", "as_of") - pl.max_horizontal("low", "window")))
+            .group_by("window")
+            .agg(pl.col("seconds").sum(), newest=pl.col("high").max())
         )
-        .group_by("window")
-        .agg(pl.col("seconds").sum(), newest=pl.col("high").max())
-    )
-    elapsed = (pl.col("as_of") - pl.col("window")).dt.total_microseconds() / 1e6
-    joined = windows.join(inside, on="window", how="left").with_columns(elapsed=elapsed)
-    share = pl.when(pl.col("elapsed") > 0).then((pl.col("seconds").fill_null(0.0) / pl.col("elapsed")).clip(0.0, 1.0))
-    return joined.select("window", coverage=share, as_of="newest")
+        joined = windows.join(inside, on="window", how="left").with_columns(elapsed=_seconds(pl.col("as_of") - pl.col("window")))
+        share = pl.when(pl.col("elapsed") > 0).then((pl.col("seconds").fill_null(0.0) / pl.col("elapsed")).clip(0.0, 1.0))
+        return joined.select("window", coverage=share, as_of="newest")
+
+    def completeness(self, feed: str, start: datetime, hours: int, now: datetime) -> list[float | None]:
+        """Covered share of each hour from `start` on, oldest first; null for hours before anything came."""
+        starts = [start + timedelta(hours=n) for n in range(hours)]
+        grid = pl.DataFrame({"window": starts}, schema={"window": SPANS["low"]}).with_columns(
+            as_of=pl.min_horizontal(pl.col("window") + pl.duration(hours=1), pl.lit(now).dt.cast_time_unit("us"))
+        )
+        shares = self.share([feed], grid).sort("window")["coverage"].to_list()
+        first = self.of([feed])["low"].min()
+        ends = (at + timedelta(hours=1) for at in starts)
+        return [share if first is not None and end > first else None for share, end in zip(shares, ends, strict=True)]
 
 
-def _merge(spans: pl.DataFrame) -> pl.DataFrame:
-    """Overlapping or touching spans joined into one; spans are sorted by low."""
-    if spans.is_empty():
-        return spans
-    reach = pl.col("high").cum_max().shift()
+def _seconds(span: pl.Expr) -> pl.Expr:
+    return span.dt.total_microseconds() / 1e6
+
+
+def merge(spans: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Overlapping or touching spans (low, high) joined into one for each value of `by`; in order."""
+    ordered = spans.sort(by, "low")
+    reach = pl.col("high").cum_max().shift().over(by)
     opens = (pl.col("low") > reach).fill_null(value=True)
-    return spans.with_columns(_run=opens.cum_sum()).group_by("_run").agg(pl.col("low").min(), pl.col("high").max()).drop("_run").sort("low")
-
-
-def completeness(arrivals: pl.DataFrame, start: datetime, hours: int, now: datetime) -> list[float | None]:
-    """Covered share of each hour from `start` on, oldest first; null for hours before the first arrival."""
-    grid = pl.DataFrame({"window": [start]}, schema={"window": pl.Datetime("us", "UTC")}).select(
-        window=pl.datetime_range(pl.col("window").first(), pl.col("window").first() + pl.duration(hours=hours - 1), "1h")
-    )
-    grid = grid.with_columns(end=pl.col("window") + pl.duration(hours=1)).with_columns(
-        as_of=pl.min_horizontal("end", pl.lit(now).dt.cast_time_unit("us"))
-    )
-    shares = of_arrivals(arrivals, grid).sort("window")["coverage"].to_list()
-    first = arrivals["covers_from"].min() if arrivals.height else None
-    return [share if first is not None and end > first else None for share, end in zip(shares, grid["end"], strict=True)]
+    runs = ordered.with_columns(_run=opens.cum_sum())
+    return runs.group_by("_run").agg(pl.col(by).first(), pl.col("low").min(), pl.col("high").max()).drop("_run").sort(by, "low")

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.coverage import completeness
+from pipelines.engine.coverage import Covered
 from pipelines.engine.settings import Feed
 from pipelines.engine.store import Store
 
@@ -59,6 +59,7 @@ class Feeds:
     def __init__(self, feeds: Mapping[str, Feed], store: Store) -> None:
         self.states = {name: FeedState(feed) for name, feed in feeds.items()}
         self._store = store
+        self.covered = Covered(store.covered_spans())
         self._strips: dict[str, list[float | None]] = {}
         self._strips_at: datetime | None = None
         for row in store.sums("arrivals", COUNTERS, "feed").iter_rows(named=True):
@@ -84,6 +85,7 @@ class Feeds:
 
     def count(self, rows: pl.DataFrame) -> None:
         """Add arrival rows that have just landed."""
+        self.covered.add(rows)
         for row in rows.iter_rows(named=True):
             state = self.states.get(row["feed"])
             if state is not None:
@@ -109,9 +111,7 @@ class Feeds:
         """The 24-hour strips, computed anew once a minute."""
         if self._strips_at is None or now - self._strips_at >= timedelta(minutes=1):
             start = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-            arrivals = self._store.rows("arrivals", start - timedelta(days=8), now + timedelta(days=1))
-            parts = arrivals.partition_by("feed", as_dict=True)
-            self._strips = {str(feed): completeness(part, start, HOURS, now) for (feed,), part in parts.items()}
+            self._strips = {feed: self.covered.completeness(feed, start, HOURS, now) for feed in self.states}
             self._strips_at = now
         return self._strips
 

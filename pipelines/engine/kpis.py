@@ -48,7 +48,6 @@ BY_AREA = {
     "_n_expected": pl.Int64(),
     "_as_of_area": INSTANT,
 }
-AFTERWARDS = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -70,8 +69,8 @@ class Work:
 
     @property
     def pace(self) -> float:
-        """Seconds between two looks at the open window: an hour's value each beat, a month's once a minute."""
-        return min(60.0, length(self.kpi.window).total_seconds() / 4000)
+        """Seconds between two looks at the open window: an hour's value every few seconds, a day's or month's once a minute."""
+        return min(60.0, length(self.kpi.window).total_seconds() / 600)
 
     def reads(self, names: set[str]) -> bool:
         """Whether any of these tables or quantities is an input."""
@@ -98,8 +97,8 @@ def merge(spans: list[Span], low: datetime, high: datetime) -> list[Span]:
 class Kpis:
     """All KPIs of a town. `evaluate` is called once a beat with what was touched since the last one."""
 
-    def __init__(self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]]) -> None:
-        self.inputs, self._settings = inputs, settings
+    def __init__(self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]], covered: coverage.Covered) -> None:
+        self.inputs, self._settings, self._covered = inputs, settings, covered
         # A timetable that came this week says nothing about the live feed beside it: it covers no time.
         whole = {table.name for domain in settings.domains for table in domain.tables if table.replaces}
         self.works = {
@@ -253,7 +252,8 @@ class Kpis:
             known = [pl.col(name).cast(VALUE[name]) for name in result.columns if name in VALUE]
             rows = result.select(*known, kpi=pl.lit(kpi.id), _cover=pl.lit(number, pl.Int32))
         except Exception as error:
-            log.exception("KPI %s could not be computed", kpi.id)
+            if kpi.id not in self.faults:
+                log.exception("KPI %s could not be computed", kpi.id)
             self.faults[kpi.id] = f"this value could not be computed ({type(error).__name__}: {error}). Tell whoever looks after Townboard."
             return None
         self.faults.pop(kpi.id, None)
@@ -288,8 +288,7 @@ class Kpis:
         """Coverage by the arrivals of these feeds."""
         if not feeds:
             return grid.select("window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
-        arrivals = self.inputs.get("arrivals", grid["window"].min(), AFTERWARDS)
-        found = coverage.of_arrivals(arrivals.filter(pl.col("feed").is_in(list(feeds))), grid)
+        found = self._covered.share(feeds, grid)
         return grid.join(found.select("window", _coverage="coverage", _as_of="as_of"), on="window")
 
     def _revised(self, kpi: str, grid: pl.DataFrame, values: pl.DataFrame, now: datetime) -> pl.DataFrame:

@@ -59,10 +59,10 @@ class Line:
         self.inputs = Inputs(self.store, registers, settings.zone)
         self.inputs.use(self.series.numbers)
         feeds_of = of_tables(settings.feeds.values(), PRODUCES)
-        self.kpis = Kpis(settings, self.inputs, feeds_of)
         self.alarms = Alarms(settings, registers, self.state)
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)
+        self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
         self._touched: dict[str, Span] = {}
         self._draining_seq = 0
         cursor = self.state.cursor(KPI_CURSOR)

@@ -40,6 +40,7 @@ class Feed:
     name: str
     title: str
     origin: str
+    meaning: str = ""
     format: str
     table: str
     every: timedelta
@@ -130,6 +131,11 @@ class _Reading:
         near = difflib.get_close_matches(key, names, 1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         self.wrong(section, key, f"`{key}` is not known here.{hint} Known are: {', '.join(names)}.")
+
+
+def spoken_name(name: str) -> str:
+    """A name from the settings as people read it: bus_positions -> Bus positions."""
+    return name.replace("_", " ").capitalize()
 
 
 def _shown(path: Path) -> str:
@@ -253,7 +259,8 @@ def _of_source(source: Source, domain: Domain, zone: str) -> Feed:
     """The feed that a declared source is, where the town says nothing: whole files dropped into its folder."""
     return Feed(
         name=source.name,
-        title=source.meaning,
+        title=spoken_name(source.name),
+        meaning=source.meaning,
         origin="drop_folder",
         format=source.format,
         table=str(source.mapping.get("table", "readings")),
@@ -300,7 +307,7 @@ def _feed(
             base = _of_source(source, domain, zone)
         else:
             reading.unknown(section, str(raw["use"]), sources)
-    values: dict[str, Any] = {"name": name, "declared": True, "title": raw.get("title", base.title if base else name)}
+    values: dict[str, Any] = {"name": name, "declared": True, "title": raw.get("title", spoken_name(name))}
     values["origin"] = _choice(reading, section, raw, "from", ORIGINS, "drop_folder")
     if base is None or "format" in raw:
         values["format"] = _choice(reading, section, raw, "format", formats(), None)

@@ -359,6 +359,23 @@ class Store:
             source += f" UNION ALL BY NAME SELECT {self._names(table)} FROM {self._parquet(parts, table)} {since}"
         return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
 
+    def covered_spans(self) -> pl.DataFrame:
+        """The spans that landed arrivals cover, overlapping ones joined: feed, low, high."""
+        table = self.tables["arrivals"]
+        parts = self._parts(table, None, None)
+        names = "feed, covers_from AS low, observed_at AS high, outcome"
+        source = f'SELECT {names} FROM "hot_arrivals"'
+        if parts:
+            since = f"WHERE observed_at < '{self.hot_since}'" if self.hot_since else ""
+            source += f" UNION ALL SELECT {names} FROM {self._parquet(parts, table)} {since}"
+        before = "(PARTITION BY feed ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        return self._cursor().sql(
+            f"WITH came AS (SELECT * FROM ({source}) WHERE outcome = 'landed'), "
+            f"opening AS (SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
+            "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run FROM opening) "
+            "SELECT feed, min(low) AS low, max(high) AS high FROM runs GROUP BY feed, run ORDER BY feed, low"
+        ).pl()
+
     # SQL pieces ----------------------------------------------------------------------------------------------------
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:

@@ -84,7 +84,7 @@ SOURCES = (
         every=timedelta(minutes=15),
         meaning="Readings of the air stations, one line per sensor and time.",
         sample="pollution/air_stations.csv",
-        mapping={"table": "readings", "sensor": "sensor", "time": "time", "value": "value", "unit": "unit"},
+        mapping={"table": "readings", "sensor": "{sensor}", "time": "time", "value": "value", "unit": "{unit}"},
     ),
     Source(
         name="noise_sites",
@@ -92,7 +92,7 @@ SOURCES = (
         every=timedelta(minutes=5),
         meaning="LAeq of the noise sites, one line per sensor and interval.",
         sample="pollution/noise_sites.csv",
-        mapping={"table": "readings", "sensor": "sensor", "time": "time", "value": "laeq_dba"},
+        mapping={"table": "readings", "sensor": "{sensor}", "time": "time", "value": "laeq_dba"},
     ),
     Source(
         name="effluent_samples",

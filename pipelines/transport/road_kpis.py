@@ -1,5 +1,7 @@
 """The road KPIs as declared: what each says, by which standard, and what the town aims at."""
 
+from datetime import timedelta
+
 from pipelines.engine.model import Kpi, every, rolling
 from pipelines.transport.roads import (
     buffer_index,
@@ -27,6 +29,7 @@ ROADS = (
         formula="Sum of four quarter-hour counts; none may be missing",
         standard="HCM",
         window=every("hour"),
+        settles=timedelta(0),
         levels=("town", "ward", "asset"),
         better="context",
         min_coverage=0,
@@ -41,6 +44,7 @@ ROADS = (
         formula="Volume of the busiest four quarter-hours in a row / (4 x their largest)",
         standard="HCM (0.92 is the urban default)",
         window=every("day"),
+        settles=timedelta(0),
         levels=("asset",),
         better="context",
     ),

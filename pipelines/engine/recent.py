@@ -1,0 +1,105 @@
+"""Hot readings and their hourly rollups by quantity, kept in memory and brought up to date by what was touched."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from pipelines.engine.calendar import ROLLUP_SCHEMA, floor, hourly
+from pipelines.engine.model import INSTANT
+from pipelines.engine.store import Store
+
+COLUMNS = ["series", "observed_at", "value"]
+READING = ["sensor", "asset", "kind", "ward", "observed_at", "value"]
+PLACE = ["series", "sensor", "asset", "kind", "ward", "every_s"]
+
+NOWHERE = pl.DataFrame(schema=dict.fromkeys(PLACE, pl.String) | {"series": pl.Int32, "every_s": pl.Float64})
+
+
+class Recent:
+    """Everything from the store's `hot_since` on; a quantity is read when it is first asked for."""
+
+    def __init__(self, store: Store, zone: str) -> None:
+        self._store, self._zone = store, zone
+        self._places: dict[str, pl.DataFrame] = {}
+        self._since: datetime | None = None
+        self._readings: dict[str, pl.DataFrame] = {}
+        self._hours: dict[str, pl.DataFrame] = {}
+
+    def use(self, dimension: pl.DataFrame) -> None:
+        """Take the current numbering of sensors: what was read before may miss new ones."""
+        parts = dimension.partition_by("quantity", as_dict=True)
+        self._places = {str(quantity): part.select(PLACE) for (quantity,), part in parts.items()}
+        self._quantity = {series: str(q) for (q,), part in parts.items() for series in part["series"]}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything; it is read again when asked for."""
+        self._readings, self._hours = {}, {}
+
+    def place(self, quantity: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of series with the sensor's place, in the same order."""
+        places = self._places.get(quantity, NOWHERE)
+        return rows.join(places, on="series", how="inner", maintain_order="left")
+
+    def series(self, quantity: str) -> list[int]:
+        """Series numbers of all sensors of a quantity."""
+        return self._places[quantity]["series"].to_list() if quantity in self._places else []
+
+    def readings(self, quantity: str) -> pl.DataFrame:
+        """Good readings with the sensor's place, in order of time."""
+        self._current()
+        if quantity not in self._readings:
+            self._readings[quantity] = self.place(quantity, self.stored(quantity, self._since, None))
+        return self._readings[quantity]
+
+    def hours(self, quantity: str) -> pl.DataFrame:
+        """Hourly rollups with the sensor's place."""
+        self._current()
+        if quantity not in self._hours:
+            self._hours[quantity] = hourly(self.readings(quantity).select(COLUMNS), self._zone)
+        return self._hours[quantity]
+
+    def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
+        """Good readings from the store: series, observed_at, value, in order of time."""
+        where, params = "series IN (SELECT unnest($ids)) AND value IS NOT NULL", {"ids": self.series(quantity)}
+        return self._store.rows("readings", start, end, where, params, columns=COLUMNS).cast({"series": pl.Int32, "observed_at": INSTANT})
+
+    def refresh(self, low: datetime, high: datetime) -> None:
+        """Read the touched span once and put it into what is kept."""
+        self._current()
+        after = high + timedelta(microseconds=1)
+        if not self._readings or self._since is None or after <= self._since:
+            return
+        start = max(low, self._since)
+        rows = self._store.rows("readings", start, after, "value IS NOT NULL", columns=COLUMNS).cast({"series": pl.Int32, "observed_at": INSTANT})
+        labelled = rows.with_columns(_q=pl.col("series").replace_strict(self._quantity, default=None, return_dtype=pl.String))
+        for (quantity,), part in labelled.partition_by("_q", as_dict=True, include_key=False).items():
+            if quantity in self._readings:
+                self._patch(str(quantity), part, start, high)
+
+    def _patch(self, quantity: str, fresh: pl.DataFrame, low: datetime, high: datetime) -> None:
+        """Replace what lies in [low, high] by the rows of the store."""
+        known, at = self._readings[quantity], pl.col("observed_at")
+        if known.is_empty() or known["observed_at"][-1] < low:
+            joined = pl.concat([known, self.place(quantity, fresh)])
+        else:
+            kept = known.filter((at < low) | (at > high))
+            joined = pl.concat([kept, self.place(quantity, fresh)]).sort("observed_at", maintain_order=True)
+        self._readings[quantity] = joined
+        if quantity in self._hours:
+            start, end = floor(low, "hour", self._zone), floor(high, "hour", self._zone) + timedelta(hours=1)
+            again = hourly(joined.filter((at >= start) & (at < end)).select(COLUMNS), self._zone)
+            self._hours[quantity] = pl.concat([self._hours[quantity].filter((at < start) | (at >= end)), again])
+
+    def _current(self) -> None:
+        if self._since != self._store.hot_since:
+            self.clear()
+            self._since = self._store.hot_since
+
+    @property
+    def since(self) -> datetime | None:
+        """From when on readings are kept; None in a reader, which keeps none."""
+        return self._store.hot_since
+
+
+EMPTY_HOURS = pl.DataFrame(schema=ROLLUP_SCHEMA)
