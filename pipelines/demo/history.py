@@ -6,9 +6,9 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from pipelines.demo import ledgers, microgrid, outages, people, realtime, timetable
+from pipelines.demo import ledgers, microgrid, outages, people, realtime, samples, timetable
 from pipelines.demo.blocks import Block
-from pipelines.demo.calendar import day_number, day_start, iso
+from pipelines.demo.calendar import DAY_S, day_number, day_start, iso
 from pipelines.demo.chance import Floats
 from pipelines.demo.feeds import HEADINGS, PLAIN, aligned, as_sites, blocks, lateness, rows_csv
 from pipelines.demo.incidents import World
@@ -47,15 +47,16 @@ def _day(world: World, day: int, now: float) -> Iterator[Payload]:
     for message in realtime.past_hours(world, start, end):
         yield "bus_trips", message, "gtfs_realtime"
     yield from _written_down(world.seed, day, now)
-    cuts = outages.rows(world, start, end, now)
+    # The utility exports the last week every day, so that its silence can be told from a week without cuts.
+    cuts = outages.rows(world, start - 6 * DAY_S, end, now)
     if cuts:
         yield "outages", rows_csv(cuts), "csv"
 
 
 def _written_down(seed: int, day: int, now: float) -> Iterator[Payload]:
     """The day's samples and reports that are due by now."""
-    for name, made in ledgers.DAILY.items():
-        if ledgers.due_at(name, day) <= now and (rows := made(seed, day)):
+    for name, made in samples.DAILY.items():
+        if samples.due_at(name, day) <= now and (rows := made(seed, day)):
             yield name, rows_csv(rows), "csv"
 
 

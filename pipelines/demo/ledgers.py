@@ -1,4 +1,4 @@
-"""What people write down: laboratory samples, bills, accounts, street-light nights; CSV rows for the drop folders."""
+"""What is written down by month: bills, accounts, balances, crashes; the current month up to today. CSV rows."""
 
 import itertools
 from collections.abc import Callable
@@ -7,111 +7,26 @@ from random import Random
 
 import numpy as np
 
-from pipelines.demo.blocks import Asset
-from pipelines.demo.calendar import EPOCH, day_date, day_number, day_start, iso
+from pipelines.demo.calendar import DAY_S, EPOCH, day_date, day_number, day_start, iso
 from pipelines.demo.demand import DMAS, consumption_m3_h, inflow_m3_h
 from pipelines.demo.geography import point_in, wards
 from pipelines.demo.incidents import World
 from pipelines.demo.meters import bills
 from pipelines.demo.outages import FEEDERS
 from pipelines.demo.power import feeder_kw, transformer_kw
+from pipelines.demo.traffic import LINKS
 
 Rows = list[dict[str, object]]
 MONTHS = 12
-# Plant: name, ward, consent, days between samples, typical BOD, COD, TSS, N, P, coliforms.
-PLANTS = {
-    "STP1": ("Sewage plant Nadi Par", "W12", "moefcc_2017_other", 1, (21.0, 118.0, 62.0, 16.0, 2.1, 620.0)),
-    "EP1": ("Dye works outlet", "W03", "general_1986", 3, (22.0, 196.0, 71.0, 9.0, 1.2, 90.0)),
-    "EP2": ("Dairy outlet", "W03", "general_1986", 3, (25.5, 178.0, 76.0, 12.0, 3.0, 140.0)),
-}
-
-
-def assets(seed: int) -> list[Asset]:
-    """The sewage plant and the outlets of two works."""
-    found = []
-    for plant, (name, ward, *_) in PLANTS.items():
-        lon, lat = point_in(seed, ward, plant)
-        found.append(Asset(plant, "pollution", "effluent_plant", name, ward, lat, lon))
-    return found
-
-
-def effluent_plants() -> Rows:
-    """Rows of reference/effluent_plants.csv."""
-    return [{"asset": plant, "consent": consent} for plant, (_, _, consent, *_) in PLANTS.items()]
-
-
-def effluent_samples(seed: int, day: int) -> Rows:
-    """Samples taken on this day, with the headings of the laboratory's sheet."""
-    rows: Rows = []
-    for plant, (_, _, _, every, typical) in PLANTS.items():
-        if day % every:
-            continue
-        chance = Random(f"sample {seed} {plant} {day}")
-        bod, cod, tss, nitrogen, phosphorus, coliforms = (x * float(np.exp(chance.gauss(0.0, 0.16))) for x in typical)
-        rows.append(
-            {
-                "plant": plant,
-                "sampled": iso(day_start(day) + 9.5 * 3600.0),
-                "pH": round(chance.gauss(7.4, 0.25), 1),
-                "BOD mg/L": round(bod, 1),
-                "COD mg/L": round(cod),
-                "TSS mg/L": round(tss),
-                "total N mg/L": round(nitrogen, 1),
-                "total P mg/L": round(phosphorus, 2),
-                "faecal coliform MPN/100mL": round(coliforms),
-                "laboratory": "District laboratory",
-            }
-        )
-    return rows
-
-
-def water_samples(seed: int, day: int) -> Rows:
-    """Three tap samples a day in turn over the wards."""
-    rows: Rows = []
-    for number in range(3):
-        ward = wards(seed)[(day * 3 + number) % 12].ward
-        chance = Random(f"tap {seed} {day} {number}")
-        rows.append(
-            {
-                "sample": f"TAP-{day_date(day):%Y%m%d}-{number + 1}",
-                "sampled_at": iso(day_start(day) + (8 + number) * 3600.0),
-                "dma": next(d.asset for d in DMAS if ward in d.wards),
-                "ward": ward,
-                "turbidity_ntu": round(abs(chance.gauss(0.6, 0.28)), 2),
-                "ph": round(chance.gauss(7.3, 0.2), 1),
-                "tds_mg_l": round(chance.gauss(340, 40)),
-                "free_chlorine_mg_l": round(max(chance.gauss(0.42, 0.13), 0.0), 2),
-                "e_coli_100ml": 0 if chance.random() > 0.012 else 3,
-            }
-        )
-    return rows
-
-
-def street_light_nights(seed: int, day: int) -> Rows:
-    """One row per panel for the night that begins on this day."""
-    rows: Rows = []
-    for ward in wards(seed):
-        chance = Random(f"lights {seed} {day} {ward.ward}")
-        lamps = ward.population // 26
-        dark = 11.5 * lamps * (chance.uniform(0.012, 0.05) if chance.random() > 0.05 else chance.uniform(0.2, 0.5))
-        rows.append(
-            {
-                "panel": f"SLP-{ward.ward}",
-                "ward": ward.ward,
-                "lit_at": iso(day_start(day) + 18.25 * 3600.0),
-                "lamps": lamps,
-                "burn_hours": 11.5,
-                "outage_lamp_hours": round(dark, 1),
-            }
-        )
-    return rows
 
 
 def months(now: float, count: int = MONTHS) -> list[tuple[int, int]]:
-    """First local days of the last closed months and of the months after each, oldest first."""
+    """First local days of the last closed months, and of this one, and the day after each, oldest first."""
     today = day_date(int(day_number(now)))
     index = today.year * 12 + today.month - 1
     starts = [(date(m // 12, m % 12 + 1, 1) - EPOCH).days for m in range(index - count, index + 1)]
+    if today.day > 1:
+        starts.append((today - EPOCH).days)
     return list(itertools.pairwise(starts))
 
 
@@ -229,6 +144,51 @@ def water_connections(seed: int, now: float) -> Rows:
     return rows
 
 
+def climate_activities(seed: int, now: float) -> Rows:
+    """Electricity, gas and methane of the town's own services per month."""
+    rows: Rows = []
+    for first, after in months(now):
+        days = after - first
+        chance = Random(f"climate {seed} {first}")
+        used = (
+            ("street_light", "grid_kwh", 1150.0),
+            ("water", "grid_kwh", 3350.0),
+            ("sewage", "grid_kwh", 1480.0),
+            ("sewage", "ch4_kg", 21.0),
+            ("offices", "lpg_kg", 6.0),
+        )
+        for service, item, a_day in used:
+            amount = round(a_day * days * chance.uniform(0.94, 1.06), 1)
+            rows.append({"service": service, "item": item, "month_start": iso(day_start(first)), "amount": amount})
+    return rows
+
+
+def crashes(seed: int, now: float) -> Rows:
+    """Road crashes as the police record them, oldest first."""
+    rows: Rows = []
+    for first, after in months(now):
+        chance = Random(f"crashes {seed} {first}")
+        days = sorted(
+            chance.uniform(first, after) for _ in range(round(chance.uniform(2.0, 5.0) * (after - first) / 30.0))
+        )
+        for number, day in enumerate(days, 1):
+            link = chance.choice(LINKS)
+            lon, lat = point_in(seed, link.ward, "crash", int(day))
+            rows.append(
+                {
+                    "crash": f"FIR-{day_date(first):%Y%m}-{number:02d}",
+                    "crashed_at": iso(day_start(0) + day * DAY_S),
+                    "road": link.name,
+                    "lat": lat,
+                    "lon": lon,
+                    "deaths": int(chance.random() < 0.14),
+                    "serious": chance.choice((0, 0, 1, 1, 2)),
+                    "slight": chance.choice((0, 1, 1, 2)),
+                }
+            )
+    return rows
+
+
 MONTHLY: dict[str, Callable[[int, float], Rows]] = {
     "energy_accounts": energy_accounts,
     "water_bills": bills,
@@ -236,14 +196,6 @@ MONTHLY: dict[str, Callable[[int, float], Rows]] = {
     "water_accounts": water_accounts,
     "sewage_accounts": sewage_accounts,
     "water_connections": water_connections,
+    "climate_activities": climate_activities,
+    "crashes": crashes,
 }
-DAILY: dict[str, Callable[[int, int], Rows]] = {
-    "effluent_samples": effluent_samples,
-    "water_samples": water_samples,
-    "street_light_nights": street_light_nights,
-}
-
-
-def due_at(name: str, day: int) -> float:
-    """When the record of a local day is handed in: at two in the afternoon, the lamps' report the next morning."""
-    return day_start(day) + (30.5 if name == "street_light_nights" else 14.0) * 3600.0

@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 
-from pipelines.demo import ledgers, outages
+from pipelines.demo import ledgers, outages, samples
 from pipelines.demo.blocks import Block
 from pipelines.demo.calendar import DAY_S, day_number, day_start
 from pipelines.demo.due import Pace, missed, readings
@@ -28,7 +28,7 @@ GATHER_S = {
 CATCH_UP_S = 600.0
 HALF_AGAIN_S = 45.0
 # The utility's export comes every quarter of an hour, and at once when something happens.
-OUTAGES_S, OUTAGES_BACK_S = 900, 3 * DAY_S
+OUTAGES_S, OUTAGES_BACK_S = 900, 7 * DAY_S
 
 
 class Live:
@@ -46,7 +46,7 @@ class Live:
         self.later: list[tuple[float, str, bytes]] = []
         for pace in self.paces:
             self.gathered[pace.block.feed] += missed(world, pace.block, pace, since, start)
-        self._written_down(since, start)
+        self._written_down(min(since, start - OUTAGES_S), start)
 
     def tick(self, now: float) -> None:
         """Send what became due since the last tick."""
@@ -101,8 +101,8 @@ class Live:
         if cuts and (outages.changes(self.world, since, now) or now // OUTAGES_S > since // OUTAGES_S):
             drop(self.town, "outages", rows_csv(cuts), now)
         for day in (int(day_number(now)) - 1, int(day_number(now))):
-            for name, made in ledgers.DAILY.items():
-                if since < ledgers.due_at(name, day) <= now and (rows := made(self.world.seed, day)):
+            for name, made in samples.DAILY.items():
+                if since < samples.due_at(name, day) <= now and (rows := made(self.world.seed, day)):
                     drop(self.town, name, rows_csv(rows), now)
             if since < day_start(day) + 6.0 * 3600.0 <= now:
                 drop(self.town, "water_bills", rows_csv(ledgers.MONTHLY["water_bills"](self.world.seed, now)), now)

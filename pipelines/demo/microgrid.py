@@ -13,11 +13,13 @@ from pipelines.demo.geography import LAT, point_in
 from pipelines.demo.incidents import World
 
 ASSET, WARD, FEEDER = "MG1", "W10", outages.FEEDERS[5]
-SOLAR_KWP, BATTERY_KWH, SOC_MIN = 420.0, 520.0, 20.0
+SOLAR_KWP, BATTERY_KWH, SOC_MIN = 420.0, 1500.0, 20.0
+# The hospital keeps this charge for itself: below it the diesel generator takes over.
+RESERVE = 50.0
 CHARGE, DISCHARGE = 0.96, 0.95
-BATTERY_KW, DIESEL_KW = 90.0, 160.0
+BATTERY_KW, DIESEL_KW = 150.0, 160.0
 MINUTE = 60.0
-# The battery is empty to its floor well before dawn, so each plan may begin there without a step.
+# The battery is down to its reserve well before dawn, so each plan may begin there without a step.
 BEGINS_S = 5 * 3600.0
 NAMES = ("poa", "solar", "load", "import", "export", "battery", "diesel", "soc")
 Plan = dict[str, Floats]
@@ -44,10 +46,10 @@ def _dispatch(
 ) -> tuple[list[float], list[float], list[float], list[float]]:
     """Battery (discharge positive), diesel, curtailed sun and charge, minute by minute."""
     battery, diesel, spilled, charges = [], [], [], []
-    soc, step = SOC_MIN, 100.0 * MINUTE / 3600.0 / BATTERY_KWH
+    soc, step = RESERVE, 100.0 * MINUTE / 3600.0 / BATTERY_KWH
     for sun, need, clock, cut in zip(solar.tolist(), load.tolist(), hour.tolist(), dark.tolist(), strict=True):
         charges.append(soc)
-        spare = (soc - SOC_MIN) / step * DISCHARGE
+        spare = (soc - RESERVE) / step * DISCHARGE
         room = (100.0 - soc) / step / CHARGE
         flow = 0.0
         if sun > need:

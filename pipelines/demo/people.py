@@ -221,9 +221,12 @@ def changed_since(world: World, since: float, now: float) -> list[dict[str, Any]
 
 
 def history(world: World, now: float, days: int) -> Iterator[bytes]:
-    """One list a day of what was filed on it, as it stands at `now`; the older ones for the age of the backlog."""
+    """One list a day, as it stands at `now`: what was filed on it and the day before, as polls overlap.
+
+    It reaches further back than the sensors' history, for the age of the backlog.
+    """
     for back in range(max(days, BACK_DAYS), -1, -1):
         day = day_start(int(day_number(now)) - back)
-        rows = [as_open311(r, now) for r in filed(world, day, min(day + DAY_S, now))]
+        rows = [as_open311(r, now) for r in filed(world, day - DAY_S, min(day + DAY_S, now))]
         if rows:
             yield json.dumps(rows).encode()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.demo import air, ledgers, meters, microgrid, power, services, tanks, traffic, water
+from pipelines.demo import air, meters, microgrid, power, samples, services, tanks, traffic, water
 from pipelines.demo.blocks import Asset
 from pipelines.demo.calendar import ZONE
 from pipelines.demo.feeds import FEEDS, blocks
@@ -57,7 +57,7 @@ def assets(seed: int) -> list[Asset]:
         power.assets(seed),
         microgrid.assets(seed),
         air.assets(seed),
-        ledgers.assets(seed),
+        samples.assets(seed),
         traffic.assets(seed),
         meters.assets(seed),
     ]
@@ -79,7 +79,7 @@ def references(seed: int) -> dict[str, Rows]:
         "microgrids": microgrid.reference(),
         "road_links": traffic.reference(),
         "noise_sites": air.noise_reference(),
-        "effluent_plants": ledgers.effluent_plants(),
+        "effluent_plants": samples.effluent_plants(),
         "services": services.reference(),
     }
 

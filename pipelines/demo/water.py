@@ -80,6 +80,9 @@ def dmas_reference(seed: int) -> list[dict[str, object]]:
                 "baseline_night_m3_h": round(dma.leakage_m3_h * 1.06 + people * 0.0006, 1),
                 "non_domestic_night_m3_h": 1.5,
                 "n1": dma.n1,
+                "mains_km": round(people / 720, 1),
+                "private_pipe_km": round(people / 2400, 1),
+                "average_pressure_m": round(dma.pressure_m - 4.0, 1),
             }
         )
     return rows

@@ -64,12 +64,15 @@ def test_town_that_is_written_passes_the_engines_own_checks(town: settings.Setti
 
 def test_every_payload_of_history_decodes_without_a_refusal(town, two_days, now: datetime) -> None:
     rows: dict[str, int] = defaultdict(int)
+    sensors = set(registers.load(town).sensors["sensor"])
     for feed_name, payload, form in two_days:
         feed = town.feeds[feed_name]
         assert form == feed.format
         mapping = {**feed.mapping, "format": form, "table": feed.table, "zone": feed.zone, "feed": feed_name}
         decoded = decoder(form)(payload, mapping, now)
         assert decoded.refused == (), feed_name
+        if "readings" in decoded.tables:
+            assert set(decoded.tables["readings"]["sensor"]) <= sensors, feed_name
         for table, frame in decoded.tables.items():
             rows[table] += frame.height
     assert rows["readings"] > 150_000

@@ -117,7 +117,7 @@ def test_microgrid_balance_closes_within_two_percent_and_charge_integrates(world
     assert values["soc"].min() >= 20.0 - 1e-6
     assert values["soc"].max() <= 100.0 + 1e-6
     flow = values["battery"][:-1]
-    stored = -np.where(flow > 0, flow / 0.95, flow * 0.96) / 60.0 / 520.0 * 100.0
+    stored = -np.where(flow > 0, flow / 0.95, flow * 0.96) / 60.0 / 1500.0 * 100.0
     assert np.abs(np.diff(values["soc"]) - stored).max() < 0.01
 
 
