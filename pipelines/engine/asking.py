@@ -10,6 +10,8 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?P<off
 # A + in an address that nobody escaped arrives as a space.
 LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
 MOST_LISTED = 40
+# No row lies outside of these years; beyond them calendars and databases run out of numbers.
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Misasked(ValueError):
@@ -43,8 +45,8 @@ def instant(text: str, name: str) -> datetime:
             "(in an address: %2B05:30)."
         )
     try:
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+        return min(max(datetime.fromisoformat(text.upper()), EARLIEST), LATEST).astimezone(UTC)
+    except ValueError as error:
         example = f"for example {name}=2026-11-23T00:00:00Z"
         raise Misasked(f"`{name}={text}` is no instant of the calendar ({error}); {example}.") from error
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -188,15 +188,16 @@ def _of_table(town: "Town", table: Table, span: Span, ward: str | None) -> Extra
     columns = (*(column for column in table.columns if not column.personal), RECEIVED)
     if "ward" not in {column.name for column in columns}:
         _no_ward(table.name, ward)
-    by_day = table.time is not None and table.schema[table.time] == pl.Date()
-    edge = (lambda at: _first_day(at, town.zone)) if by_day else (lambda at: at)
+    read: Read = lambda low, high: town.rows(table.name, low, high, ward)  # noqa: E731
+    if table.time is not None and table.schema[table.time] == pl.Date():
+        read = _by_day(read, table.time, town.zone)
     return Extract(
         name=table.name,
         columns=columns,
-        read=lambda low, high: town.rows(table.name, edge(low), edge(high), ward),
+        read=read,
         time=table.time,
         order=table.key,
-        span=span if table.time else Span(),
+        span=span if table.time else ALWAYS,
         ward=ward,
         earliest=lambda: _earliest(town, table.name, table.time or ""),
         now=town.now,
@@ -264,13 +265,26 @@ def _no_ward(name: str, ward: str | None) -> None:
         )
 
 
-def _first_day(at: datetime | None, zone: str) -> datetime | None:
-    """The first calendar day of the town that begins at or after this instant, as the store compares days."""
-    if at is None:
-        return None
+def _by_day(read: Read, column: str, zone: str) -> Read:
+    """Reading of a table whose time is a day: a day belongs to the span in which it begins in the town's time zone."""
+
+    def days(low: datetime | None, high: datetime | None) -> pl.DataFrame:
+        rows = read(low and _noon(_first_day(low, zone), -1), high and _noon(_first_day(high, zone), 1))
+        rows = rows.filter(pl.col(column) >= _first_day(low, zone)) if low else rows
+        return rows.filter(pl.col(column) < _first_day(high, zone)) if high else rows
+
+    return days
+
+
+def _first_day(at: datetime, zone: str) -> date:
+    """The first calendar day of the town that begins at or after this instant."""
     local = at.astimezone(ZoneInfo(zone))
-    day = local.date() if local.time() == time() else local.date() + timedelta(days=1)
-    return datetime.combine(day, time(), UTC)
+    return local.date() if local.time() == time() else local.date() + timedelta(days=1)
+
+
+def _noon(day: date, days: int) -> datetime:
+    """An instant surely in the day so many days away, in every time zone and however the store compares days."""
+    return datetime.combine(day + timedelta(days=days), time(12), UTC)
 
 
 def _earliest(town: "Town", table: str, column: str) -> datetime | None:

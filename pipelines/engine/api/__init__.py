@@ -26,8 +26,10 @@ def build(town: Town) -> FastAPI:
         openapi_url="/openapi.json",
         responses=EVERY,
     )
-    for part in (series, lists, ingest, health, metrics):
-        app.include_router(part.routes(town))
+    routers = [part.routes(town) for part in (series, lists, ingest, health, metrics)]
+    for router in routers:
+        app.include_router(router)
+    app.state.addresses = [route for router in routers for route in router.routes]
     app.add_middleware(Head)
     problems.install(app)
     app.openapi = describe(app)  # type: ignore[method-assign]

@@ -9,7 +9,6 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
@@ -73,8 +72,8 @@ def _http(request: Request, error: Any) -> Response:
 
 def _allowed(request: Request) -> str:
     """What this address can be asked, over all routes that answer it."""
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    routes = [route for route in request.app.state.addresses if route.path_regex.match(request.url.path)]
+    methods = {method for route in routes for method in route.methods} or {"GET"}
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
