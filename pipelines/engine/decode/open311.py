@@ -23,6 +23,7 @@ from pipelines.engine.decode.service_requests import (
     json_document,
     zone_of,
 )
+from pipelines.engine.decode.text import MAX_MB, unpack
 
 LISTS = ("service_requests", "requests")
 QUERY_SPAN = timedelta(days=90)
@@ -31,10 +32,11 @@ AUTOMATIC_NOTES = ("submitted", "opened", "acknowledged")
 
 
 def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) -> Decoded:
-    """The requests of one GET requests answer.
+    """The requests of one GET requests answer, or of a file packed with gzip.
 
     Raises Refused when the payload is neither JSON nor XML as the format says, or is the server's error message.
     """
+    payload = unpack(payload, mapping.get("max_mb", MAX_MB))
     if mapping.get("format") == "open311_xml":
         root = _root(payload)
         elements = [root] if _name(root) == "request" else [e for e in root if _name(e) == "request"]

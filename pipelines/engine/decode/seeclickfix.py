@@ -15,15 +15,17 @@ from pipelines.engine.decode.service_requests import (
     json_document,
     zone_of,
 )
+from pipelines.engine.decode.text import MAX_MB, unpack
 
 STATUS = {"open": "open", "acknowledged": "open", "closed": "closed", "archived": "closed"}
 
 
 def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) -> Decoded:
-    """The issues of one answer as service requests.
+    """The issues of one answer, or of a file packed with gzip, as service requests.
 
     Raises Refused when the payload is not JSON or holds no issues.
     """
+    payload = unpack(payload, mapping.get("max_mb", MAX_MB))
     items = _issues(json_document(payload))
     return decoded(items, partial(_row, zone=zone_of(mapping)), JsonOriginals(payload, items, "issues"))
 
