@@ -73,12 +73,15 @@ FORMATS = {
     "seeclickfix": "seeclickfix",
 }
 
-# Formats whose payloads fill more than the one table that the feed names.
+# Formats that fill other tables than the one that the feed names.
 PRODUCES: dict[str, tuple[str, ...]] = {
     "gtfs_static": (
         "gtfs_routes", "gtfs_trips", "gtfs_stops", "gtfs_stop_times", "gtfs_service_days", "gtfs_frequencies", "gtfs_shapes",
     ),
     "gtfs_realtime": ("vehicle_positions", "trip_updates", "trip_sightings", "passages", "service_alerts"),
+    "open311_json": ("service_requests",),
+    "open311_xml": ("service_requests",),
+    "seeclickfix": ("service_requests",),
 }  # fmt: skip
 
 
