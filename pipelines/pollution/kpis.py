@@ -165,6 +165,7 @@ KPIS = (
         standard="Noise Pollution (Regulation and Control) Rules 2000, Schedule",
         unit="percent",
         window=every("day"),
+        settles=timedelta(hours=-2),
         levels=PLACES,
         better="higher",
         target=100,

@@ -82,6 +82,9 @@ PRODUCES: dict[str, tuple[str, ...]] = {
     "open311_json": ("service_requests",),
     "open311_xml": ("service_requests",),
     "seeclickfix": ("service_requests",),
+    "open311_json": ("service_requests",),
+    "open311_xml": ("service_requests",),
+    "seeclickfix": ("service_requests",),
 }  # fmt: skip
 
 
