@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pipelines import available
 from pipelines.engine import flow, registers, settings
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.line import Line
+from pipelines.engine.model import Domain
 
 TOWN = """[town]
 name = "Testville"
@@ -71,10 +73,18 @@ def read(folder: Path) -> settings.Settings:
     return settings.load(folder, available)
 
 
-def open_line(folder: Path, now: datetime) -> Line:
-    """Its line."""
+def open_line(folder: Path, now: datetime, kpis: frozenset[str] | None = None) -> Line:
+    """Its line; with `kpis`, one that computes only these (and has no alarms on others)."""
     found = read(folder)
+    if kpis is not None:
+        found = replace(found, domains=tuple(_narrowed(domain, kpis) for domain in found.domains))
     return Line(found, registers.load(found), now)
+
+
+def _narrowed(domain: Domain, kpis: frozenset[str]) -> Domain:
+    kept = tuple(kpi for kpi in domain.kpis if kpi.id in kpis)
+    dropped = {kpi.id for kpi in domain.kpis} - kpis
+    return replace(domain, kpis=kept, alarms=tuple(rule for rule in domain.alarms if rule.watches not in dropped))
 
 
 def abandon(line: Line) -> None:
