@@ -1,14 +1,18 @@
 """What the API gives: lists, exports, pages, explanations; against rows sent through the real line."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import openpyxl
 import polars as pl
 import pytest
 
+from pipelines.engine import api, extracts
+from pipelines.engine.api import answers
 from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.engine.api_town import BILLS, DAY, FORMULA, NOW, REQUESTS, SECRET, TOML, Asker, asked, filled, readings
@@ -323,4 +327,64 @@ def test_a_file_is_named_after_table_ward_and_span(ask: Asker) -> None:
     assert (
         answer.headers["content-disposition"]
         == 'attachment; filename="service_requests_ward-W2_20260301T063000Z_20260310T063000Z.csv"'
+    )
+
+
+def test_a_long_export_is_streamed_whole_and_head_does_not_read_it(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "AT_ONCE", 20)
+    monkeypatch.setattr(extracts, "MANY_ROWS", 30)
+    monkeypatch.setattr(extracts, "FEW_ROWS", 10)
+    answer = ask.get("/api/v1/readings")
+    assert "x-row-count" not in answer.headers
+    rows = rows_of(answer.text)
+    assert {(row["sensor"], row["observed_at"]): float(row["value"]) for row in rows} == expected()
+    assert len(rows) == 386
+    head = ask("HEAD", "/api/v1/readings")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_an_export_that_fails_midway_breaks_off_for_all_to_see(
+    both: tuple[Asker, Town], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, town = both
+    monkeypatch.setattr(answers, "AT_ONCE", 20)
+    monkeypatch.setattr(extracts, "FEW_ROWS", 10)
+    whole, calls = town.readings, []
+
+    def failing(sensors: list[str], low: datetime, high: datetime) -> pl.DataFrame:
+        calls.append(low)
+        if high is None:
+            raise OSError(5, "the disk is gone")
+        return whole(sensors, low, high)
+
+    monkeypatch.setattr(town, "readings", failing)
+    said: list[dict[str, Any]] = []
+    with pytest.raises(RuntimeError) as caught:
+        asyncio.run(_bare(api.build(town), "/api/v1/readings", said))
+    assert "the disk is gone" in str(caught.value.__cause__)
+    assert len(calls) > 2
+    assert said[0]["status"] == 200
+    assert all(message.get("more_body") for message in said[1:])
+
+
+async def _bare(app: Any, path: str, said: list[dict[str, Any]]) -> None:
+    """Ask as a server does; what the app says is noted."""
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [],
+    }
+    await app(
+        {**scope, "http_version": "1.1", "scheme": "http", "raw_path": path.encode(), "root_path": ""}, receive, send
     )

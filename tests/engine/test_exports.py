@@ -35,7 +35,9 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="
 STARTS = st.sampled_from(["=", "+", "-", "@", "\t", "\r", "'", '"', ";", "\n"])
 ROWS = st.lists(
     st.tuples(
-        st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+        st.integers(0, 130 * 366 * 86_400_000_000).map(
+            lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+        ),
         st.one_of(st.none(), TEXT, st.builds(lambda start, rest: start + rest, STARTS, TEXT)),
         st.one_of(st.none(), st.floats()),
         st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),

@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from pipelines.engine.api.paging import page, place_of
+from pipelines.engine.errors import StoreError
 from pipelines.engine.exports import Counted
 from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.forms import BOM, MEDIA, WRITERS, streamed
@@ -56,13 +57,21 @@ def _given(wanted: Extract, frames: Iterator[pl.DataFrame], wish: Wish, followin
     if wish.form in WRITERS:
         return _file(wanted, frames, wish.form, headers)
     first, ended = _ahead(frames)
-    pieces = streamed(wanted, itertools.chain(first, frames), wish.form, key=wish.key, following=following)
+    pieces = streamed(wanted, itertools.chain(first, _told(frames)), wish.form, key=wish.key, following=following)
     if wish.bom and wish.form == "csv":
         pieces = itertools.chain([BOM], pieces)
     if not ended:
         return StreamingResponse(pieces, headers=headers, media_type=MEDIA[wish.form])
     headers["X-Row-Count"] = str(sum(frame.height for frame in first))
     return Response(b"".join(pieces), headers=headers, media_type=MEDIA[wish.form])
+
+
+def _told(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The frames; a disk that fails meanwhile is told as such: Starlette takes an OSError for a client that went away."""
+    try:
+        yield from frames
+    except OSError as error:
+        raise StoreError(f"an export broke off, its reader sees an incomplete answer: {error}") from error
 
 
 def _ahead(frames: Iterator[pl.DataFrame]) -> tuple[list[pl.DataFrame], bool]:

@@ -55,7 +55,7 @@ def routes(town: Town) -> APIRouter:
     )
     async def push_rows(
         request: Request,
-        table: Annotated[str, Path(description="An event table of a domain.", json_schema_extra={"examples": tables})],
+        table: Annotated[str, Path(description="An event table of a domain.", json_schema_extra={"enum": tables})],
         feed: FeedName = "push",
     ) -> Response:
         one_of("table", table, tables, 404)

@@ -79,9 +79,7 @@ def _of_rows(router: APIRouter, town: Town) -> None:
     @router.get("/tables/{table}", summary="Rows of a table or register, oldest first", responses=exported("rows"))
     def read_table(
         request: Request,
-        table: Annotated[
-            str, Path(description="A table of the data dictionary.", json_schema_extra={"examples": tables})
-        ],
+        table: Annotated[str, Path(description="A table of the data dictionary.", json_schema_extra={"enum": tables})],
         start: Start = None,
         end: End = None,
         ward: Ward = None,
@@ -96,7 +94,7 @@ def _of_rows(router: APIRouter, town: Town) -> None:
 
 def _of_kpis(router: APIRouter, town: Town) -> None:
     known = [declared.id for declared in town.settings.kpis]
-    Id = Annotated[str, Path(description="A KPI id.", json_schema_extra={"examples": known})]
+    Id = Annotated[str, Path(description="A KPI id.", json_schema_extra={"enum": known})]
 
     @router.get("/kpis/{kpi}/history", summary="The published values of a KPI", responses=exported("history"))
     def read_history(

@@ -1,0 +1,88 @@
+"""/openapi.json is true: every answer of a bounded fuzz is one that it describes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pipelines.engine import api
+from pipelines.engine.town import Town
+from tests.engine import small_town
+from tests.engine.api_town import NOW, TOML, Asker, filled
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = small_town.make(
+        tmp_path_factory.mktemp("api") / "town", TOML.format(zone=small_town.ZONE, domains='["water", "grievances"]')
+    )
+    line = filled(folder)
+    yield api.build(Town(small_town.read(folder), lambda: NOW))
+    line.close()
+
+
+PROMISED = {
+    "/api/v1/kpis": {"get"},
+    "/api/v1/kpis/{kpi}/history": {"get"},
+    "/api/v1/kpis/{kpi}/explain": {"get"},
+    "/api/v1/readings": {"get", "post"},
+    "/api/v1/tables": {"get"},
+    "/api/v1/tables/{table}": {"get", "post"},
+    "/api/v1/assets": {"get"},
+    "/api/v1/alarms": {"get"},
+    "/api/v1/feeds": {"get"},
+    "/api/v1/quarantine": {"get"},
+    "/api/v1/runs": {"get"},
+    "/api/v1/snapshot": {"get"},
+    "/api/v1/stream": {"get"},
+    "/healthz": {"get"},
+    "/readyz": {"get"},
+    "/metrics": {"get"},
+}
+
+
+def test_the_description_names_every_promised_address(app: Any) -> None:
+    asker = Asker(app)
+    document = asker.get("/openapi.json").json()
+    asker.close()
+    assert document["openapi"].startswith("3.1")
+    assert {path: set(methods) & PROMISED.get(path, set()) for path, methods in document["paths"].items()} == PROMISED
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], (method, path)
+            for status, response in operation["responses"].items():
+                if (
+                    path.startswith("/api/v1/")
+                    and status in ("404", "413", "415", "422", "429", "503")
+                    and path not in api.openapi.WIRE
+                ):
+                    assert set(response["content"]) == {"application/problem+json"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # schemathesis asks through a test client whose deprecations are its own
+@pytest.mark.parametrize(
+    "path", sorted(path for path, methods in PROMISED.items() if "get" in methods and path not in api.openapi.WIRE)
+)
+def test_a_fuzz_meets_only_described_answers(app: Any, path: str) -> None:
+    """GET only, so nothing is written. Skips where schemathesis is not installed."""
+    schemathesis = pytest.importorskip("schemathesis")
+    conforms = pytest.importorskip("schemathesis.specs.openapi.checks")
+    checks = [
+        schemathesis.checks.not_a_server_error,
+        conforms.status_code_conformance,
+        conforms.content_type_conformance,
+        conforms.response_schema_conformance,
+    ]
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    operation = schema[path]["GET"]
+    statuses: set[int] = set()
+
+    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy())
+    def fuzz(case: Any) -> None:
+        statuses.add(case.call_and_validate(checks=checks).status_code)
+
+    fuzz()
+    assert statuses <= {200, 404, 422}
