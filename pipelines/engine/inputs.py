@@ -48,7 +48,7 @@ class Inputs:
         late = "readings" in touched and (since is None or touched["readings"][0] < since)
         for key, (_, used) in list(self._kept.items()):
             if key[0] in touched or (late and key[0] == OLD) or self._beat - used > IDLE_BEATS:
-                del self._kept[key]
+                self._kept.pop(key, None)
         if "readings" in touched:
             try:
                 self._recent.refresh(*touched["readings"])
@@ -68,7 +68,8 @@ class Inputs:
 
     def _keep(self, key: Key, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """What `make` gives, once until a touch of key[0]."""
-        frame = self._kept[key][0] if key in self._kept else make()
+        known = self._kept.get(key)
+        frame = known[0] if known else make()
         self._kept[key] = (frame, self._beat)
         return frame
 

@@ -48,16 +48,19 @@ class Recent:
     def readings(self, quantity: str) -> pl.DataFrame:
         """Good readings with the sensor's place, in order of time."""
         self._current()
-        if quantity not in self._readings:
-            self._readings[quantity] = self.place(quantity, self.stored(quantity, self._since, None))
-        return self._readings[quantity]
+        # `use` may clear what is kept from another thread at any moment, so nothing is looked up twice.
+        known = self._readings.get(quantity)
+        if known is None:
+            known = self._readings[quantity] = self.place(quantity, self.stored(quantity, self._since, None))
+        return known
 
     def hours(self, quantity: str) -> pl.DataFrame:
         """Hourly rollups with the sensor's place."""
         self._current()
-        if quantity not in self._hours:
-            self._hours[quantity] = hourly(self.readings(quantity).select(COLUMNS), self._zone)
-        return self._hours[quantity]
+        known = self._hours.get(quantity)
+        if known is None:
+            known = self._hours[quantity] = hourly(self.readings(quantity).select(COLUMNS), self._zone)
+        return known
 
     def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """Good readings from the store: series, observed_at, value, in order of time."""
@@ -73,23 +76,25 @@ class Recent:
         start = max(low, self._since)
         rows = self._store.rows("readings", start, after, "value IS NOT NULL", columns=COLUMNS).cast({"series": pl.Int32, "observed_at": INSTANT})
         labelled = rows.with_columns(_q=pl.col("series").replace_strict(self._quantity, default=None, return_dtype=pl.String))
-        for (quantity,), part in labelled.partition_by("_q", as_dict=True, include_key=False).items():
-            if quantity in self._readings:
-                self._patch(str(quantity), part, start, high)
+        parts = labelled.partition_by("_q", as_dict=True, include_key=False)
+        for quantity, known in list(self._readings.items()):
+            # A quantity without good rows in the span may have had some: they were corrected to unusable.
+            self._patch(quantity, known, parts.get((quantity,), rows.clear()), start, high)
 
-    def _patch(self, quantity: str, fresh: pl.DataFrame, low: datetime, high: datetime) -> None:
+    def _patch(self, quantity: str, known: pl.DataFrame, fresh: pl.DataFrame, low: datetime, high: datetime) -> None:
         """Replace what lies in [low, high] by the rows of the store."""
-        known, at = self._readings[quantity], pl.col("observed_at")
+        at = pl.col("observed_at")
         if known.is_empty() or known["observed_at"][-1] < low:
             joined = pl.concat([known, self.place(quantity, fresh)])
         else:
             kept = known.filter((at < low) | (at > high))
             joined = pl.concat([kept, self.place(quantity, fresh)]).sort("observed_at", maintain_order=True)
         self._readings[quantity] = joined
-        if quantity in self._hours:
+        hours = self._hours.get(quantity)
+        if hours is not None:
             start, end = floor(low, "hour", self._zone), floor(high, "hour", self._zone) + timedelta(hours=1)
             again = hourly(joined.filter((at >= start) & (at < end)).select(COLUMNS), self._zone)
-            self._hours[quantity] = pl.concat([self._hours[quantity].filter((at < start) | (at >= end)), again])
+            self._hours[quantity] = pl.concat([hours.filter((at < start) | (at >= end)), again])
 
     def _current(self) -> None:
         if self._since != self._store.hot_since:
