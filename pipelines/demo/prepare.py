@@ -65,11 +65,11 @@ def compact(line: Line, now: datetime) -> None:
 
 def compute(line: Line, now: datetime) -> None:
     """Every KPI over every window of the history."""
-    beat(line, now)
+    beat(line, now, budget_s=2.0)
     while not line.kpis.settled:
         done = sum(not work.due for work in line.kpis.works.values())
         progress(f"computing KPIs: {done} of {len(line.kpis.works)}")
-        beat(line, now)
+        beat(line, now, budget_s=2.0)
     progress(f"computed {len(line.kpis.works)} KPIs over every day of it")
     print(flush=True)
 

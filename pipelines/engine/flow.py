@@ -1,6 +1,7 @@
 """THE LINE: one batch from wire to snapshot. `run` is these steps and nothing else."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -78,9 +79,12 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Re
     return _keep(line, opened, now)
 
 
-def beat(line: "Line", now: datetime) -> Snapshot:
-    """Steps 5 to 7: evaluate KPIs over touched windows, watch for alarms, publish one snapshot."""
-    published = line.kpis.evaluate(line.drain_touched(), now)
+def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
+    """Steps 5 to 7: evaluate KPIs over touched windows, watch for alarms, publish one snapshot.
+
+    `budget_s` bounds the time for KPIs; those that did not fit keep their last value until the next beat.
+    """
+    published = line.kpis.evaluate(line.drain_touched(), now, budget_s)
     if published.height:
         try:
             keep_values(line, published, now)

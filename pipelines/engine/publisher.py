@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.engine.calendar import LENGTHS
 from pipelines.engine.judge import judge
 from pipelines.engine.kpis import Work
-from pipelines.engine.snapshot import Snapshot
+from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.version import BUILD
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Publisher:
         self._built: dict[str, tuple[int, datetime, list[tuple[str, dict[str, Any]]]]] = {}
         self._shown_assets = self._streamed_assets()
         self._load_trail()
+        self._before = self._published_before()
 
     def build(self, now: datetime) -> Snapshot:
         """The snapshot of this instant."""
@@ -96,10 +97,24 @@ class Publisher:
 
     def _rows(self, work: Work, now: datetime) -> list[tuple[str, dict[str, Any]]]:
         """The rows of one KPI; built again when it was computed, or when time may have made them stale."""
+        if not work.looks and work.kpi.id in self._before:
+            return [(key, self._aged(work, row, now)) for key, row in self._before[work.kpi.id]]
         known = self._built.get(work.kpi.id)
         if known is None or known[0] != work.looks or now - known[1] > REBUILD:
             known = self._built[work.kpi.id] = (work.looks, now, self._built_rows(work, now))
         return known[2]
+
+    def _published_before(self) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+        """The rows of the last board of an earlier life: shown, with their age, until a KPI is computed again."""
+        last = Board(self._line.board_path).look()
+        rows: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        for key, row in (last.state["kpis"] if last else {}).items():
+            rows.setdefault(row["kpi"], []).append((key, row))
+        return rows
+
+    def _aged(self, work: Work, row: dict[str, Any], now: datetime) -> dict[str, Any]:
+        as_of = datetime.fromisoformat(row["as_of"]) if row["as_of"] else None
+        return {**row, "status": judge(work.kpi, row["value"], as_of, row["every_s"], now)}
 
     def _built_rows(self, work: Work, now: datetime) -> list[tuple[str, dict[str, Any]]]:
         kpi, found = work.kpi, {}

@@ -26,6 +26,8 @@ log = logging.getLogger("townboard")
 LOOK_EVERY = timedelta(seconds=2)
 COMPACT_EVERY = timedelta(minutes=30)
 PATIENCE_S = 120.0
+# Of a beat's two seconds: what is due beyond it waits for the next beat, so that the board never waits for a back-fill.
+BEAT_BUDGET_S = 0.6
 NICE = 10
 
 
@@ -78,7 +80,7 @@ class Service:
         return jobs
 
     def _beat(self) -> int | None:
-        flow.beat(self.line, self._clock())
+        flow.beat(self.line, self._clock(), BEAT_BUDGET_S)
         return None
 
     def _polling(self, poll: Poll) -> Callable[[], int | None]:

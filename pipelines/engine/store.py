@@ -13,7 +13,7 @@ import polars as pl
 from pipelines.engine import manifest as manifests
 from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.manifest import Manifest, Part
-from pipelines.engine.model import Table
+from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.tables import shaped
 
 SQL_TYPES = {
@@ -29,6 +29,8 @@ SQL_TYPES = {
 }
 
 NEW, CORRECTS, DUPLICATE = 0, 1, 2
+# So many frames of a journal's tail are landed at once.
+MOST_FRAMES = 500
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ class Store:
             arrived = self._tail.poll()
         except Withdrawn:
             return self._begin_again()
-        for seq, entries in arrived:
-            self.land(seq, entries)
+        for first in range(0, len(arrived), MOST_FRAMES):
+            self._land(arrived[first : first + MOST_FRAMES])
         return arrived
 
     def _begin_again(self) -> list[tuple[int, list[Entry]]]:
@@ -167,34 +169,41 @@ class Store:
 
     def land(self, seq: int, entries: Sequence[Entry]) -> None:
         """Make the rows of one durable frame visible."""
+        self._land([(seq, entries)])
+
+    def _land(self, frames: Sequence[tuple[int, Sequence[Entry]]]) -> None:
+        """Make the rows of frames visible, in order, all at once."""
+        gathered: dict[str, list[tuple[int, Entry]]] = {}
+        for seq, entries in frames:
+            for entry in entries:
+                if entry.table in self.tables:
+                    gathered.setdefault(entry.table, []).append((seq, entry))
         with self._lock:
             cursor = self._cursor()
             cursor.execute("BEGIN")
             try:
-                for entry in entries:
-                    if entry.table in self.tables:
-                        self._land_rows(cursor, self.tables[entry.table], seq, entry)
+                for name, found in gathered.items():
+                    self._land_rows(cursor, self.tables[name], found)
                 cursor.execute("COMMIT")
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
-            self.seq = seq
+            self.seq = frames[-1][0]
 
-    def _land_rows(self, cursor: duckdb.DuckDBPyConnection, table: Table, seq: int, entry: Entry) -> None:
+    def _land_rows(self, cursor: duckdb.DuckDBPyConnection, table: Table, found: Sequence[tuple[int, Entry]]) -> None:
         target = f'"hot_{table.name}"'
         if table.replaces:
             cursor.execute(f"DELETE FROM {target}")
-        rows = shaped(entry.rows, table)
-        if entry.facts.get("corrects"):
+            found = found[-1:]
+        corrects = len(found) > 1 or bool(found[0][1].facts.get("corrects"))
+        rows = pl.concat([_stamped(entry, table, seq) for seq, entry in found])
+        if corrects:
             rows = rows.unique(table.key, keep="last", maintain_order=True)
-        cursor.register("incoming", rows.select(c.name for c in table.columns))
-        if entry.facts.get("corrects"):
+        cursor.register("incoming", rows)
+        if corrects and not table.replaces:
             same = " AND ".join(f't."{key}" = i."{key}"' for key in table.key)
             cursor.execute(f"DELETE FROM {target} t USING incoming i WHERE {same}")
-        cursor.execute(
-            f"INSERT INTO {target} SELECT *, to_timestamp(CAST(? AS DOUBLE)), ? FROM incoming",
-            [entry.facts.get("received_s", 0.0), seq],
-        )
+        cursor.execute(f"INSERT INTO {target} SELECT * FROM incoming")
         cursor.unregister("incoming")
 
     def sort(self, name: str, frame: pl.DataFrame) -> Sorting:
@@ -433,6 +442,16 @@ def _at(table: Table) -> str:
 
 def _instant(at: datetime | date) -> datetime:
     return at if isinstance(at, datetime) else datetime(at.year, at.month, at.day, tzinfo=UTC)
+
+
+def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
+    """The rows of an entry as the hot table holds them."""
+    received = datetime.fromtimestamp(entry.facts.get("received_s", 0.0), UTC)
+    return (
+        shaped(entry.rows, table)
+        .select(c.name for c in table.columns)
+        .with_columns(_received_at=pl.lit(received).cast(INSTANT), _seq=pl.lit(seq, pl.Int64))
+    )
 
 
 def _outcome(height: int, value: int) -> pl.Series:
