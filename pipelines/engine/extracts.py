@@ -88,7 +88,7 @@ class Extract:
 
     def _frame(self, low: datetime | None, high: datetime | None) -> pl.DataFrame:
         keys = [name for name in (self.time, *self.order) if name]
-        rows = self.read(low, high).select(list(self.schema)).cast(dict(self.schema))
+        rows = self.read(low, high).select(list(self.schema)).cast(pl.Schema(self.schema))
         return rows.sort(keys, maintain_order=True) if keys else rows
 
 

@@ -67,7 +67,7 @@ def _given(wanted: Extract, frames: Iterator[pl.DataFrame], wish: Wish, followin
 
 
 def _told(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The frames; a disk that fails meanwhile is told as such: Starlette takes an OSError for a client that went away."""
+    """The frames; a disk that fails is told as such: Starlette takes an OSError for a client that went away."""
     try:
         yield from frames
     except OSError as error:
