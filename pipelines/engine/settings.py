@@ -1,6 +1,7 @@
 """town.toml -> Settings; every refusal names file, line, what was found and what is allowed."""
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -16,6 +17,7 @@ from pipelines.engine.decode.clock import zone_known
 from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.decode.table_mapping import check_mapping
 from pipelines.engine.errors import SettingsError
+from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi, Source
 
 ORIGINS = ("poll", "drop_folder", "http_push", "replay")
@@ -174,6 +176,7 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
         raw = tomllib.loads("\n".join(reading.lines))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{_shown(path)}: this is not readable as TOML: {error}. Mend that line and start again."]) from error
+    raw = well_formed(raw, reading.wrong)
     town = _town(reading, raw.get("town"), available())
     known = {domain.name: domain for domain in town.pop("domains")}
     for section in raw:
@@ -210,7 +213,7 @@ def _town(reading: _Reading, raw: Any, available: Mapping[str, Domain]) -> dict[
     numbers = {}
     for key, default in (("beat_s", 2.0), ("future_tolerance_s", 300.0)):
         value = raw.get(key, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
             reading.wrong("town", key, f"`{key} = {value!r}` must be a number of seconds above 0.")
             value = default
         numbers[key] = float(value)
@@ -374,7 +377,7 @@ def _named(reading: _Reading, section: str, raw: Mapping[str, Any], known: Mappi
 
 
 def _number(reading: _Reading, section: str, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         reading.wrong(section, key, f"`{key} = {value!r}` is not a number. Write it without a sign or unit, for example `{key} = 40`.")
         return 0.0
     return float(value)
@@ -385,6 +388,8 @@ def _tuned_kpi(reading: _Reading, domain: str, kpi: Kpi, raw: Mapping[str, Any],
     for key, value in raw.items():
         if key in KPI_KEYS:
             changes[key] = _number(reading, section, key, value)
+            if key == "min_coverage" and not 0 <= changes[key] <= 1:
+                reading.wrong(section, key, f"`{key} = {value!r}`: this is a share between 0 and 1, for example `{key} = 0.75`.")
         elif key in kpi.tunables:
             default = kpi.tunables[key]
             if isinstance(default, int | float) and not isinstance(default, bool):
@@ -408,6 +413,8 @@ def _tuned_alarm(reading: _Reading, domain: str, rule: AlarmRule, raw: Mapping[s
                 reading.wrong(section, key, f"this alarm rings {other} a limit; tune `{other}`.")
             else:
                 changes[key] = _number(reading, section, key, value)
+                if key == "deadband" and changes[key] < 0:
+                    reading.wrong(section, key, f"`{key} = {value!r}`: write how far the value must come back, 0 or more.")
         elif key in ("on_delay", "off_delay"):
             try:
                 changes[key] = duration(value)
