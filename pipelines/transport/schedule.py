@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.engine.measures import by_area, in_windows
 from pipelines.transport.formulas import noon_minus_12h
 
 CALL = ["service_date", "trip", "run", "stop_sequence"]
@@ -183,7 +184,7 @@ def _dated(plan: Timetable, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def idle(plan: Timetable, windows: pl.DataFrame, busy: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """Rows that say why there is no value where nothing is promised: no service, or no timetable for the day.
+    """Rows that say why there is no value: no service, no timetable for the day, or nothing of the service to judge.
 
     `busy` has the window and area pairs that need no such word.
     """
@@ -195,7 +196,13 @@ def idle(plan: Timetable, windows: pl.DataFrame, busy: pl.DataFrame, zone: str) 
     day = pl.col("window").dt.convert_time_zone(zone).dt.date()
     inside = day.is_between(pl.lit(plan.first), pl.lit(plan.last))
     empty = windows.select("window").join(areas, how="cross").join(busy, on=["window", "area"], how="anti")
-    return empty.with_columns(
-        reason=pl.when(inside).then(pl.lit("not_applicable")).otherwise(pl.lit("no_data")),
-        detail=pl.when(inside).then(pl.lit("no service")).otherwise(pl.lit("the timetable does not cover this day")),
+    starts = in_windows(plan.due_trips.select("route", "starts_at"), windows, "starts_at")
+    runs = by_area(starts, ["town", "route"]).select("window", "area", runs=pl.lit(True)).unique()
+    runs_here = pl.col("runs").fill_null(False)
+    nothing = pl.when(runs_here).then(pl.lit("nothing to judge yet")).otherwise(pl.lit("no service"))
+    return empty.join(runs, on=["window", "area"], how="left").select(
+        "window",
+        "area",
+        reason=pl.when(inside & ~runs_here).then(pl.lit("not_applicable")).otherwise(pl.lit("no_data")),
+        detail=pl.when(inside).then(nothing).otherwise(pl.lit("the timetable does not cover this day")),
     )
