@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from shapely.errors import ShapelyError
 
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
@@ -89,13 +91,15 @@ def load(settings: Settings) -> Registers:
     folder = settings.folder / "reference"
     quantities = {q.name: q for d in settings.domains for q in d.quantities}
     declared = [r for d in settings.domains for r in d.references]
-    frames = {r.name: _read(folder / f"{r.name}.csv", r, mistakes) for r in (*ENGINE_REFERENCES, *declared)}
+    lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *declared)}
+    frames = {r.name: _read(folder / f"{r.name}.csv", r, mistakes, lines[r.name]) for r in (*ENGINE_REFERENCES, *declared)}
     wards, assets, sensors = frames["wards"], frames["assets"], frames["sensors"]
-    _refers(folder / "assets.csv", assets, "ward", set(wards["ward"]), "wards.csv", mistakes)
-    _refers(folder / "assets.csv", assets, "domain", {d.name for d in settings.domains}, "town.toml [town] domains", mistakes)
-    _refers(folder / "sensors.csv", sensors, "asset", set(assets["asset"]), "assets.csv", mistakes)
-    _refers(folder / "sensors.csv", sensors, "quantity", set(quantities), "the domains that are on", mistakes)
-    sensors = _sensors(folder / "sensors.csv", sensors, assets, quantities, mistakes)
+    of_assets, of_sensors = (folder / "assets.csv", lines["assets"]), (folder / "sensors.csv", lines["sensors"])
+    _refers(*of_assets, assets["ward"], set(wards["ward"]), "wards.csv", mistakes)
+    _refers(*of_assets, assets["domain"], {d.name for d in settings.domains}, "town.toml [town] domains", mistakes)
+    _refers(*of_sensors, sensors["asset"], set(assets["asset"]), "assets.csv", mistakes)
+    _refers(*of_sensors, sensors["quantity"], set(quantities), "the domains that are on", mistakes)
+    sensors = _sensors(*of_sensors, sensors, assets, quantities, mistakes)
     shapes = _shapes(folder / "wards.geojson", wards, mistakes)
     if mistakes:
         raise SettingsError(mistakes)
@@ -103,7 +107,8 @@ def load(settings: Settings) -> Registers:
     return Registers(wards, _placed(assets, shapes), sensors, own, shapes, quantities)
 
 
-def _read(path: Path, reference: Reference, mistakes: list[str]) -> pl.DataFrame:
+def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int]) -> pl.DataFrame:
+    """The rows of one register; `lines` receives the line of the file that each stands on."""
     empty = pl.DataFrame(schema=reference.schema)
     if not path.is_file():
         if not reference.optional:
@@ -126,6 +131,9 @@ def _read(path: Path, reference: Reference, mistakes: list[str]) -> pl.DataFrame
     for number, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
+        if any(cell.strip() for cell in row[len(header) :]):
+            mistakes.append(f"{shown}, line {number}: more cells than the {len(header)} columns. A text with a comma in it must stand in quotes.")
+            continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
         values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
         key = tuple(values[name] for name in reference.key)
@@ -133,6 +141,7 @@ def _read(path: Path, reference: Reference, mistakes: list[str]) -> pl.DataFrame
             mistakes.append(f"{_shown(path)}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one.")
             continue
         seen[key] = number
+        lines.append(number)
         for name, value in values.items():
             read[name].append(value)
     return pl.DataFrame(read, schema=reference.schema)
@@ -151,6 +160,8 @@ def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str])
         return _PARSERS.get(column.kind, str)(text)
     try:
         value = float(text.replace(",", "."))
+        if not math.isfinite(value):
+            raise ValueError(text)
     except ValueError:
         mistakes.append(f"{where}: `{text}` is not a number. Write it without a unit, for example 12.5.")
         return None
@@ -163,22 +174,24 @@ def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str])
 _PARSERS: dict[str, Callable[[str], Any]] = {"flag": lambda text: text.lower() in ("1", "true", "yes", "y")}
 
 
-def _refers(path: Path, frame: pl.DataFrame, column: str, allowed: set[Any], where: str, mistakes: list[str]) -> None:
-    for row, value in enumerate(frame[column], 2):
+def _refers(path: Path, lines: list[int], column: pl.Series, allowed: set[Any], where: str, mistakes: list[str]) -> None:
+    for line, value in zip(lines, column, strict=True):
         if value is not None and value not in allowed:
-            mistakes.append(f"{_shown(path)}, about line {row}, column {column}: `{value}` is not in {where}. Add it there or mend it here.")
+            mistakes.append(f"{_shown(path)}, line {line}, column {column.name}: `{value}` is not in {where}. Add it there or mend it here.")
 
 
 def _sensors(
-    path: Path, frame: pl.DataFrame, assets: pl.DataFrame, quantities: Mapping[str, Quantity], mistakes: list[str]
+    path: Path, lines: list[int], frame: pl.DataFrame, assets: pl.DataFrame, quantities: Mapping[str, Quantity], mistakes: list[str]
 ) -> pl.DataFrame:
     seconds, factors, offsets = [], [], []
-    for line, row in enumerate(frame.iter_rows(named=True), 2):
+    for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
         every, factor, offset = 3600.0, 1.0, 0.0
         try:
             every = duration(row["every"]).total_seconds()
         except ValueError as error:
             mistakes.append(f"{_shown(path)}, line {line}, column every: {error}.")
+        if row["low"] is not None and row["high"] is not None and row["low"] > row["high"]:
+            mistakes.append(f"{_shown(path)}, line {line}: low {row['low']:g} is above high {row['high']:g}. Exchange them.")
         quantity = quantities.get(row["quantity"])
         if quantity and row["unit"]:
             try:
@@ -217,7 +230,7 @@ def _shapes(path: Path, wards: pl.DataFrame, mistakes: list[str]) -> Wards:
     try:
         collection = json.loads(path.read_text("utf-8-sig"))
         return Wards(collection, set(wards["ward"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ShapelyError) as error:
         mistakes.append(f"{_shown(path)} is not readable as GeoJSON: {error}. Export the ward borders again as GeoJSON (WGS 84).")
         return Wards({})
 

@@ -120,19 +120,20 @@ class _Reading:
                 break
             if re.match(rf'\s*"?{re.escape(key)}"?\s*=', text):
                 return number
-        return max(start, 1)
+        below = re.compile(rf"\s*\[\s*{re.escape(f'{section}.{key}' if section else key)}\s*[.\]]")
+        return next((n for n, text in enumerate(self.lines, 1) if below.match(text)), max(start, 1))
 
     def wrong(self, section: str, key: str | None, words: str) -> None:
         """Note a mistake."""
         place = f"[{section}]: " if section else ""
         self.mistakes.append(f"{self.shown}, line {self.line(section, key)}, {place}{words}")
 
-    def unknown(self, section: str, key: str, allowed: Iterable[str]) -> None:
-        """Note a name that nobody knows, with what exists."""
+    def unknown(self, section: str, key: str, allowed: Iterable[str], at: str | None = None) -> None:
+        """Note a name that nobody knows, with what exists; `at` is the setting that it is the value of."""
         names = sorted(allowed)
         near = difflib.get_close_matches(key, names, 1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
-        self.wrong(section, key, f"`{key}` is not known here.{hint} Known are: {', '.join(names)}.")
+        self.wrong(section, at or key, f"`{key}` is not known here.{hint} Known are: {', '.join(names)}.")
 
 
 def spoken_name(name: str) -> str:
@@ -207,7 +208,7 @@ def _town(reading: _Reading, raw: Any, available: Mapping[str, Domain]) -> dict[
         if wanted in available:
             domains.append(available[wanted])
         else:
-            reading.unknown("town", str(wanted), available)
+            reading.unknown("town", str(wanted), available, at="domains")
     if not domains:
         reading.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
     numbers = {}
@@ -309,7 +310,7 @@ def _feed(
             domain, source = sources[raw["use"]]
             base = _of_source(source, domain, zone)
         else:
-            reading.unknown(section, str(raw["use"]), sources)
+            reading.unknown(section, str(raw["use"]), sources, at="use")
     values: dict[str, Any] = {"name": name, "declared": True, "title": raw.get("title", spoken_name(name))}
     values["origin"] = _choice(reading, section, raw, "from", ORIGINS, "drop_folder")
     if base is None or "format" in raw:
@@ -328,7 +329,7 @@ def _feed(
         reading.wrong(section, "url", 'a polled feed needs an address, for example `url = "https://example.org/feed.pb"`.')
     table = raw.get("table", base.table if base else "readings")
     if table != "readings" and table not in tables:
-        reading.unknown(section, str(table), {"readings", *tables})
+        reading.unknown(section, str(table), {"readings", *tables}, at="table")
     values["table"] = table
     if base is None and table in tables:
         values["domains"] = (tables[table].name,)
