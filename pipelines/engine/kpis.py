@@ -27,6 +27,7 @@ AT_ONCE = 12
 # A KPI whose inputs did not change is still looked at this often: ages and coverage move with the clock.
 QUIET_S = 20.0
 FOREVER = datetime.max.replace(tzinfo=UTC)
+LATELY = timedelta(days=31)
 VALUE = {
     "window": INSTANT,
     "end": INSTANT,
@@ -125,23 +126,29 @@ class Kpis:
         """Whether every closed window that was touched has been computed."""
         return not any(work.due for work in self.works.values())
 
-    def touch(self, name: str, low: datetime, high: datetime) -> None:
-        """Rows of a table or quantity changed within [low, high]: every window they fall into is due."""
+    def touch(self, name: str, low: datetime, high: datetime, told: datetime = FOREVER) -> None:
+        """Rows of a table or quantity changed within [low, high]: every window they fall into is due.
+
+        What is read from the beginning (an open complaint) bears on every window since, up to `told`.
+        """
         for work in self.works.values():
             if name in {_base(i) for i in work.kpi.inputs}:
                 work.fresh = True
-                # What is read from the beginning (an open complaint) bears on every window since.
                 back = work.kpi.lookback
                 reach = timedelta(hours=work.kpi.window.hours, microseconds=1)
-                work.due = merge(work.due, low, high + back + reach if back is not None else FOREVER)
+                last = high + back if back is not None else max(high, told)
+                work.due = merge(work.due, low, last + reach if last < FOREVER - reach else FOREVER)
 
     def evaluate(self, touched: Mapping[str, Span], now: datetime, budget_s: float = math.inf) -> pl.DataFrame:
         """Compute what is due within about a budget of seconds; gives the values to publish. What is left waits for the next beat.
 
         Shape: tables.KPI_VALUES; only closed windows whose value is new or has changed.
         """
+        newest = touched.get("arrivals", (now, now))[1]
+        # A back-fill of years ago says nothing about the years since: nobody counted zeros there.
+        told = FOREVER if now - newest < LATELY else newest
         for name, (low, high) in touched.items():
-            self.touch(name, low, high)
+            self.touch(name, low, high, told)
         self.inputs.forget(touched)
         self._grids.clear()
         began, published = time.perf_counter(), []
