@@ -102,7 +102,10 @@ def test_italian_data_capture_equals_the_hours_with_a_value(italian: Town, recor
     for _, when, value in italian_readings(recorded):
         hours[when.astimezone(ZoneInfo("Europe/Rome")).date()] += value is not None
     history = italian.history("data_capture", ["town"])
-    ours = {w.astimezone(ZoneInfo("Europe/Rome")).date(): int(n) for w, n in history.select("window", "numerator").iter_rows()}
+    ours = {
+        w.astimezone(ZoneInfo("Europe/Rome")).date(): int(n)
+        for w, n in history.select("window", "numerator").iter_rows()
+    }
     assert ours == dict(hours)
     length = dict(zip(ours, history["denominator"], strict=True))
     assert (length[date(2004, 3, 28)], length[date(2004, 3, 29)], length[date(2004, 10, 31)]) == (46, 48, 50)
@@ -209,7 +212,8 @@ def test_the_category_of_the_published_index_is_the_published_bucket_in_every_ro
     sensors = sorted({f"{city}:AQI" for city, *_ in published})
     rows = india.readings(sensors, at("2014-12-31T00:00"), at("2020-07-02T00:00")).drop_nulls("value")
     judged = rows.with_columns(
-        day=pl.col("observed_at").dt.convert_time_zone("Asia/Kolkata").dt.strftime("%d-%m-%Y"), band=category(pl.col("value"))
+        day=pl.col("observed_at").dt.convert_time_zone("Asia/Kolkata").dt.strftime("%d-%m-%Y"),
+        band=category(pl.col("value")),
     )
     ours = {(s.removesuffix(":AQI"), day): band for s, day, band in judged.select("sensor", "day", "band").iter_rows()}
     assert ours == {(city, day): bucket for city, day, _, bucket in published}

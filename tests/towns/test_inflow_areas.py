@@ -68,7 +68,9 @@ def test_every_filled_cell_is_a_reading_at_its_instant(inflow: Recording, hours:
         assert ours == pytest.approx({when: flow for (name, when), flow in hours.items() if name == area})
 
 
-@pytest.mark.parametrize(("day", "length"), [("2021-03-28", 23), ("2021-10-31", 25), ("2022-03-27", 23), ("2022-03-28", 24)])
+@pytest.mark.parametrize(
+    ("day", "length"), [("2021-03-28", 23), ("2021-10-31", 25), ("2022-03-27", 23), ("2022-03-28", 24)]
+)
 def test_a_local_day_expects_as_many_hours_as_it_has(
     inflow: Recording, hours: dict[tuple[str, datetime], float], day: str, length: int
 ):
@@ -79,13 +81,16 @@ def test_a_local_day_expects_as_many_hours_as_it_has(
     counted = coverage.of_readings(inputs.get("inflow_m3_h", start, end), inputs.dimension, grid)
     ours = {area: (n, due) for area, n, due in counted.select("area", "n", "n_expected").iter_rows()}
     expected = {
-        f"asset:dma-{area}": (sum(name == area and start <= when < end for name, when in hours), length) for area in AREAS
+        f"asset:dma-{area}": (sum(name == area and start <= when < end for name, when in hours), length)
+        for area in AREAS
     }
     assert {area: count for area, count in ours.items() if area.startswith("asset:")} == expected
     assert ours["town"] == (sum(n for n, _ in expected.values()), 10 * length)
 
 
-def test_the_night_flow_of_every_night_equals_the_spreadsheet(inflow: Recording, hours: dict[tuple[str, datetime], float]):
+def test_the_night_flow_of_every_night_equals_the_spreadsheet(
+    inflow: Recording, hours: dict[tuple[str, datetime], float]
+):
     nights = {}
     for (area, day), flows in local_days(hours).items():
         quiet = [flow for when, flow in flows.items() if when.astimezone(ROME).hour in (2, 3)]
@@ -108,7 +113,9 @@ def test_the_days_supply_counts_23_and_25_hours(inflow: Recording, hours: dict[t
     for (area, day), flows in local_days(hours).items():
         start = datetime(day.year, day.month, day.day, tzinfo=ROME).astimezone(UTC)
         following = day + timedelta(days=1)
-        length = (datetime(following.year, following.month, following.day, tzinfo=ROME).astimezone(UTC) - start).total_seconds()
+        length = (
+            datetime(following.year, following.month, following.day, tzinfo=ROME).astimezone(UTC) - start
+        ).total_seconds()
         if len(flows) == length / 3600:
             whole += 1
             assert ours[f"asset:dma-{area}", day] == pytest.approx(sum(flows.values()) * 1000 / people[area])

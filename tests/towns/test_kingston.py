@@ -163,7 +163,9 @@ def test_punctuality_by_route_equals_the_bindings_and_csv(kingston: Town, record
     good, all_, _ = punctuality(recorded, files)
     history = kingston.history("on_time_performance", start=DAY, end=DAY + timedelta(days=1))
     judged = history.filter(pl.col("area").str.starts_with("route:") & (pl.col("denominator") > 0))
-    ours = {a.removeprefix("route:"): (n, d) for a, n, d in judged.select("area", "numerator", "denominator").iter_rows()}
+    ours = {
+        a.removeprefix("route:"): (n, d) for a, n, d in judged.select("area", "numerator", "denominator").iter_rows()
+    }
     assert ours == {route: (good[route], count) for route, count in all_.items()}
     assert len(ours) > 15
     assert history.filter(area="town")["value"].item() == pytest.approx(100 * good.total() / all_.total())
@@ -211,7 +213,9 @@ def test_the_strip_of_hours_shows_the_holes(replayed: Replayed, files: list[Path
     assert replayed.strip[-6:-1] == pytest.approx(shares, abs=0.002)
 
 
-def test_the_age_of_the_feed_at_the_end_of_each_hour_is_that_of_the_newest_header(replayed: Replayed, files: list[Path]):
+def test_the_age_of_the_feed_at_the_end_of_each_hour_is_that_of_the_newest_header(
+    replayed: Replayed, files: list[Path]
+):
     stamps = [(received, message.header.timestamp) for received, message in messages(files)]
     hours = replayed.town.history("feed_age", ["town"])
     assert hours.height >= 7

@@ -61,7 +61,9 @@ def test_negative_loads_of_the_transformer_are_loads(recorded: Path, tmp_path: P
     for row in lines(recorded, file):
         loads[datetime.fromisoformat(row["date"]).replace(tzinfo=zone).date()].append(float(row["MULL"]))
     # No value on a day of which a quarter is missing (the last one), nor where power flowed back all day: no peak.
-    expected = {day: sum(hours) / len(hours) / max(hours) for day, hours in loads.items() if len(hours) >= 18 and max(hours) > 0}
+    expected = {
+        day: sum(hours) / len(hours) / max(hours) for day, hours in loads.items() if len(hours) >= 18 and max(hours) > 0
+    }
     shown = history.filter(pl.col("value").is_not_null())
     ours = {when.astimezone(zone).date(): value for when, value in shown.select("window", "value").iter_rows()}
     assert ours == pytest.approx(expected)
@@ -86,7 +88,9 @@ def test_voltage_within_limits_at_sceaux_equals_the_ten_minute_means(recorded: P
         monday = day - timedelta(days=day.weekday())
         all_[monday] += 1
         good[monday] += 0.96 * 230 <= sum(volts) / len(volts) <= 1.04 * 230
-    ours = {w.astimezone(zone).date(): (n, d) for w, n, d in weeks.select("window", "numerator", "denominator").iter_rows()}
+    ours = {
+        w.astimezone(zone).date(): (n, d) for w, n, d in weeks.select("window", "numerator", "denominator").iter_rows()
+    }
     assert ours == {monday: (good[monday], count) for monday, count in all_.items()}
     assert any(good[monday] < count for monday, count in all_.items())
 

@@ -43,7 +43,9 @@ def medians_by_month(spans: Iterable[Span], zone: ZoneInfo, before: datetime) ->
     for requested, closed in spans:
         if closed and closed < before:
             local = closed.astimezone(zone)
-            taken[datetime(local.year, local.month, 1, tzinfo=zone)].append((closed - requested).total_seconds() / DAY_S)
+            taken[datetime(local.year, local.month, 1, tzinfo=zone)].append(
+                (closed - requested).total_seconds() / DAY_S
+            )
     return {month: median(days) for month, days in taken.items()}
 
 
@@ -108,7 +110,9 @@ def test_chicagos_monthly_medians_equal_those_of_the_notes(chicago: Town, record
 @pytest.fixture(scope="module")
 def newport_issues(recorded: Path) -> list[dict[str, Any]]:
     """The recorded issues."""
-    return json.loads(gzip.decompress((recorded / "grievances/newport_ri_seeclickfix_issues_20170903.json.gz").read_bytes()))
+    return json.loads(
+        gzip.decompress((recorded / "grievances/newport_ri_seeclickfix_issues_20170903.json.gz").read_bytes())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +151,9 @@ def test_newports_open_issues_count_in_the_time_to_settle(newport: Town, newport
         assert value == (expected if expected is None else pytest.approx(expected))
 
 
-def test_newports_backlog_equals_the_issues_open_at_the_end_of_each_day(newport: Town, newport_issues: list[dict[str, Any]]):
+def test_newports_backlog_equals_the_issues_open_at_the_end_of_each_day(
+    newport: Town, newport_issues: list[dict[str, Any]]
+):
     spans = newport_spans(newport_issues)
     for issue in newport_issues:
         again, closed = issue["reopened_at"], issue["closed_at"]
@@ -245,6 +251,8 @@ def test_new_yorks_promised_dates_kept_equal_the_portal(new_york: Town, portal_r
         month = promised.astimezone(NEW_YORK).replace(day=1, hour=0, minute=0, second=0)
         due[month] += 1
         kept[month] += bool(settled and settled <= promised)
-    ended = {month: (kept[month], count) for month, count in due.items() if month < datetime(2025, 2, 1, tzinfo=NEW_YORK)}
+    ended = {
+        month: (kept[month], count) for month, count in due.items() if month < datetime(2025, 2, 1, tzinfo=NEW_YORK)
+    }
     rows = new_york.history("sla_compliance", ["town"]).filter(pl.col("denominator") > 0)
     assert {w: (n, d) for w, n, d in rows.select("window", "numerator", "denominator").iter_rows()} == ended
