@@ -122,12 +122,20 @@ class Service:
 
     def _take_file(self, folder: DropFolder, path: Path) -> int:
         """Land one whole file; it is moved away only after its rows are durable."""
-        words = folder.too_large(path)
+        try:
+            words, payload = folder.too_large(path), b""
+            if not words:
+                payload = path.read_bytes()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            # One file that cannot be opened must not keep those behind it waiting.
+            words = f"{path.name} cannot be opened ({error.strerror}). Check who may read it, then put it here again."
         if words:
             folder.refuse(path, words)
             self.line.failed(folder.feed, self._clock(), words)
             return 0
-        receipt = self._submit(RawMessage(folder.feed, path.read_bytes(), self._clock()))
+        receipt = self._submit(RawMessage(folder.feed, payload, self._clock()))
         folder.done(path, receipt)
         return receipt.decoded
 
