@@ -111,6 +111,8 @@ class LineClient:
 
 def alive(settings: Settings) -> bool:
     """Whether a line runs for this town."""
+    if not socket_path(settings).exists():
+        return False
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path(settings))), timeout=5) as client:
             return client.get("http://line/alive").status_code == httpx.codes.OK
@@ -120,6 +122,8 @@ def alive(settings: Settings) -> bool:
 
 def hand_over(settings: Settings, feed: str, payload: bytes) -> Receipt | None:
     """Give a back-fill payload to a line that runs; None when none does."""
+    if not socket_path(settings).exists():
+        return None
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path(settings))), timeout=600) as client:
             answer = client.post("http://line/take", params={"feed": feed, "backfill": "1"}, content=payload)
