@@ -125,6 +125,15 @@ def test_import_says_which_rows_were_set_aside_and_why(recorded: Path, tmp_path:
     assert done.stdout.count("column started_at is empty") == len(without_start) == 9
 
 
+def test_import_of_years_ago_counts_no_zeros_for_the_years_since(recorded: Path, tmp_path: Path):
+    folder = folder_of("newport", tmp_path)
+    command(folder, "import", "issues", last_week(recorded, tmp_path))
+    town = Town(settings.load(folder, available), lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    hours = town.history("requests_received", ["town"])
+    assert hours["value"].sum() == len(issues(recorded))
+    assert hours["end"].max() < datetime(2017, 9, 4, tzinfo=UTC)
+
+
 def test_import_of_an_unknown_feed_names_those_that_there_are(tmp_path: Path):
     done = command(folder_of("newport", tmp_path), "import", "isues", tmp_path)
     assert done.returncode == 1

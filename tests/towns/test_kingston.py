@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import tarfile
 import zipfile
 from collections import Counter, defaultdict
@@ -20,7 +21,7 @@ from pipelines.engine.flow import RawMessage
 from pipelines.engine.sources.replay import Replay, recorded_at
 from pipelines.engine.town import Town
 
-from .recording import Recording, at, folder_of, opened
+from .recording import at, folder_of, opened
 
 pytestmark = pytest.mark.slow
 ZONE = ZoneInfo("America/Toronto")
@@ -177,6 +178,16 @@ def test_a_day_of_which_an_hour_was_recorded_says_so(kingston: Town):
     assert town["n"].item() == town["denominator"].item()
 
 
+def test_the_timetable_of_the_week_does_not_cover_the_silence_of_the_live_feed(kingston: Town, files: list[Path]):
+    idle = kingston.history("on_time_performance", start=DAY, end=DAY + timedelta(days=1)).filter(
+        reason="not_applicable"
+    )
+    spans = [(message.header.timestamp - 30, message.header.timestamp) for _, message in messages(files)]
+    covered = {second for low, high in spans for second in range(low, high)}
+    assert idle["coverage"].to_list() == pytest.approx([len(covered) / 86400] * idle.height, rel=1e-6)
+    assert idle.height > 0
+
+
 def test_trips_that_the_timetable_lacks_are_kept_and_counted(kingston: Town, recorded: Path, files: list[Path]):
     known = {row["trip_id"] for row in table(recorded, "trips.txt")}
     said = {
@@ -195,7 +206,7 @@ def test_trips_that_the_timetable_lacks_are_kept_and_counted(kingston: Town, rec
 
 def test_every_hole_between_the_runs_raises_the_feed_alarm_and_clears(replayed: Replayed, files: list[Path]):
     received = [recorded_at(path) for path in files]
-    holes = [(a, b) for a, b in zip(received, received[1:], strict=False) if b - a > timedelta(minutes=5)]
+    holes = [(a, b) for a, b in itertools.pairwise(received) if b - a > timedelta(minutes=5)]
     assert len(holes) == 3
     for began, ended in holes:
         hole = {(state, alarm) for when, state, alarm in replayed.seen if began + timedelta(minutes=5) < when < ended}

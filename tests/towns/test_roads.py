@@ -1,6 +1,7 @@
 """Road traffic as recorded at one junction in Clackamas and one detector of the Twin Cities."""
 
 import csv
+import itertools
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +56,6 @@ def test_speeds_with_gaps_equal_the_file_and_gaps_stay_gaps(recorded: Path, tmp_
     thin = {hour for hour, speeds in hours.items() if len(speeds) < 0.75 * 12}
     assert set(history.filter(reason="insufficient_data")["window"]) == thin
     ordered = sorted(hours)
-    gaps = [(a, b) for a, b in zip(ordered, ordered[1:], strict=False) if b - a > timedelta(hours=1)]
+    gaps = [(a, b) for a, b in itertools.pairwise(ordered) if b - a > timedelta(hours=1)]
     assert gaps
     assert not any(low < hour < high for hour in shown["window"] for low, high in gaps)
