@@ -166,11 +166,15 @@ def import_files(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Write a table to a file."""
-    from pipelines.engine.exports import export_file
+    from pipelines.engine.exports import Misasked, export_file
     from pipelines.engine.town import Town
 
     town = Town(_settings(options), now)
-    rows = export_file(town, options.table, options.start, options.end, options.ward, options.form, options.output)
+    try:
+        rows = export_file(town, options.table, options.start, options.end, options.ward, options.form, options.output)
+    except Misasked as mistake:
+        print(mistake.words, file=sys.stderr)
+        return 1
     print(f"{rows} rows written to {options.output}.")
     return 0
 

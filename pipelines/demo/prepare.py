@@ -1,6 +1,7 @@
 """`python -m pipelines.demo.prepare`: writes the demo town and lands its thirty days of history, in a process that then ends."""
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,15 +12,15 @@ from pathlib import Path
 import pipelines
 from pipelines.demo.history import Payload, history
 from pipelines.demo.town import write_town
-from pipelines.engine import compaction, registers, settings
+from pipelines.engine import registers, settings
 from pipelines.engine.flow import RawMessage, beat, take
 from pipelines.engine.line import Line
 from pipelines.engine.settings import Settings
-from pipelines.engine.tables import ENGINE_TABLES
+from pipelines.engine.service import command
 
 WIDTH = 32
-BATCH_BYTES = 4 << 20
-COMPACT_EVERY = 6
+BATCH_BYTES = 3 << 20
+COMPACT_EVERY = 12
 
 
 def prepare(folder: Path, base_url: str, now: datetime, days: int, seed: int) -> None:
@@ -57,9 +58,8 @@ def batches(payloads: Iterable[Payload], town: Settings, now: datetime) -> Itera
 
 
 def compact(line: Line, now: datetime) -> None:
-    """Move what has landed into Parquet and let go of it."""
-    town = line.settings
-    compaction.compact(town.store, (*ENGINE_TABLES, *(t for d in town.domains for t in d.tables)), town.zone)
+    """Move what has landed into Parquet, in a process whose memory ends with it, and let go of it."""
+    subprocess.run(command(line.settings.folder, "compact"), check=True)
     line.adopt(now)
 
 

@@ -1,6 +1,6 @@
 """How much of what was expected has come: counts of readings per area, and the time that arrivals cover."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -47,9 +47,10 @@ SPANS = {"feed": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Dateti
 class Covered:
     """The spans of time that each feed's landed payloads cover, overlapping ones joined into one."""
 
-    def __init__(self, spans: pl.DataFrame) -> None:
-        """Shape: SPANS."""
+    def __init__(self, spans: pl.DataFrame, every: Mapping[str, timedelta]) -> None:
+        """Shape: SPANS. `every`: how often each feed should come; until the next is due, nothing is missing."""
         self._spans = spans.select(list(SPANS)).cast(SPANS)
+        self._every = pl.DataFrame({"feed": list(every), "every": list(every.values())}, schema={"feed": pl.String, "every": pl.Duration("us")})
         self._fresh: list[pl.DataFrame] = []
 
     def add(self, arrivals: pl.DataFrame) -> None:
@@ -63,8 +64,10 @@ class Covered:
         if self._fresh:
             fresh, self._fresh = self._fresh, []
             self._spans = merge(pl.concat([self._spans, *fresh]), "feed")
-        own = self._spans.filter(pl.col("feed").is_in(list(feeds)))
-        return merge(own.with_columns(feed=pl.lit("")), "feed").drop("feed")
+        own = self._spans.filter(pl.col("feed").is_in(list(feeds))).join(self._every, on="feed", how="left")
+        newest = pl.col("high") == pl.col("high").max().over("feed")
+        due = pl.when(newest).then(pl.col("high") + pl.col("every")).otherwise("high")
+        return merge(own.select(feed=pl.lit(""), low="low", high=pl.coalesce(due, "high"), came="high"), "feed").drop("feed")
 
     def share(self, feeds: Collection[str], windows: pl.DataFrame) -> pl.DataFrame:
         """The share of each window's elapsed time that these feeds cover: window, coverage, as_of (newest covered instant)."""
@@ -72,7 +75,7 @@ class Covered:
             windows.join_where(self.of(feeds), pl.col("low") < pl.col("as_of"), pl.col("high") > pl.col("window"))
             .with_columns(seconds=_seconds(pl.min_horizontal("high", "as_of") - pl.max_horizontal("low", "window")))
             .group_by("window")
-            .agg(pl.col("seconds").sum(), newest=pl.col("high").max())
+            .agg(pl.col("seconds").sum(), newest=pl.col("came").max())
         )
         joined = windows.join(inside, on="window", how="left").with_columns(elapsed=_seconds(pl.col("as_of") - pl.col("window")))
         share = pl.when(pl.col("elapsed") > 0).then((pl.col("seconds").fill_null(0.0) / pl.col("elapsed")).clip(0.0, 1.0))
@@ -100,4 +103,5 @@ def merge(spans: pl.DataFrame, by: str) -> pl.DataFrame:
     reach = pl.col("high").cum_max().shift().over(by)
     opens = (pl.col("low") > reach).fill_null(value=True)
     runs = ordered.with_columns(_run=opens.cum_sum())
-    return runs.group_by("_run").agg(pl.col(by).first(), pl.col("low").min(), pl.col("high").max()).drop("_run").sort(by, "low")
+    rest = [pl.col(name).max() for name in spans.columns if name not in (by, "low")]
+    return runs.group_by("_run").agg(pl.col(by).first(), pl.col("low").min(), *rest).drop("_run").sort(by, "low")

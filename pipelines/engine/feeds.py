@@ -59,7 +59,7 @@ class Feeds:
     def __init__(self, feeds: Mapping[str, Feed], store: Store) -> None:
         self.states = {name: FeedState(feed) for name, feed in feeds.items()}
         self._store = store
-        self.covered = Covered(store.covered_spans())
+        self.covered = Covered(store.covered_spans(), {name: feed.every for name, feed in feeds.items()})
         self._strips: dict[str, list[float | None]] = {}
         self._strips_at: datetime | None = None
         for row in store.sums("arrivals", COUNTERS, "feed").iter_rows(named=True):

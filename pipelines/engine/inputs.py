@@ -15,8 +15,10 @@ from pipelines.engine.store import Store
 BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 ROLLED = ["sensor", "asset", "kind", "ward", "observed_at", "n", "expected", "sum", "sum_squares", "min", "max", "last", "last_at"]
 SENSOR = ["sensor", "asset", "kind", "ward", "quantity", "unit", "every_s", "low", "high", "parent"]
-# Frames that nobody has asked for during this many beats are let go.
+# Frames that nobody has asked for during this many beats are let go; the least used first when they grow too large together.
 IDLE_BEATS = 120
+MOST_KEPT_BYTES = 48 << 20
+MOST_OF_BEAT_BYTES = 64 << 20
 Key = tuple[Any, ...]
 
 
@@ -28,6 +30,7 @@ class Inputs:
         self._recent = Recent(store, zone)
         self._beat = 0
         self._of_beat: dict[Key, pl.DataFrame] = {}
+        self._of_beat_bytes = 0
         self._kept: dict[Key, tuple[pl.DataFrame, int]] = {}
         self._sensors = registers.sensors.select(SENSOR)
         self.dimension = pl.DataFrame(schema=dict.fromkeys([*PLACE, "quantity", "parent"], pl.String) | {"series": pl.Int32, "every_s": pl.Float64})
@@ -43,7 +46,7 @@ class Inputs:
     def forget(self, touched: Mapping[str, tuple[datetime, datetime]]) -> None:
         """Start a new beat: `touched` names what changed since the last one, `readings` with its whole span."""
         self._beat += 1
-        self._of_beat.clear()
+        self._of_beat, self._of_beat_bytes = {}, 0
         since = self._store.hot_since
         late = "readings" in touched and (since is None or touched["readings"][0] < since)
         for key, (_, used) in list(self._kept.items()):
@@ -63,15 +66,31 @@ class Inputs:
     def cached(self, key: Key, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """What `make` gives, once a beat."""
         if key not in self._of_beat:
-            self._of_beat[key] = make()
+            frame = self._of_beat[key] = make()
+            self._of_beat_bytes += int(frame.estimated_size())
+            if self._of_beat_bytes > MOST_OF_BEAT_BYTES:
+                self._of_beat, self._of_beat_bytes = {key: frame}, 0
         return self._of_beat[key]
 
     def _keep(self, key: Key, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """What `make` gives, once until a touch of key[0]."""
-        known = self._kept.get(key)
+        known = self._kept.pop(key, None)
         frame = known[0] if known else make()
+        # Taken out and put back: the dictionary's order is the order of use.
         self._kept[key] = (frame, self._beat)
+        if known is None:
+            self._shrink()
         return frame
+
+    def _shrink(self) -> None:
+        """Let go of the frames that were used longest ago until the rest is small enough."""
+        sizes = {key: int(frame.estimated_size()) for key, (frame, _) in list(self._kept.items())}
+        total = sum(sizes.values())
+        for key, size in list(sizes.items())[:-1]:
+            if total <= MOST_KEPT_BYTES:
+                break
+            self._kept.pop(key, None)
+            total -= size
 
     def _read(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         registers = self._registers

@@ -206,7 +206,10 @@ class Town:
         """The newest quarantined rows: id, feed, received_at, table, row, reason, detail, original (text as far as readable)."""
         conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
         params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
-        rows = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params).tail(limit).reverse()
+        newest = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"]).tail(limit)
+        start = newest["at"].min() if newest.height else None
+        where = " AND ".join([*conditions, "id IN (SELECT unnest($ids))"])
+        rows = self._store.rows("quarantine", start, None, where, {**params, "ids": newest["id"].to_list()}).reverse()
         text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
         return rows.select(
             "id", "feed", pl.col("at").alias("received_at"), pl.col("table_name").alias("table"), "row", "reason", "detail"
