@@ -1,0 +1,45 @@
+"""Generated pages say what the declarations say; what the README names exists."""
+
+import re
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+from tools import catalogue
+
+
+def test_generated_pages_are_current() -> None:
+    for name, make in catalogue.PAGES.items():
+        assert (ROOT / "docs" / name).read_text("utf-8") == make(), f"run: python tools/catalogue.py ({name})"
+
+
+def test_settings_page_names_every_key() -> None:
+    from pipelines.engine import settings
+
+    assert set(catalogue.TOWN) == settings.TOWN_KEYS
+    assert set(catalogue.FEED) == settings.FEED_KEYS
+
+
+def test_every_dependency_has_a_reason() -> None:
+    reasons = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / name).read_text("utf-8").splitlines():
+            package = line.partition("==")[0]
+            if line and not line.startswith(("#", "-")):
+                assert "==" in line, f"{line} is not pinned"
+                assert re.search(rf"\b{re.escape(package)}\b", reasons), f"docs/dependencies.md has no reason for {package}"
+
+
+def test_readme_names_only_what_exists() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    assert set(re.findall(r"make ([a-z-]+)", readme)) <= targets
+    for path in re.findall(r"\]\(([a-zA-Z][^)#:]*)\)", readme):
+        assert (ROOT / path).exists(), f"README.md links to {path}, which is not there"
+
+
+def test_command_line_lists_the_commands_of_the_readme() -> None:
+    told = subprocess.run([sys.executable, str(ROOT / "app.py"), "--help"], capture_output=True, text=True, check=True).stdout
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for command in re.findall(r"`python app.py ([a-z]+)", readme):
+        assert command in told

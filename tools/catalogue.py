@@ -1,0 +1,146 @@
+"""Writes docs/catalogue.md and docs/settings.md from the declarations; `--check` says whether they are current."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import pipelines
+from pipelines.engine import settings
+from pipelines.engine.decode import formats
+from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi
+from pipelines.engine.registers import ENGINE_REFERENCES
+from pipelines.engine.tables import ENGINE_TABLES
+
+HEAD = "<!-- Written by tools/catalogue.py from the declarations; do not edit. -->\n\n"
+
+
+def catalogue() -> str:
+    """Every domain with its KPIs, alarms, tables, quantities and registers."""
+    parts = [HEAD + "# Catalogue\n\nWhat each domain computes, watches and stores.\n"]
+    parts += [_domain(domain) for domain in pipelines.available().values()]
+    parts.append("## The engine's own tables\n")
+    parts += [_table(thing.name, thing.meaning, thing.columns) for thing in (*ENGINE_REFERENCES, *ENGINE_TABLES)]
+    return "\n".join(parts)
+
+
+def _domain(domain: Domain) -> str:
+    parts = [f"## {domain.title}\n\n{domain.meaning}\n"]
+    parts.append(_rows(("KPI", "id", "catalogue", "unit", "window", "target", "standard"), [_kpi(kpi) for kpi in domain.kpis]))
+    parts += [f"**{kpi.title}** (`{kpi.id}`). {kpi.plain} {kpi.formula}{_tunables(kpi)}\n" for kpi in domain.kpis]
+    if domain.alarms:
+        parts.append(_rows(("alarm", "watches", "limit", "priority", "what to do"), [_alarm(rule) for rule in domain.alarms]))
+    if domain.quantities:
+        rows = [(f"`{q.name}`", q.unit, _span(q.low, q.high), q.meaning) for q in domain.quantities]
+        parts.append(_rows(("quantity", "unit", "possible", "meaning"), rows))
+    parts += [_table(thing.name, thing.meaning, thing.columns) for thing in (*domain.tables, *domain.references)]
+    return "\n".join(parts)
+
+
+def _kpi(kpi: Kpi) -> tuple[str, ...]:
+    window = kpi.window.step.replace("_", " ") if kpi.window.kind == "calendar" else f"{kpi.window.hours} h, each {kpi.window.step}"
+    side = {"higher": "at least ", "lower": "at most ", "context": ""}[kpi.better]
+    target = f"{side}{kpi.target:g}" if kpi.target is not None else "none"
+    return (kpi.title, f"`{kpi.id}`", kpi.catalogue, kpi.unit, window, target, kpi.standard)
+
+
+def _tunables(kpi: Kpi) -> str:
+    found = ", ".join(f"`{name} = {value!r}`" for name, value in kpi.tunables.items())
+    return f" A town may tune {found}." if found else ""
+
+
+def _alarm(rule: AlarmRule) -> tuple[str, ...]:
+    limit = f"above {rule.above:g}" if rule.above is not None else f"below {rule.below:g}"
+    return (f"{rule.title} (`{rule.name}`)", f"`{rule.watches}`", limit, rule.priority, rule.instruction)
+
+
+def _table(name: str, meaning: str, columns: tuple) -> str:
+    rows = [(f"`{c.name}`", c.kind, c.unit or "", c.meaning + (" Personal." if c.personal else "")) for c in columns]
+    return f"### {name}\n\n{meaning}\n\n" + _rows(("column", "kind", "unit", "meaning"), rows)
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}" if (low, high) != (None, None) else ""
+
+
+def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def reference() -> str:
+    """What town.toml may hold."""
+    parts = [HEAD + "# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. Durations are written like \"30 s\", \"15 min\", \"1 h\", \"1 d\".\n"]
+    parts.append("## [town]\n\n" + _rows(("key", "meaning"), sorted(TOWN.items())))
+    parts.append("## [feeds.NAME]\n\n" + _rows(("key", "meaning"), sorted(FEED.items())))
+    parts.append(f"Origins (`from`): {', '.join(settings.ORIGINS)}. Formats: {', '.join(formats())}.\n")
+    parts.append("Ready-made feeds (`use`):\n")
+    rows = [
+        (f"`{d.name}.{s.name}`", s.format, settings_every(s.every), s.meaning)
+        for d in pipelines.available().values()
+        for s in d.sources
+    ]
+    parts.append(_rows(("use", "format", "every", "meaning"), rows))
+    parts.append("## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, and the KPI's own tunables (docs/catalogue.md).\n")
+    parts.append(
+        "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, and `priority` "
+        f"({', '.join(PRIORITIES)}).\n"
+    )
+    return "\n".join(parts)
+
+
+def settings_every(every: object) -> str:
+    """A duration in words."""
+    from pipelines.engine.feeds import spoken
+
+    return spoken(every)  # type: ignore[arg-type]
+
+
+TOWN = {
+    "name": "The town's name.",
+    "timezone": 'Its time zone, like "Asia/Kolkata".',
+    "languages": 'Languages of the pages, the first is the usual one, like ["en"].',
+    "domains": "The services that are switched on.",
+    "demo": "true marks the pages as a demonstration.",
+    "beat_s": "Seconds between two boards (2).",
+    "future_tolerance_s": "How far a device's clock may run ahead before its rows are set aside (300).",
+}
+FEED = {
+    "use": "A ready-made feed of a domain: gives format, mapping and pace.",
+    "from": "Where payloads come from.",
+    "url": "Address of a polled feed; {since} in it becomes the moment 90 days ago.",
+    "every": "How often a payload should come.",
+    "format": "How a payload is written.",
+    "table": "Table that the rows are for (readings, or an event table).",
+    "zone": "Time zone of times without one.",
+    "mapping": "How columns are named in the payload: docs/mappings.md.",
+    "headers": "HTTP headers to send when polling.",
+    "timeout_s": "Seconds to wait for an answer (20).",
+    "max_mb": "Largest payload that is read (64).",
+    "title": "Name that people see.",
+    "files": "Files of a replay, as a pattern below the town's folder.",
+    "speed": "How much faster than recorded a replay runs (1).",
+    "enabled": "false switches the feed off.",
+}
+PAGES = {"catalogue.md": catalogue, "settings.md": reference}
+
+
+def main() -> int:
+    """Write the pages, or with --check compare them."""
+    stale = []
+    for name, make in PAGES.items():
+        path, text = ROOT / "docs" / name, make()
+        if "--check" in sys.argv:
+            if not path.is_file() or path.read_text("utf-8") != text:
+                stale.append(name)
+        else:
+            path.write_text(text, "utf-8")
+    if stale:
+        print(f"docs/{', docs/'.join(stale)} differ from the declarations. Run: python tools/catalogue.py")
+    return len(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
