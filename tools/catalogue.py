@@ -105,6 +105,7 @@ TOWN = {
     "domains": "The services that are switched on.",
     "demo": "true marks the pages as a demonstration.",
     "beat_s": "Seconds between two boards (2).",
+    "gas_temperature_c": "Temperature at which ppb of a gas become a mass per volume (25; the EU uses 20).",
     "future_tolerance_s": "How far a device's clock may run ahead before its rows are set aside (300).",
 }
 FEED = {

@@ -72,6 +72,8 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Re
 
     Raises OSError when nothing could be made durable: nothing may be acknowledged then.
     """
+    if not messages:
+        return []
     opened = [open_message(line, message) for message in messages]
     whole = any(line.store.tables[name].replaces for one in opened for name in one.good if name in line.store.tables)
     if whole and len(opened) > 1:

@@ -129,13 +129,17 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """What a sensor measures. Readings of it are kept in `unit`; outside low..high is physically impossible."""
+    """What a sensor measures. Readings of it are kept in `unit`; outside low..high is physically impossible.
+
+    A gas names its `molar_mass` (g/mol), so that a station may report it in ppb.
+    """
 
     name: str
     unit: str
     meaning: str
     low: float | None = None
     high: float | None = None
+    molar_mass: float | None = None
 
     def __post_init__(self) -> None:
         parse_unit(self.unit)

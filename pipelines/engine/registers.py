@@ -75,6 +75,7 @@ class Registers:
     references: Mapping[str, pl.DataFrame]
     shapes: Wards
     quantities: Mapping[str, Quantity]
+    gas_temperature_c: float = 25.0
 
     @property
     def population(self) -> int:
@@ -104,7 +105,7 @@ def load(settings: Settings) -> Registers:
     if mistakes:
         raise SettingsError(mistakes)
     own = {r.name: frames[r.name] for r in declared}
-    return Registers(wards, _placed(assets, shapes), sensors, own, shapes, quantities)
+    return Registers(wards, _placed(assets, shapes), sensors, own, shapes, quantities, settings.gas_temperature_c)
 
 
 def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int]) -> pl.DataFrame:
@@ -181,7 +182,7 @@ def _refers(path: Path, lines: list[int], column: pl.Series, allowed: set[Any], 
 
 
 def _sensors(
-    path: Path, lines: list[int], frame: pl.DataFrame, assets: pl.DataFrame, quantities: Mapping[str, Quantity], mistakes: list[str]
+    path: Path, lines: list[int], frame: pl.DataFrame, assets: pl.DataFrame, quantities: Mapping[str, Quantity], gas_temperature_c: float, mistakes: list[str]
 ) -> pl.DataFrame:
     seconds, factors, offsets = [], [], []
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
@@ -195,7 +196,7 @@ def _sensors(
         quantity = quantities.get(row["quantity"])
         if quantity and row["unit"]:
             try:
-                factor, offset = conversion(row["unit"], quantity.unit)
+                factor, offset = conversion(row["unit"], quantity.unit, quantity.molar_mass, gas_temperature_c)
             except UnitError as error:
                 mistakes.append(f"{_shown(path)}, line {line}, column unit: {error}.")
         seconds.append(every)

@@ -21,7 +21,7 @@ from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi, Source
 
 ORIGINS = ("poll", "drop_folder", "http_push", "replay")
-TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s"}
+TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c"}
 FEED_KEYS = {
     "use", "from", "url", "every", "format", "table", "zone", "mapping", "headers", "timeout_s", "max_mb", "title",
     "files", "speed", "enabled",
@@ -78,6 +78,7 @@ class Settings:
     demo: bool = False
     beat_s: float = 2.0
     future_tolerance_s: float = 300.0
+    gas_temperature_c: float = 25.0
 
     @property
     def store(self) -> Path:
@@ -212,10 +213,10 @@ def _town(reading: _Reading, raw: Any, available: Mapping[str, Domain]) -> dict[
     if not domains:
         reading.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
     numbers = {}
-    for key, default in (("beat_s", 2.0), ("future_tolerance_s", 300.0)):
+    for key, default in (("beat_s", 2.0), ("future_tolerance_s", 300.0), ("gas_temperature_c", 25.0)):
         value = raw.get(key, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-            reading.wrong("town", key, f"`{key} = {value!r}` must be a number of seconds above 0.")
+            reading.wrong("town", key, f"`{key} = {value!r}` must be a number above 0.")
             value = default
         numbers[key] = float(value)
     return {

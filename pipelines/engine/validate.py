@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.engine.decode import Decoded
 from pipelines.engine.decode.base import ROW
-from pipelines.engine.model import INSTANT, KINDS, Quantity, Table
+from pipelines.engine.model import INSTANT, KINDS, Table
 from pipelines.engine.registers import Registers
 from pipelines.engine.settings import Feed
 from pipelines.engine.tables import GOOD, MISSING, QUARANTINE
@@ -113,7 +113,7 @@ def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) 
     frame = frame.with_columns(
         pl.col("sensor").cast(pl.String), _text=text, value=pl.col("value").cast(pl.Float64, strict=False)
     ).join(known, on="sensor", how="left", maintain_order="left")
-    frame = _convert(frame, registers.quantities)
+    frame = _convert(frame, registers)
     value, low, high = pl.col("value"), pl.col("low"), pl.col("high")
     number = value.round(6).cast(pl.String)
     unit = pl.col("quantity").replace_strict({q.name: q.unit for q in registers.quantities.values()}, default="", return_dtype=pl.String)
@@ -132,13 +132,14 @@ def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) 
     return _mark(frame, faults).with_columns(quality=quality, observed_at=pl.col("observed_at").cast(INSTANT))
 
 
-def _convert(frame: pl.DataFrame, quantities: Mapping[str, Quantity]) -> pl.DataFrame:
+def _convert(frame: pl.DataFrame, registers: Registers) -> pl.DataFrame:
     """Values in the unit of their quantity; `_bad_unit` where the unit measures something else."""
     pairs = frame.select("quantity", "unit").unique().drop_nulls()
     rows = []
     for name, unit in pairs.iter_rows():
         try:
-            rows.append((name, unit, *conversion(unit, quantities[name].unit), False))
+            quantity = registers.quantities[name]
+            rows.append((name, unit, *conversion(unit, quantity.unit, quantity.molar_mass, registers.gas_temperature_c), False))
         except UnitError:
             rows.append((name, unit, None, None, True))
     table = pl.DataFrame(
