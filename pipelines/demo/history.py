@@ -44,7 +44,7 @@ def _day(world: World, day: int, now: float) -> Iterator[Payload]:
         frame = pl.concat(parts)
         if frame.height:
             yield feed, *_written(feed, frame)
-    for message in realtime.past_hours(world, start, end):
+    for message in realtime.past_spans(world, start, end):
         yield "bus_trips", message, "gtfs_realtime"
     yield from _written_down(world.seed, day, now)
     # The utility exports the last week every day, so that its silence can be told from a week without cuts.

@@ -1,19 +1,20 @@
 """`python -m pipelines.demo.prepare`: writes the demo town and lands its thirty days of history, in a process that then ends."""
 
 import argparse
+import multiprocessing
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pipelines
 from pipelines.demo.history import Payload, history
 from pipelines.demo.town import write_town
 from pipelines.engine import registers, settings
-from pipelines.engine.flow import RawMessage, beat, take
+from pipelines.engine.flow import RawMessage, take
 from pipelines.engine.line import Line
 from pipelines.engine.settings import Settings
 from pipelines.engine.service import command
@@ -21,26 +22,50 @@ from pipelines.engine.service import command
 WIDTH = 32
 BATCH_BYTES = 3 << 20
 COMPACT_EVERY = 12
+AHEAD = 24
 
 
 def prepare(folder: Path, base_url: str, now: datetime, days: int, seed: int) -> None:
-    """A new town with its history stored, compacted and computed."""
+    """A new town with its history stored and compacted; its KPIs are computed when the line runs."""
     write_town(folder, now=now, base_url=base_url, seed=seed)
     town = settings.load(folder, pipelines.available)
     began = time.perf_counter()
     line = Line(town, registers.load(town), now)
     say(f"Nadipur, an invented town of {line.registers.population:,} people: writing {days} days of its history ...")
-    rows = 0
-    for number, messages in enumerate(batches(history(now, days, seed), town, now)):
+    rows, compacting = 0, None
+    for number, messages in enumerate(batches(payloads(now, days, seed), town, now), 1):
         rows += sum(receipt.stored for receipt in take(line, messages, now))
         progress(f"{rows:,} rows")
-        if number % COMPACT_EVERY == COMPACT_EVERY - 1:
-            compact(line, now)
-    progress(f"{rows:,} rows in {time.perf_counter() - began:.0f} s")
-    print(flush=True)
-    compact(line, now)
-    compute(line, now)
+        if number % COMPACT_EVERY == 0:
+            finish(compacting, line, now)
+            compacting = subprocess.Popen(command(folder, "compact"))
+    finish(compacting, line, now)
+    finish(subprocess.Popen(command(folder, "compact")), line, now)
+    line.leave_for_later(now - timedelta(days=days))
     line.close()
+    progress(f"{rows:,} rows in {time.perf_counter() - began:.0f} s. The trends fill in while you look.")
+    print(flush=True)
+
+
+def payloads(now: datetime, days: int, seed: int) -> Iterator[Payload]:
+    """The history, invented by a process of its own while this one lands it."""
+    spawn = multiprocessing.get_context("spawn")
+    queue = spawn.Queue(maxsize=AHEAD)
+    writer = spawn.Process(target=_invent, args=(queue, now, days, seed), daemon=True)
+    writer.start()
+    while (payload := queue.get()) is not None:
+        yield payload
+    writer.join()
+    if writer.exitcode:
+        raise RuntimeError("the history could not be invented")
+
+
+def _invent(queue: "multiprocessing.Queue[Payload | None]", now: datetime, days: int, seed: int) -> None:
+    try:
+        for payload in history(now, days, seed):
+            queue.put(payload)
+    finally:
+        queue.put(None)
 
 
 def batches(payloads: Iterable[Payload], town: Settings, now: datetime) -> Iterator[list[RawMessage]]:
@@ -57,21 +82,12 @@ def batches(payloads: Iterable[Payload], town: Settings, now: datetime) -> Itera
         yield batch
 
 
-def compact(line: Line, now: datetime) -> None:
-    """Move what has landed into Parquet, in a process whose memory ends with it, and let go of it."""
-    subprocess.run(command(line.settings.folder, "compact"), check=True)
-    line.adopt(now)
-
-
-def compute(line: Line, now: datetime) -> None:
-    """Every KPI over every window of the history."""
-    beat(line, now, budget_s=2.0)
-    while not line.kpis.settled:
-        done = sum(not work.due for work in line.kpis.works.values())
-        progress(f"computing KPIs: {done} of {len(line.kpis.works)}")
-        beat(line, now, budget_s=2.0)
-    progress(f"computed {len(line.kpis.works)} KPIs over every day of it")
-    print(flush=True)
+def finish(compacting: subprocess.Popen | None, line: Line, now: datetime) -> None:
+    """Wait for a compaction that runs beside and let go of what it has moved into Parquet."""
+    if compacting is not None:
+        if compacting.wait():
+            raise RuntimeError("the compaction failed; its words stand above")
+        line.adopt(now)
 
 
 def say(words: str) -> None:

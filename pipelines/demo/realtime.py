@@ -10,6 +10,7 @@ from pipelines.demo.incidents import World
 from pipelines.demo.lines import along
 from pipelines.demo.running import Leg, around, day_of
 
+SPAN_S = 21600.0
 SLOT_S = 900
 CANCELED = gtfs.TripDescriptor.CANCELED
 
@@ -124,20 +125,21 @@ def trip_updates(world: World, t: float) -> bytes:
     return message.SerializeToString()
 
 
-def past_hours(world: World, start: float, end: float) -> Iterator[bytes]:
-    """One message per hour of service: all stop times passed in it, per trip and quarter of an hour, and sightings."""
-    hour = float(start // 3600 * 3600)
-    while hour < end:
-        message = _message(min(hour + 3600.0, end))
-        for leg in around(world, hour + 1800.0, 1800.0, 1800.0):
+def past_spans(world: World, start: float, end: float) -> Iterator[bytes]:
+    """One message per six hours of service: all stop times passed in them, per trip and quarter of an hour, and sightings."""
+    began = float(start // SPAN_S * SPAN_S)
+    while began < end:
+        over = min(began + SPAN_S, end)
+        message = _message(over)
+        for leg in around(world, began + SPAN_S / 2, SPAN_S / 2, SPAN_S / 2):
             if leg.cancelled:
-                if hour <= leg.scheduled[0] < hour + 3600.0:
-                    _update(message, leg, hour + 1.0, f"{leg.date}-{leg.trip}")
+                if began <= leg.scheduled[0] < began + SPAN_S:
+                    _update(message, leg, began + 1.0, f"{leg.date}-{leg.trip}")
             else:
-                _past_leg(message, leg, max(hour, start), min(hour + 3600.0, end))
+                _past_leg(message, leg, max(began, start), over)
         if message.entity:
             yield message.SerializeToString()
-        hour += 3600.0
+        began += SPAN_S
 
 
 def _past_leg(message: gtfs.FeedMessage, leg: Leg, start: float, end: float) -> None:

@@ -20,7 +20,7 @@ from pipelines.engine.tables import KPI_VALUES
 
 log = logging.getLogger("townboard")
 Span = tuple[datetime, datetime]
-MOST_WINDOWS = 200
+MOST_WINDOWS = 320
 TOLERANCE = 1e-9
 # So many KPIs are completed together before the clock is looked at.
 AT_ONCE = 12

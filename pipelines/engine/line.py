@@ -172,6 +172,11 @@ class Line:
             self._done_seq = self._draining_seq
             self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": self._beat_at.isoformat()})
 
+    def leave_for_later(self, since: datetime) -> None:
+        """Leave the KPI windows since then to whoever opens the line next: what has landed is on disk, but not computed."""
+        self._done_seq = self.journal.seq
+        self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": since.isoformat()})
+
     def adopt(self, now: datetime) -> None:
         """Take over what the compaction has written and drop the journal segments that nobody needs any more."""
         before = self.store.manifest.applied_seq

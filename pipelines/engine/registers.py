@@ -100,7 +100,7 @@ def load(settings: Settings) -> Registers:
     _refers(*of_assets, assets["domain"], {d.name for d in settings.domains}, "town.toml [town] domains", mistakes)
     _refers(*of_sensors, sensors["asset"], set(assets["asset"]), "assets.csv", mistakes)
     _refers(*of_sensors, sensors["quantity"], set(quantities), "the domains that are on", mistakes)
-    sensors = _sensors(*of_sensors, sensors, assets, quantities, mistakes)
+    sensors = _sensors(*of_sensors, sensors, assets, quantities, settings.gas_temperature_c, mistakes)
     shapes = _shapes(folder / "wards.geojson", wards, mistakes)
     if mistakes:
         raise SettingsError(mistakes)

@@ -142,7 +142,7 @@ def test_history_of_passages_is_what_the_live_feed_told(calm: World, start: floa
             if when <= start - 60:
                 told[entity.trip_update.trip.trip_id, call.stop_sequence] = when
     landed = {}
-    for payload in realtime.past_hours(calm, start - 7200.0, start):
+    for payload in realtime.past_spans(calm, start - 7200.0, start):
         whole = message(payload)
         for entity in whole.entity:
             for call in entity.trip_update.stop_time_update:
