@@ -115,17 +115,15 @@ class Alarms:
         watches = next((rule.watches for _, rule, _ in self._rules if rule.name == name), None)
         return watches is not None and (watches in self._kpis or thing in self._every)
 
-    def watch(self, latest: pl.DataFrame, kpis: "Kpis", feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
+    def watch(self, samples: pl.DataFrame, kpis: "Kpis", feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
         """Hold every condition against what is known now. What is unknown changes nothing: silence never clears an alarm.
 
-        Shape: latest has sensor, asset, quantity, observed_at, value (null = unusable); feeds as on the snapshot.
+        Shape: samples has sensor, asset, quantity, every_s, observed_at, value (null = unusable), each sensor's newest among
+        them; feeds as on the snapshot.
         """
         by_quantity: dict[str, list[tuple[str, str, datetime, float]]] = {}
-        columns = latest.select("quantity", "sensor", "asset", "observed_at", "value")
-        watched = {rule.watches for _, rule, _ in self._rules}
-        for quantity, sensor, asset, at, value in columns.filter(pl.col("quantity").is_in(list(watched))).iter_rows():
-            if value is not None and (now - at).total_seconds() <= STALE_INTERVALS * self._every.get(sensor, 3600.0):
-                by_quantity.setdefault(quantity, []).append((sensor, asset, at, value))
+        for quantity, sensor, asset, at, value in self._telling(samples, now).iter_rows():
+            by_quantity.setdefault(quantity, []).append((sensor, asset, at, value))
         for domain, rule, limit in self._rules:
             if rule.watches in self._kpis:
                 self._watch_kpi(domain, rule, limit, kpis, now)
@@ -136,6 +134,14 @@ class Alarms:
         self._watch_feeds(feeds, now)
         self._forget(now)
         self._keep()
+
+    def _telling(self, samples: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        """The good samples, in order, of watched sensors whose newest sample still says something about now."""
+        watched = list({rule.watches for _, rule, _ in self._rules})
+        age = pl.lit(now) - pl.col("observed_at").max().over("sensor")
+        fresh = age.dt.total_seconds() <= STALE_INTERVALS * pl.col("every_s")
+        rows = samples.filter(pl.col("quantity").is_in(watched)).filter(fresh).filter(pl.col("value").is_not_null())
+        return rows.sort("observed_at").select("quantity", "sensor", "asset", "observed_at", "value")
 
     def listed(self) -> list[dict[str, Any]]:
         """The plain list: active first, by priority, oldest first; then those that returned."""

@@ -93,7 +93,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
         except BaseException:
             line.kpis.undo()
             raise
-    line.alarms.watch(line.latest, line.kpis, line.feed_states(now), now)
+    line.alarms.watch(line.drain_samples(), line.kpis, line.feed_states(now), now)
     snapshot = line.publisher.build(now)
     snapshot.write(line.board_path)
     line.settle(now)

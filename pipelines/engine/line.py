@@ -30,11 +30,17 @@ log = logging.getLogger("townboard")
 HOT = timedelta(days=2)
 LATEST = {"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()}
 KPI_CURSOR = "_kpis"
+# Readings older than this ring no alarm after a restart.
+WATCHED = timedelta(days=1)
 
 
 def run_folder(settings: Settings) -> Path:
     """Where the processes of one town meet: the published board and the local socket."""
     return settings.store / "run"
+
+
+def _samples(entry: Entry) -> pl.DataFrame:
+    return entry.rows.select(list(LATEST)).cast(LATEST)
 
 
 class Line:
@@ -69,24 +75,38 @@ class Line:
         self._seen_seq = self._done_seq = int(cursor.get("seq", 0))
         self._beat_at = now
         self._latest = self.store.latest().cast(LATEST)
-        self._resume()
+        self._samples: list[pl.DataFrame] = []
+        self._resume(now)
         if "at" in cursor:
             # The windows that ran then and those that ended since have nobody else who remembers them.
             self.kpis.wake(datetime.fromisoformat(cursor["at"]), now)
         self.publisher = Publisher(self)
 
-    def _resume(self) -> None:
+    def _resume(self, now: datetime) -> None:
         """Take up the KPI windows that were touched but not yet computed when the process ended."""
         journal = self.settings.store / "journal"
         after = max(self._done_seq, number(segments(journal)[0]) - 1)
         for seq, entries in Tail(journal, after).poll():
             self._touch(entries)
+            for entry in entries:
+                if entry.table == "readings":
+                    self._samples.append(_samples(entry).filter(pl.col("observed_at") > now - WATCHED))
             self._seen_seq = seq
 
     @property
     def latest(self) -> pl.DataFrame:
         """The newest reading of every sensor that has one: sensor, asset, kind, ward, quantity, every_s, observed_at, value."""
         return self._latest.join(self.inputs.dimension, on="series", how="inner")
+
+    def drain_samples(self) -> pl.DataFrame:
+        """The readings that landed since the last call and the newest of every sensor, in the columns of `latest`.
+
+        An excursion that came and went within one payload is among them.
+        """
+        with self.writing:
+            parts, self._samples = self._samples, []
+            rows = pl.concat([self._latest, *parts]).unique(["series", "observed_at"], keep="last")
+        return rows.join(self.inputs.dimension, on="series", how="inner")
 
     def feed_states(self, now: datetime) -> dict[str, dict]:
         """Every feed as the snapshot shows it."""
@@ -112,7 +132,8 @@ class Line:
                 self.series.keep(entry.rows)
                 self.inputs.use(self.series.numbers)
             elif entry.table == "readings":
-                rows = entry.rows.select(list(LATEST)).cast(LATEST)
+                rows = _samples(entry)
+                self._samples.append(rows)
                 self._latest = pl.concat([self._latest, rows]).sort("observed_at", maintain_order=True).unique("series", keep="last")
         self._touch(entries)
         self._seen_seq = self.journal.seq

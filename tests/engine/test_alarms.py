@@ -184,3 +184,33 @@ def test_list_puts_active_alarms_first_by_priority_then_age(tmp_path: Path) -> N
     assert len(listed) >= 3
     assert ranks == sorted(ranks)
     line.close()
+
+
+def test_excursion_within_one_payload_rings_and_returns(tmp_path: Path) -> None:
+    line = open_line(make(tmp_path / "town"), NOON)
+    rows = [("T1.level", after(NOON, minutes), value) for minutes, value in ((0, 3.0), (5, 0.4), (10, 0.3), (15, 3.0), (20, 3.0))]
+    send(line, "network", csv_of(rows), after(NOON, 20))
+    flow.beat(line, after(NOON, 20))
+    (alarm,) = [a for a in line.alarms.listed() if a["rule"] == "tank_low"]
+    assert (alarm["state"], alarm["since"], alarm["returned_at"]) == ("returned", after(NOON, 10).isoformat(), after(NOON, 20).isoformat())
+    line.close()
+
+
+def test_samples_that_landed_before_a_kill_are_watched_after_it(tmp_path: Path) -> None:
+    folder = make(tmp_path / "town")
+    line = open_line(folder, NOON)
+    flow.beat(line, NOON)
+    send(line, "network", csv_of([("T1.level", after(NOON, m), 0.4) for m in (1, 3)]), after(NOON, 3))
+    abandon(line)
+    line = open_line(folder, after(NOON, 4))
+    flow.beat(line, after(NOON, 4))
+    assert standing(line) == [("tank_low|T1.level", "active")]
+    line.close()
+
+
+def test_readings_of_a_sensor_that_fell_silent_long_ago_ring_nothing(tmp_path: Path) -> None:
+    line = open_line(make(tmp_path / "town"), NOON)
+    send(line, "network", csv_of([("T1.level", after(NOON, -m), 0.4) for m in (300, 200, 100)]), NOON)
+    flow.beat(line, NOON)
+    assert standing(line) == []
+    line.close()
