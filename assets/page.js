@@ -18,6 +18,18 @@
       if (here) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
     }
   };
+  /* On a phone the long parts of a page begin folded; whoever opens one of assets gets ten at a time. */
+  const phone = matchMedia('(max-width: 820px)');
+  const foldForPhones = () => {
+    if (!phone.matches) return;
+    for (const part of all('details[data-fold]:not([data-folded])')) { part.dataset.folded = 'yes'; part.open = false; }
+  };
+  document.addEventListener('toggle', (e) => {
+    const select = phone.matches && e.target.open && e.target.dataset.folded === 'yes' && e.target.querySelector('#assets-size');
+    if (!select || !window.dash_clientside?.set_props) return;
+    e.target.dataset.folded = 'opened';
+    dash_clientside.set_props('assets-size', {value: '10'});
+  }, true);
   const go = (href) => {
     history.pushState({}, '', href);
     dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
@@ -63,7 +75,9 @@
     document.documentElement.dataset.bsTheme = next;
     try { localStorage.setItem('townboard-theme', next); } catch { /* private windows keep none */ }
   };
+  foldForPhones();
   new MutationObserver((changes) => {
+    foldForPhones();
     if (!document.body.classList.contains('ready')) dressPage();
     if (changes.some((c) => c.addedNodes.length && c.target.nodeType === 1 && !c.target.closest('[data-f],[data-age],.js-plotly-plot'))) board.soon?.();
   }).observe(document.documentElement, {childList: true, subtree: true});

@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, trend, coverage, reason, count} = board;
+  const {STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, completeness, detail, trend, coverage, reason, count} = board;
   let painting = 0, charting = 0;
 
   const text = (node, words) => { if (node && node.textContent !== words) node.textContent = words; };
@@ -19,12 +19,15 @@
 
   /* Old data never looks live: past its interval a value is late, past three stale, whatever the server last said. */
   const aged = (row, everySeconds) => {
-    if (row.value === null || row.value === undefined || !row.as_of || !everySeconds) return row.status;
-    const late = (now() - new Date(row.as_of)) / 1000 / everySeconds;
+    const due = Math.max(everySeconds || 0, row.every_s || 0);
+    if (row.value === null || row.value === undefined || !row.as_of || !due) return row.status;
+    const late = (now() - new Date(row.as_of)) / 1000 / due;
     if (late > 3) return 'stale';
     return late > 1 && row.status === 'good' ? 'late' : row.status;
   };
 
+  /* The same markup as components/drawing.py draws first. */
+  const svg = (body) => `<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">${body}</svg>`;
   const sparkline = (values, target) => {
     const known = (values || []).filter((v) => v !== null);
     if (known.length < 2) return '';
@@ -34,7 +37,15 @@
     const y = (v) => (25 - 22 * (v - low) / ((high - low) || 1)).toFixed(1), step = 116 / Math.max(1, values.length - 1);
     let path = '', pen = 'M';
     values.forEach((v, i) => { if (v === null) pen = 'M'; else { path += `${pen}${(2 + i * step).toFixed(1)} ${y(v)}`; pen = 'L'; } });
-    return (near ? `<path class="spark-target" d="M0 ${y(target)}H120"/>` : '') + `<path class="spark-line" d="${path}"/>`;
+    return svg((near ? `<path class="spark-target" d="M0 ${y(target)}H120"/>` : '') + `<path class="spark-line" d="${path}"/>`);
+  };
+  const sparkbars = (values, target) => {
+    const shown = (values || []).slice(-12), known = shown.filter((v) => v !== null);
+    if (known.length < 2) return '';
+    const top = Math.max(...known.map(Math.abs), Math.abs(target || 0)) || 1, step = Math.min(20, 120 / shown.length);
+    const y = (v) => (28 - 26 * Math.abs(v) / top).toFixed(1);
+    const bars = shown.map((v, i) => v === null ? '' : `<path class="spark-bar" d="M${(i * step + 1).toFixed(1)} 28h${(step - 2).toFixed(1)}V${y(v)}h-${(step - 2).toFixed(1)}Z"/>`);
+    return svg(bars.join('') + (target === null || target === undefined ? '' : `<path class="spark-target" d="M0 ${y(target)}H120"/>`));
   };
 
   const paintKpi = (node) => {
@@ -46,17 +57,19 @@
     const value = field(node, 'value'), shown = number(row.value, row.decimals);
     if (value && value.textContent !== shown) { value.textContent = shown; value.classList.remove('fresh-value'); void value.offsetWidth; value.classList.add('fresh-value'); }
     text(field(node, 'trend'), trend(row));
-    text(field(node, 'clock'), clock(row.as_of));
-    text(field(node, 'age'), row.as_of ? `${age(now() - new Date(row.as_of))} old` : '');
-    text(field(node, 'coverage'), coverage(row.coverage));
-    text(field(node, 'why'), row.value === null ? reason(row) : row.detail || '');
+    text(field(node, 'when'), when(row, status));
+    text(field(node, 'coverage'), node.tagName === 'TR' ? coverage(row.coverage) : completeness(row));
+    text(field(node, 'when-short'), whenShort(row, status));
+    text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : `${Math.floor(row.coverage * 100)} % arrived`);
+    text(field(node, 'why'), row.value === null ? reason(row) : detail(row, board.state));
+    text(field(node, 'why-short'), row.value === null ? reason(row).split(';')[0] : '');
     const fraction = field(node, 'fraction');
     if (fraction && row.denominator !== null && row.denominator !== undefined) text(fraction, `${number(row.numerator, 2)} / ${number(row.denominator, 2)}`);
     const used = field(node, 'used');
     if (used && row.n !== null && row.n !== undefined) text(used, row.n_expected ? `${number(row.n, 0)} of ${number(row.n_expected, 0)} expected; ${number(Math.max(0, row.n_expected - row.n), 0)} did not arrive or were set aside` : number(row.n, 0));
     if (row.window_start) text(field(node, 'window'), `${clock(row.window_start)} to ${clock(row.window_end)}`);
-    const spark = field(node, 'spark'), svg = spark && spark.querySelector('svg');
-    if (svg && row.spark) { const path = sparkline(row.spark, row.target); if (svg._path !== path) { svg._path = path; svg.innerHTML = path; } }
+    const spark = field(node, 'spark'), drawn = spark && row.spark && (node.dataset.bars ? sparkbars : sparkline)(row.spark, row.target);
+    if (drawn && spark._drawn !== drawn) { spark._drawn = drawn; spark.innerHTML = drawn; }
     const bar = field(node, 'bar'), top = bar && +node.closest('[data-top]').dataset.top;
     if (bar) { const width = row.value === null ? '0%' : `${Math.min(100, 100 * Math.abs(row.value) / top).toFixed(1)}%`; if (bar.style.width !== width) bar.style.width = width; }
     if (node.dataset.title) {
@@ -67,7 +80,7 @@
   const spoken = (node, row, status) => {
     const said = [node.dataset.title, `${number(row.value, row.decimals)} ${node.dataset.unit || ''}`.trim()];
     if (row.target !== null && row.better !== 'context') said.push(`${row.value < row.target ? 'below' : row.value > row.target ? 'above' : 'at'} the target of ${number(row.target, Number.isInteger(row.target) ? 0 : Math.max(1, row.decimals))}`);
-    if (row.as_of) said.push(`${age(now() - new Date(row.as_of))} old`);
+    if (when(row)) said.push(when(row));
     if (status === 'stale') said.push('stale');
     return said.join(', ') + '.';
   };
@@ -85,74 +98,6 @@
     mark(shape, 'state', status);
     if (shape) shape.title = STATES[status];
     text(field(node, 'word'), `, ${STATES[status].toLowerCase()}`);
-  };
-
-  // ---- alarms ------------------------------------------------------------------------------------------------
-  const digits = (v) => Math.abs(v) >= 100 || Number.isInteger(v) ? 0 : Math.abs(v) < 10 ? 2 : 1;
-  const given = (name) => JSON.parse(document.getElementById('shell-clock')?.dataset[name] || '{}');
-  const unitWords = (unit) => given('units')[unit] ?? (unit || '').replaceAll('_', ' ').replaceAll('^3', '³').replaceAll('^2', '²');
-  const against = (a) => {
-    if (a.value === null || a.value === undefined) return '';
-    const value = `${number(a.value, digits(a.value))} ${unitWords(a.unit)}`.trim();
-    return a.limit === null || a.limit === undefined ? value : `${value} against a limit of ${number(a.limit, digits(a.limit))}`;
-  };
-  const wardName = (id) => given('wards')[id] || `Ward ${id}`;
-  const areaWords = (area) => {
-    const [level, id] = (area || 'town').split(/:(.*)/);
-    return level === 'town' ? 'Whole town' : level === 'ward' ? wardName(id) : level === 'asset' ? id : `${level[0].toUpperCase()}${level.slice(1)} ${id}`;
-  };
-  const alarmItem = (a) => {
-    const item = make('li', '', undefined, {alarm: a.id, state: a.state, priority: a.priority});
-    const where = make('span', 'where');
-    if (a.asset) { const link = make('a', '', a.asset_name || a.asset, {nav: ''}); link.href = `${board.base}asset/${encodeURIComponent(a.asset)}`; where.append(link); }
-    if (a.ward) where.append((a.asset ? ', ' : '') + wardName(a.ward)); else if (!a.asset) where.append(areaWords(a.area));
-    const since = a.returned_at || a.since, when = make('span', 'since', `${a.state === 'returned' ? 'back to normal since' : 'since'} ${clock(since)} · `);
-    when.append(make('span', '', age(now() - new Date(since)), {age: since}));
-    item.append(make('span', 'priority', a.priority[0].toUpperCase() + a.priority.slice(1), {priority: a.priority}), make('strong', '', a.title), where, when,
-      make('span', 'against', against(a)), make('span', 'todo', a.instruction || ''));
-    return item;
-  };
-  const paintAlarms = (box) => {
-    const only = box.closest('[data-only-asset]')?.dataset.onlyAsset;
-    const rows = board.state.alarms.filter((a) => (!box.dataset.alarms || a.domain === box.dataset.alarms)
-      && (!box.dataset.wardFilter || a.ward === box.dataset.wardFilter) && (!only || a.asset === only));
-    const shown = [...rows.filter((a) => a.state === 'active').slice(0, +box.dataset.limit), ...rows.filter((a) => a.state !== 'active').slice(0, 3)];
-    const key = JSON.stringify(shown) + rows.length;
-    if (box._key === key) return;
-    box._key = key;
-    field(box, 'alarms').replaceChildren(...shown.map(alarmItem));
-    const empty = field(box, 'empty'), more = field(box, 'more');
-    text(empty, 'No alarms. Everything that is watched is within its limits.');
-    empty.hidden = rows.length > 0;
-    more.hidden = rows.length <= shown.length;
-    text(more, `and ${Math.max(0, rows.length - shown.length)} more`);
-  };
-
-  // ---- feeds -------------------------------------------------------------------------------------------------
-  const band = (s) => s === null || s === undefined ? 'unknown' : s >= .98 ? 'full' : s >= .75 ? 'most' : s >= .01 ? 'some' : 'none';
-  const feedNow = (f) => {
-    if (!f.last_arrival || !f.every_s || f.state === 'failing') return f.state;
-    const missed = (now() - new Date(f.last_arrival)) / 1000 / f.every_s;
-    return missed > 4 ? 'silent' : missed > 2 && f.state === 'live' ? 'late' : f.state;
-  };
-  const paintFeed = (node) => {
-    const f = board.state.feeds[node.dataset.feed];
-    if (!f) return;
-    const status = feedNow(f);
-    mark(node, 'state', status);
-    for (const chip of node.querySelectorAll('.chip')) { mark(chip, 'state', status); text(chip, STATES[status] || status); }
-    text(field(node, 'words'), f.words);
-    text(field(node, 'clock'), f.last_arrival ? clock(f.last_arrival) : '');
-    text(field(node, 'arrived'), f.last_arrival ? `${age(now() - new Date(f.last_arrival))} ago` : 'nothing yet');
-    for (const key of ['decoded', 'stored', 'duplicate', 'quarantined', 'corrected']) text(field(node, key), number(f[key] || 0, 0));
-    const cells = field(node, 'strip')?.children || [];
-    (f.strip || []).forEach((s, i) => { if (cells[i]) { mark(cells[i], 'band', band(s)); cells[i].title = `${f.strip.length - i} h ago: ${s === null ? 'unknown' : Math.floor(s * 100) + ' %'}`; } });
-  };
-  const paintLedger = (node) => {
-    const l = board.state.ledger || {};
-    for (const key of ['decoded', 'stored', 'duplicate', 'quarantined']) text(field(node, key), number(l[key] || 0, 0));
-    const missing = (l.decoded || 0) - (l.stored || 0) - (l.duplicate || 0) - (l.quarantined || 0);
-    text(field(node, 'books'), missing ? `${number(missing, 0)} rows are on their way through the line.` : 'The books balance: every row is accounted for.');
   };
 
   // ---- map ---------------------------------------------------------------------------------------------------
@@ -204,7 +149,7 @@
       if (at > last) Plotly.extendTraces(plot, {x: [[at]], y: [[row.value]]}, [0]);
       else if (at === last && trace.y[trace.y.length - 1] !== row.value) {
         const y = [...trace.y]; y[y.length - 1] = row.value;
-        Plotly.react(plot, [{...trace, x: [...trace.x], y}], plot.layout);   // restyle would drop the axis type
+        Plotly.react(plot, [{...trace, x: [...trace.x], y}, ...plot.data.slice(1)], plot.layout);   // restyle would drop the axis type
       } else continue;
       charting = setTimeout(feedCharts, 30);
       return;
@@ -218,20 +163,12 @@
     if (document.hidden || !board.state) return;
     all('[data-kpi]').forEach(paintKpi);
     all('[data-standing]').forEach(paintStanding);
-    all('[data-alarms]').forEach(paintAlarms);
-    all('[data-feed]').forEach(paintFeed);
-    all('.ledger').forEach(paintLedger);
+    for (const [selector, painter] of board.painters) all(selector).forEach(painter);
     all('[data-map]').forEach(paintMap);
     all('[data-asset-row]').forEach(paintAssetRow);
     all('[data-f="built"]').forEach((n) => text(n, board.state.built_at ? hms(new Date(board.state.built_at)) : 'nothing yet'));
     all('[data-f="first"]').forEach((n) => { n.hidden = true; });
-    all('[data-f="summary"]').forEach((n) => text(n, summary()));
     if (!charting) charting = setTimeout(feedCharts, 0);
-  };
-  const summary = () => {
-    const feeds = Object.values(board.state.feeds), troubled = feeds.filter((f) => !['live', 'waiting'].includes(feedNow(f))).length;
-    const active = count(board.state.alarms.filter((a) => a.state === 'active').length, 'alarm');
-    return `${active[0].toUpperCase()}${active.slice(1)} active. ${feeds.length - troubled} of ${count(feeds.length, 'feed')} arriving as expected.`;
   };
   const soon = () => { if (!painting) painting = setTimeout(paint, 30); };
 
@@ -241,7 +178,9 @@
     if (board.state && !document.hidden) {
       for (const node of all('[data-kpi]')) {
         const row = board.state.kpis[node.dataset.kpi];
-        if (row?.as_of) text(field(node, 'age'), `${age(now() - new Date(row.as_of))} old`);
+        if (!row) continue;
+        text(field(node, 'when'), when(row, node.dataset.state));
+        text(field(node, 'when-short'), whenShort(row, node.dataset.state));
       }
       for (const node of all('[data-feed]')) {
         const f = board.state.feeds[node.dataset.feed];
@@ -251,5 +190,5 @@
     board.badge();
   };
   addEventListener('scroll', () => { if (!charting) charting = setTimeout(feedCharts, 120); }, {passive: true});
-  Object.assign(board, {soon, tick, mark, text, all, make});
+  Object.assign(board, {soon, tick, mark, text, all, make, field, painters: []});
 })();

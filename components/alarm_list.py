@@ -1,4 +1,4 @@
-"""The alarms: by priority, oldest first, each with where, since when, value against limit and what to do."""
+"""The alarms: by priority, oldest first, two lines each, with what to do behind a disclosure (open on the topmost)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def alarm_list(
 ) -> html.Div:
     """The list, kept current by the page's script; says in words when there is nothing."""
     alarms = chosen(state["alarms"], domain, ward)
-    items = [_item(alarm) for alarm in shown(alarms, limit)]
+    items = [_item(alarm, topmost=place == 0) for place, alarm in enumerate(shown(alarms, limit))]
     more = len(alarms) - len(items)
     return html.Div(
         [
@@ -48,46 +48,52 @@ def _none(state: Mapping[str, Any]) -> str:
     return "No alarms. Everything that is watched is within its limits."
 
 
-def _item(alarm: Mapping[str, Any]) -> html.Li:
-    zone = glass.town().zone
-    place = (
-        [
-            html.A(
-                alarm.get("asset_name") or alarm["asset"],
-                href=glass.href(f"asset/{alarm['asset']}"),
-                **props({"data-nav": ""}),
-            )
-        ]
-        if alarm.get("asset")
-        else []
-    )
-    ward = _ward(alarm)
-    since = alarm.get("returned_at") or alarm["since"]
-    word = "back to normal since" if alarm["state"] == "returned" else "since"
+def _item(alarm: Mapping[str, Any], *, topmost: bool) -> html.Li:
+    priority = alarm["priority"]
     return html.Li(
         [
-            html.Span(
-                alarm["priority"].capitalize(), className="priority", **props({"data-priority": alarm["priority"]})
-            ),
-            html.Strong(alarm["title"]),
-            html.Span([*place, ", " if place and ward else "", ward], className="where"),
-            html.Span(
+            html.Div(
                 [
-                    f"{word} {wording.clock(since, zone)} · ",
-                    html.Span(wording.age_of(since), **props({"data-age": since})),
+                    html.Span(priority.capitalize(), className="priority", **props({"data-priority": priority})),
+                    html.Strong(alarm["title"]),
                 ],
-                className="since",
+                className="alarm-title",
             ),
-            html.Span(_against(alarm), className="against"),
-            html.Span(alarm.get("instruction") or "", className="todo"),
+            html.Div([_where(alarm), _since(alarm), _against(alarm), _to_do(alarm, topmost)], className="facts"),
         ],
-        **props({"data-alarm": alarm["id"], "data-state": alarm["state"], "data-priority": alarm["priority"]}),
+        **props({"data-alarm": alarm["id"], "data-state": alarm["state"], "data-priority": priority}),
     )
+
+
+def _where(alarm: Mapping[str, Any]) -> html.Span:
+    ward = _ward(alarm)
+    if not alarm.get("asset"):
+        return html.Span(ward, className="where")
+    link = html.A(
+        alarm.get("asset_name") or alarm["asset"],
+        href=glass.href(f"asset/{alarm['asset']}"),
+        **props({"data-nav": ""}),
+    )
+    return html.Span([link, ", " if ward else "", ward], className="where")
+
+
+def _since(alarm: Mapping[str, Any]) -> html.Span:
+    since = alarm.get("returned_at") or alarm["since"]
+    word = "back to normal since" if alarm["state"] == "returned" else "since"
+    age = html.Span(wording.age_of(since), **props({"data-age": since}))
+    return html.Span([f"{word} {wording.clock(since, glass.town().zone)}, ", age], className="since")
+
+
+def _to_do(alarm: Mapping[str, Any], topmost: bool) -> html.Details | None:
+    if not alarm.get("instruction") or alarm["state"] == "returned":
+        return None
+    return html.Details([html.Summary("What to do"), html.P(alarm["instruction"])], open=topmost, className="todo")
 
 
 def _ward(alarm: Mapping[str, Any]) -> str:
     if not alarm.get("ward"):
-        return "" if alarm.get("asset") else wording.area(alarm.get("area") or "town")
+        area = alarm.get("area") or "town"
+        return "" if alarm.get("asset") or area.startswith("feed:") else wording.area(area)
     return wording.area(f"ward:{alarm['ward']}", _names())
 
 
@@ -96,12 +102,13 @@ def _names() -> dict[str, str]:
     return dict(zip(wards["ward"].to_list(), wards["name"].to_list(), strict=True))
 
 
-def _against(alarm: Mapping[str, Any]) -> str:
+def _against(alarm: Mapping[str, Any]) -> html.Span:
     if alarm.get("value") is None:
-        return ""
+        return html.Span("", className="against")
     limit = alarm.get("limit")
     text = wording.with_unit(alarm["value"], _digits(alarm["value"]), alarm.get("unit") or "")
-    return text if limit is None else f"{text} against a limit of {wording.number(limit, _digits(limit))}"
+    against = "" if limit is None else f", limit {wording.number(limit, _digits(limit))}"
+    return html.Span(text + against, className="against")
 
 
 def _digits(value: float) -> int:

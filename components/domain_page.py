@@ -18,8 +18,6 @@ from components.trend import trends
 from components.ward_bars import ward_bars
 from pipelines.engine.model import Domain, Kpi
 
-MOST_CHARTS = 6
-
 
 def by_ward(domain: Domain) -> list[Kpi]:
     """The KPIs that are known per ward, headlines first."""
@@ -50,20 +48,15 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
         [
             _head(domain, state, view, chosen),
             _nothing_yet(state),
-            html.Section(
-                [kpi_tile.tile(state, k, view.area, wards) for k in first],
-                className="tiles",
-                **props({"aria-label": "Headline KPIs"}),
-            ),
+            kpi_tile.tiles(state, first, view.area, wards),
             html.Div(
                 [_map_panel(domain, state, view, chosen), _beside(domain, state, view, chosen, wards)], className="two"
             ),
             html.H2("Trends", className="section"),
-            trends(state, first[:MOST_CHARTS], view, domain.alarms),
-            *_further(state, domain, further, view),
-            *_assets(state, domain),
-            html.H2("Feeds of this page", className="section"),
-            html.Div(feed_strip(state, domain.name), className="panel"),
+            trends(state, first, further, view, domain.alarms),
+            _further(state, domain, further, view),
+            _assets(state, domain),
+            _fold("Feeds of this page", html.Div(feed_strip(state, domain.name), className="panel")),
         ],
         className="page",
         key=f"{domain.name}-{view}-{state['seq']}",
@@ -143,20 +136,27 @@ def _beside(
     return html.Div([bars, alarms], className="stack")
 
 
-def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view: View) -> list[Any]:
+def _fold(title: str, panel: Any) -> html.Details:
+    """A part of the page that a phone shows folded; the page's script folds it, a desk leaves it open."""
+    return html.Details(
+        [html.Summary(html.H2(title)), panel], open=True, className="fold", **props({"data-fold": "phone"})
+    )
+
+
+def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view: View) -> Any:
     if not kpis:
-        return []
+        return None
     link = csv_link(glass.href("api/v1/kpis", domain=domain.name, format="csv"), f"KPIs of {domain.title}")
     panel = html.Section(
         [kpi_tile.table(state, kpis, view.area), html.Div(link, className="panel-foot")], className="panel"
     )
-    return [html.H2("Further KPIs", className="section"), panel]
+    return _fold("Further KPIs", panel)
 
 
-def _assets(state: Mapping[str, Any], domain: Domain) -> list[Any]:
+def _assets(state: Mapping[str, Any], domain: Domain) -> Any:
     rows = rows_of(state, domain.name)
     if rows.is_empty():
-        return []
+        return None
     link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
     ask = Ask()
     parts = [
@@ -168,4 +168,4 @@ def _assets(state: Mapping[str, Any], domain: Domain) -> list[Any]:
         dcc.Store(id="assets-domain", data=domain.name),
         dcc.Store(id="assets-ask", data={"sort": ask.sort, "falling": False, "page": 0}),
     ]
-    return [html.H2("Assets", className="section"), html.Section([*parts, *stores], className="panel")]
+    return _fold("Assets", html.Section([*parts, *stores], className="panel"))

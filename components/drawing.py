@@ -56,3 +56,18 @@ def spark(values: Sequence[float | None], target: float | None = None) -> str:
         '<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">'
         f'{aim}<path class="spark-line" d="{path}"/></svg>'
     )
+
+
+def bars(values: Sequence[float | None], target: float | None = None) -> str:
+    """The few values of months or years as bars from zero, oldest first, with a dashed line at the target."""
+    shown = list(values)[-12:]
+    top = max([abs(v) for v in shown if v is not None] + [abs(target or 0)]) or 1.0
+    step = min(20.0, 120 / max(1, len(shown)))
+    drawn = "".join(
+        f'<path class="spark-bar" d="M{index * step + 1:.1f} 28h{step - 2:.1f}V{28 - 26 * abs(value) / top:.1f}'
+        f'h-{step - 2:.1f}Z"/>'
+        for index, value in enumerate(shown)
+        if value is not None
+    )
+    aim = f'<path class="spark-target" d="M0 {28 - 26 * abs(target) / top:.1f}H120"/>' if target is not None else ""
+    return f'<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">{drawn}{aim}</svg>'

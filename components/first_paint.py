@@ -44,7 +44,7 @@ UNSEEN = {"Location", "Store", "Interval"}
 
 
 def to_html(node: Any) -> str:
-    """The node and all below it as HTML; charts become empty boxes of their height, ids are kept only for anchors."""
+    """The node and all below it as HTML; charts become empty boxes, ids are kept only for anchors."""
     if node is None or isinstance(node, bool):
         return ""
     if isinstance(node, list | tuple):
@@ -61,8 +61,7 @@ def _component(node: Component) -> str:
     if name == "Drawing":
         return f"<div{_attributes(node)}>{getattr(node, 'markup', '')}</div>"
     if name == "Graph":
-        height = (getattr(node, "figure", None) or {}).get("layout", {}).get("height", 240)
-        return f'<div class="chart-wait" style="height:{height}px" aria-hidden="true"></div>'
+        return '<div class="chart-wait" aria-hidden="true"></div>'
     if name == "Select" and namespace == "dash_bootstrap_components":
         return f"<select{_attributes(node)}>{_options(node)}</select>"
     tag = OTHER_TAGS.get(name, name.lower())
@@ -82,7 +81,7 @@ def _option(value: str, label: str, chosen: str) -> str:
 
 
 def _attributes(node: Component) -> str:
-    props = node.to_plotly_json()["props"]  # type: ignore[no-untyped-call]
+    props = dict(vars(node))
     extra = BOOTSTRAP_CLASS.get(node._type, "") if node._namespace == "dash_bootstrap_components" else ""
     if extra:
         props["className"] = f"{extra} {props.get('className', '')}".strip()

@@ -8,6 +8,9 @@ from dash import html
 from components import glass, wording
 from components.props import props
 
+CALM = ("live", "waiting")
+COUNTS = {"decoded": "Rows read", "stored": "Stored", "duplicate": "Duplicates", "quarantined": "Set aside"}
+SLOWEST_STRIP_S = 3600
 BANDS = ((0.98, "full"), (0.75, "most"), (0.01, "some"), (-1.0, "none"))
 
 
@@ -36,30 +39,38 @@ def _hour(index: int, count: int, share: float | None) -> str:
     return f"{count - index} h ago: {text}"
 
 
-def feed_strip(state: Mapping[str, Any], domain: str | None = None) -> html.Ul:
-    """The feeds as one short line each, for the overview and the domain pages."""
+def feed_strip(state: Mapping[str, Any], domain: str | None = None, *, troubled_only: bool = False) -> html.Ul:
+    """The feeds as one short line each; on the overview only those in trouble show, the others wait unseen."""
     feeds = [f for f in state["feeds"].values() if not domain or domain in f["domains"]]
-    items = [
-        html.Li(
-            [
-                html.Span(
-                    wording.state(f["state"]), className="chip", **props({"data-state": f["state"], "data-f": "state"})
-                ),
-                html.A(
-                    wording.feed(f),
-                    title=f["title"],
-                    href=glass.href("feeds") + f"#feed-{f['feed']}",
-                    **props({"data-nav": ""}),
-                ),
-                html.Span(_arrived(f), className="sub", **props({"data-f": "arrived"})),
-            ],
-            **props({"data-feed": f["feed"]}),
-        )
-        for f in sorted(feeds, key=_rank)
-    ]
+    items = [_short(feed, hidden=troubled_only and feed["state"] in CALM) for feed in sorted(feeds, key=_rank)]
+    none = html.Li("No feed is configured for this part.", className="empty")
     return html.Ul(
-        items or [html.Li("No feed is configured for this part.", className="empty")], className="feed-strip"
+        items or [none], className="feed-strip", **props({"data-troubled-only": "yes" if troubled_only else ""})
     )
+
+
+def _short(feed: Mapping[str, Any], *, hidden: bool) -> html.Li:
+    return html.Li(
+        [
+            _chip(feed),
+            html.A(feed["title"], href=glass.href("feeds") + f"#feed-{feed['feed']}", **props({"data-nav": ""})),
+            html.Span(_arrived(feed), className="sub", **props({"data-f": "arrived"})),
+        ],
+        hidden=hidden,
+        **props({"data-feed": feed["feed"]}),
+    )
+
+
+def _chip(feed: Mapping[str, Any]) -> html.Span:
+    look = {"data-state": feed["state"], "data-f": "state"}
+    return html.Span(wording.state(feed["state"]), className="chip", **props(look))
+
+
+def feeds_in_a_sentence(state: Mapping[str, Any]) -> str:
+    """How many of the feeds arrive as expected."""
+    troubled = sum(1 for f in state["feeds"].values() if f["state"] not in CALM)
+    every = wording.count(len(state["feeds"]), "feed")
+    return f"{len(state['feeds']) - troubled} of {every} arriving as expected."
 
 
 def _rank(feed: Mapping[str, Any]) -> tuple[int, str]:
@@ -72,52 +83,41 @@ def _arrived(feed: Mapping[str, Any]) -> Any:
     return [html.Span(wording.age_of(at), **props({"data-age": at})), " ago"] if at else "nothing yet"
 
 
-def feed_cards(state: Mapping[str, Any]) -> list[html.Article]:
-    """Every feed with its words, pace, completeness and counters, those in trouble first."""
-    return [_card(feed) for feed in sorted(state["feeds"].values(), key=_rank)]
-
-
-def _card(feed: Mapping[str, Any]) -> html.Article:
-    zone = glass.town().zone
-    chip = html.Span(
-        wording.state(feed["state"]), className="chip", **props({"data-state": feed["state"], "data-f": "state"})
+def feed_table(state: Mapping[str, Any]) -> html.Div:
+    """Every feed in one line: state, pace, completeness and counters, those in trouble first and with words."""
+    head = ["State", "Feed", "Last arrival", "Expected", "Last 24 hours", *COUNTS.values()]
+    numbers = [html.Th(text, scope="col", className="num" if text in COUNTS.values() else "") for text in head]
+    body = [_row(feed) for feed in sorted(state["feeds"].values(), key=_rank)]
+    return html.Div(
+        html.Table([html.Thead(html.Tr(numbers)), html.Tbody(body)], className="table table-quiet feed-table"),
+        className="table-wrap",
     )
-    counts = [
-        ("decoded", "rows read"),
-        ("stored", "stored"),
-        ("corrected", "corrections among them"),
-        ("duplicate", "duplicates"),
-        ("quarantined", "set aside"),
+
+
+def _row(feed: Mapping[str, Any]) -> html.Tr:
+    words = html.P(feed["words"], className="words", hidden=feed["state"] == "live", **props({"data-f": "words"}))
+    cells = [
+        ("", [_chip(feed)], ""),
+        ("", [html.Span(feed["title"], className="name"), words], ""),
+        ("Last arrival", [html.Span(_arrived(feed), **props({"data-f": "arrived"}))], "nowrap"),
+        ("Expected", [wording.pace(feed.get("every_s"))], "nowrap"),
+        ("24 hours", [_hours(feed)], "hours"),
+        *(
+            (label, [html.Span(f"{feed.get(key) or 0:,}", **props({"data-f": key}))], "num")
+            for key, label in COUNTS.items()
+        ),
     ]
-    return html.Article(
-        [
-            html.Div([html.H3(wording.feed(feed)), chip], className="tile-head"),
-            html.P(feed["title"], className="sub brings") if feed["title"] != feed["feed"] else None,
-            html.P(feed["words"], className="words", **props({"data-f": "words"})),
-            html.P(
-                [
-                    "Last arrival ",
-                    html.Span(
-                        wording.clock(feed["last_arrival"], zone) if feed.get("last_arrival") else "",
-                        **props({"data-f": "clock"}),
-                    ),
-                    html.Span([" ", html.Span(_arrived(feed), **props({"data-f": "arrived"}))]),
-                    f" · expected {wording.pace(feed.get('every_s'))}",
-                ],
-                className="sub",
-            ),
-            strip(feed.get("strip") or []),
-            html.Div([html.Span("24 hours ago"), html.Span("now")], className="strip-axis"),
-            html.Dl([part for key, words in counts for part in _count(key, words, feed)], className="counts"),
-        ],
-        className="tile feed",
+    return html.Tr(
+        [html.Td(content, className=look, **props({"data-label": label})) for label, content, look in cells],
         id=f"feed-{feed['feed']}",
         **props({"data-feed": feed["feed"], "data-state": feed["state"]}),
     )
 
 
-def _count(key: str, words: str, feed: Mapping[str, Any]) -> list[Any]:
-    return [html.Dt(words), html.Dd(f"{feed.get(key) or 0:,}", **props({"data-f": key}))]
+def _hours(feed: Mapping[str, Any]) -> Any:
+    if (feed.get("every_s") or 0) > SLOWEST_STRIP_S:
+        return html.Span("no hourly strip", className="sub")
+    return strip(feed.get("strip") or [])
 
 
 def ledger(state: Mapping[str, Any]) -> html.Div:

@@ -6,11 +6,13 @@ from typing import Any
 from dash import html
 
 from components import glass, wording
-from components.drawing import Drawing, spark
+from components.drawing import Drawing, bars, spark
 from components.props import props
 from pipelines.engine.model import Kpi
 
 Row = Mapping[str, Any]
+NO_LINE = "too few earlier values for a line"
+NO_LINE_WARD = "the line is drawn for the whole town only"
 
 
 def row_of(state: Mapping[str, Any], kpi: Kpi, area: str) -> dict[str, Any]:
@@ -49,31 +51,54 @@ def csv_link(address: str, what: str) -> html.A:
     )
 
 
+def tiles(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str, wards: Mapping[str, str]) -> html.Section:
+    """The headline tiles in as many columns as fit, so that no row is left with a lone one where it can be helped."""
+    n = max(1, len(kpis))
+    columns = {"--wide": n if n <= 8 else 6, "--desk": n if n <= 5 else 3 if n in (6, 9) else 4}
+    return html.Section(
+        [tile(state, kpi, area, wards) for kpi in kpis],
+        className="tiles headline",
+        style=columns,
+        **props({"aria-label": "Headline KPIs"}),
+    )
+
+
 def tile(
     state: Mapping[str, Any], kpi: Kpi, area: str = "town", wards: Mapping[str, str] | None = None
 ) -> html.Article:
     """The KPI's tile: value, unit, target, state, trend, age, completeness, sparkline and explanation."""
     shown = area_for(kpi, area)
     row, zone = row_of(state, kpi, shown), glass.town().zone
+    where = wording.area(shown, wards) if area != "town" else None
     return html.Article(
         [
-            html.Div([html.H3(kpi.title), chip(row["status"])], className="tile-head"),
+            chip(row["status"]),
+            html.H3(kpi.title),
             html.Div([_value(row), html.Span(wording.unit(kpi.unit), className="unit")], className="figure"),
-            html.P(_aim(row, kpi), className="aim"),
+            _aim(row, kpi),
             html.P(wording.trend(row), className="trend", **props({"data-f": "trend"})),
-            Drawing(spark(row.get("spark") or [], row.get("target")), "spark", **props({"data-f": "spark"})),
-            _freshness(row, zone, wording.area(shown, wards) if area != "town" or shown != "town" else None),
+            Drawing(line_of(row, kpi), "spark", **props({"data-f": "spark"})),
+            _freshness(state, row, zone, where),
             explain(kpi, row, shown),
         ],
         className="tile",
-        **_live(kpi, row, shown),
-        **props({"aria-label": wording.sentence(kpi.title, row)}),
+        **live(kpi, row, shown),
+        **props({"aria-label": wording.sentence(kpi.title, row, zone)}),
     )
 
 
-def _aim(row: Row, kpi: Kpi) -> list[Any]:
-    better = {"higher": "higher is better", "lower": "lower is better"}.get(kpi.better)
-    return [wording.target(row), f" · {better}" if better else ""]
+def line_of(row: Row, kpi: Kpi) -> str:
+    """The sparkline, bars for the few values of months and years; the reason in words when there is none."""
+    values = list(row.get("spark") or [])
+    if len([v for v in values if v is not None]) < 2:
+        return f'<p class="no-line">{NO_LINE_WARD if row.get("ward") else NO_LINE}</p>'
+    return bars(values, row.get("target")) if wording.month_long(kpi) else spark(values, row.get("target"))
+
+
+def _aim(row: Row, kpi: Kpi) -> html.P:
+    arrow, spoken = {"higher": ("↑", "higher is better"), "lower": ("↓", "lower is better")}.get(kpi.better, ("", ""))
+    mark = html.Span(arrow, title=spoken, className="arrow", role="img", **props({"aria-label": spoken}))
+    return html.P([mark if arrow else None, wording.target(row)], className="aim")
 
 
 def _value(row: Row) -> html.Span:
@@ -82,28 +107,33 @@ def _value(row: Row) -> html.Span:
     )
 
 
-def _live(kpi: Kpi, row: Row, area: str) -> Any:
+def live(kpi: Kpi, row: Row, area: str) -> Any:
+    """What the page's script needs to know to keep this KPI current."""
     return {
         "data-kpi": f"{kpi.id}|{area}",
         "data-state": row["status"],
         "data-every": wording.interval_s(kpi),
         "data-title": kpi.title,
         "data-unit": wording.unit(kpi.unit),
+        "data-bars": "yes" if wording.month_long(kpi) else "",
     }
 
 
-def _freshness(row: Row, zone: str, area: str | None = None) -> html.P:
-    missing = wording.reason(row) if row["value"] is None else row.get("detail") or ""
-    return html.P(
+def _freshness(state: Mapping[str, Any], row: Row, zone: str, area: str | None = None) -> html.Div:
+    return html.Div(
         [
-            html.Span(missing, className="why", **props({"data-f": "why"})),
-            html.Span(["as of ", html.Span(wording.clock(row["as_of"], zone), **props({"data-f": "clock"}))]),
-            html.Span(wording.old(row["as_of"]), className="age", **props({"data-f": "age"})),
-            html.Span(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
+            html.Span(wording.why(row, state), className="why", **props({"data-f": "why"})),
+            when(row, zone),
+            html.Span(wording.completeness(row), **props({"data-f": "coverage"})),
             html.Span(area, className="area") if area else None,
         ],
         className="fresh",
     )
+
+
+def when(row: Row, zone: str) -> html.Span:
+    """The time that the value speaks for; kept current by the page's script."""
+    return html.Span(wording.when(row, zone), className="when", **props({"data-f": "when"}))
 
 
 def explain(kpi: Kpi, row: Row, area: str, summary: str = "How is this computed?") -> html.Details:
@@ -153,7 +183,7 @@ def _used(row: Row) -> html.Span:
 
 def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
     """Further KPIs as a compact table, one a row."""
-    head = ["KPI", "Value", "State", "Target", "Against last week", "As of", "Completeness"]
+    head = ["KPI", "Value", "State", "Target", "Against last week", "For or as of", "Completeness"]
     body = [_table_row(state, kpi, area_for(kpi, area)) for kpi in kpis]
     return html.Div(
         html.Table(
@@ -166,28 +196,21 @@ def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
 
 def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
     row, zone = row_of(state, kpi, area), glass.town().zone
+    why = wording.why(row, state)
     value: list[Any] = [_value(row), " ", html.Span(wording.unit(kpi.unit), className="unit")]
-    when = [
-        html.Span(wording.clock(row["as_of"], zone), **props({"data-f": "clock"})),
-        html.Small(wording.old(row["as_of"]), className="age", **props({"data-f": "age"})),
-    ]
     cells = [
         html.Td([html.Span(kpi.title, className="name"), explain(kpi, row, area, "How?")]),
         html.Td(
-            [html.Span(value, className="nowrap"), html.Small(_why(row), className="why", **props({"data-f": "why"}))],
+            [html.Span(value, className="nowrap"), html.Small(why, className="why", **props({"data-f": "why"}))],
             className="num",
         ),
         html.Td(chip(row["status"])),
         html.Td(wording.target(row).removeprefix("target: ")),
         html.Td(wording.trend(row), **props({"data-f": "trend"})),
-        html.Td(when),
+        html.Td(when(row, zone)),
         html.Td(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
     ]
     labels = ["", "Value", "State", "Target", "Last week", "As of", "Completeness"]
     for cell, label in zip(cells, labels, strict=True):
         setattr(cell, "data-label", label)
-    return html.Tr(cells, **_live(kpi, row, area))
-
-
-def _why(row: Row) -> str:
-    return wording.reason(row) if row["value"] is None else str(row.get("detail") or "")
+    return html.Tr(cells, **live(kpi, row, area))

@@ -64,12 +64,12 @@ def _bootstrap(colours: dict[str, str]) -> str:
     )
 
 
-def chart_layout(height: int = 240) -> dict[str, Any]:
+def chart_layout() -> dict[str, Any]:
     """The layout that every chart starts from, in colours that serve on both grounds."""
-    axis = {"gridcolor": "rgba(125,135,144,.25)", "linecolor": "rgba(125,135,144,.6)", "zeroline": False, "ticks": ""}
+    axis = {"gridcolor": "rgba(125,135,144,.18)", "linecolor": "rgba(125,135,144,.6)", "zeroline": False, "ticks": ""}
     return {
-        "height": height,
-        "margin": {"l": 48, "r": 12, "t": 8, "b": 32},
+        "autosize": True,
+        "margin": {"l": 40, "r": 12, "t": 10, "b": 30},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": "#7d8790"},

@@ -1,36 +1,29 @@
 """Trend charts: a KPI's history in town time, gaps as gaps, its target drawn in."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-import polars as pl
 from dash import dcc, html
 
 from components import glass, theme, wording
 from components.address import View, ward_names
+from components.histories import Points, points
 from components.kpi_tile import area_for, csv_link
 from components.props import props
 from pipelines.engine.model import AlarmRule, Kpi
 
+MOST_CHARTS = 6
+FEWEST_POINTS = 2
+# Up to so many values are drawn as bars when they are those of months or years.
+BAR_WIDTH = {"month": timedelta(days=18), "year": timedelta(days=220)}
+BAR_ROOM = {"month": timedelta(days=31), "year": timedelta(days=366)}
+FEWEST_PLACES = 6
 
-def series(history: pl.DataFrame, zone: str) -> tuple[list[str], list[float | None]]:
-    """Window starts on the town's clock and values, oldest first; the newest revision of each window."""
-    if history.is_empty():
-        return [], []
-    rows = history.sort("window", "revision").unique("window", keep="last").sort("window")
-    return [wording.local_text(at, zone) for at in rows["window"].to_list()], rows["value"].to_list()
 
-
-def line_figure(
-    x: Sequence[str], y: Sequence[float | None], limits: Mapping[str, float | None], height: int = 230
-) -> dict[str, Any]:
-    """A line with its limits as dashed lines, each with its name at the right edge."""
-    layout = theme.chart_layout(height)
-    drawn = {name: at for name, at in limits.items() if at is not None}
-    layout["shapes"] = [_limit(at) for at in drawn.values()]
-    layout["annotations"] = [_name(name, at) for name, at in drawn.items()]
-    lone = len([v for v in y if v is not None]) < 3
+def line_figure(x: Sequence[str], y: Sequence[float | None], limits: Mapping[str, float | None]) -> dict[str, Any]:
+    """A line with its limits as dashed lines, each named in the margin, where no line runs."""
+    lone = len([v for v in y if v is not None]) < 8
     trace = {
         "type": "scatter",
         "mode": "lines+markers" if lone else "lines",
@@ -41,13 +34,57 @@ def line_figure(
         "marker": {"size": 6, "color": theme.SERIES},
         "hovertemplate": "%{y}<extra></extra>",
     }
-    return {"data": [trace], "layout": layout}
+    return _figure(trace, limits)
+
+
+def bar_figure(
+    x: Sequence[str], y: Sequence[float | None], limits: Mapping[str, float | None], step: str
+) -> dict[str, Any]:
+    """The few values of months or years as bars from zero, with room for those to come."""
+    width = BAR_WIDTH[step].total_seconds() * 1000
+    trace = {
+        "type": "bar",
+        "x": list(x),
+        "y": list(y),
+        "width": width,
+        "marker": {"color": theme.SERIES},
+        "hovertemplate": "%{y}<extra></extra>",
+    }
+    figure = _figure(trace, limits)
+    first, last = (datetime.fromisoformat(at) for at in (x[0], x[-1]))
+    lead = max(timedelta(0), BAR_ROOM[step] * (FEWEST_PLACES - 1) - (last - first))
+    room = BAR_ROOM[step] * 0.7
+    figure["layout"]["xaxis"]["range"] = [(first - lead - room).isoformat(), (last + room).isoformat()]
+    figure["layout"]["xaxis"]["dtick"] = _bar_ticks(step, len(x))
+    figure["layout"]["yaxis"]["rangemode"] = "tozero"
+    return figure
+
+
+def _bar_ticks(step: str, count: int) -> str:
+    return f"M{12 * max(1, count // 8)}" if step == "year" else f"M{max(1, -(-count // 6))}"
+
+
+def _figure(trace: dict[str, Any], limits: Mapping[str, float | None]) -> dict[str, Any]:
+    layout = theme.chart_layout()
+    drawn = {name: at for name, at in limits.items() if at is not None}
+    layout["shapes"] = [_limit(at) for at in drawn.values()]
+    layout["annotations"] = [_name(name, at, drawn.values()) for name, at in drawn.items()]
+    layout["margin"]["r"] = 58 if drawn else 12
+    # An unseen mark at each limit, so that the axis always reaches it.
+    unseen = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [trace["x"][-1]] * len(drawn),
+        "y": list(drawn.values()),
+        "marker": {"opacity": 0},
+        "hoverinfo": "skip",
+    }
+    return {"data": [trace, unseen] if drawn else [trace], "layout": layout}
 
 
 def graph(figure: dict[str, Any]) -> dcc.Graph:
-    """The figure in a box of its own height, without Plotly's tools."""
-    style = {"height": f"{figure['layout']['height']}px"}
-    return dcc.Graph(figure=figure, config=theme.CHART_CONFIG, style=style)  # type: ignore[arg-type]
+    """The figure in a box as high as the style sheet says, without Plotly's tools."""
+    return dcc.Graph(figure=figure, config=theme.CHART_CONFIG, className="chart", style={"height": "100%"})  # type: ignore[arg-type]
 
 
 def _limit(at: float) -> dict[str, Any]:
@@ -62,16 +99,19 @@ def _limit(at: float) -> dict[str, Any]:
     }
 
 
-def _name(name: str, at: float) -> dict[str, Any]:
-    text = f"{name} {at:g}"
+def _name(name: str, at: float, all_limits: Iterable[float]) -> dict[str, Any]:
+    others = [other for other in all_limits if other != at]
+    anchor = "middle" if not others else "bottom" if at > max(others) else "top"
     return {
         "xref": "paper",
         "x": 1,
+        "xshift": 4,
         "y": at,
-        "text": text,
+        "text": f"{name}<br>{at:g}",
         "showarrow": False,
-        "xanchor": "right",
-        "yanchor": "bottom",
+        "xanchor": "left",
+        "yanchor": anchor,
+        "align": "left",
         "font": {"size": 11, "color": theme.TARGET},
     }
 
@@ -81,42 +121,58 @@ def limits_of(kpi: Kpi, rules: Sequence[AlarmRule], target: float | None) -> dic
     found: dict[str, float | None] = {"target": target if kpi.better != "context" else None}
     for rule in rules:
         if rule.watches == kpi.id:
-            found["alarm"] = rule.above if rule.above is not None else rule.below
+            limit = rule.above if rule.above is not None else rule.below
+            found["alarm"] = limit if limit != found["target"] else None
     return found
 
 
-def trends(state: Mapping[str, Any], kpis: Sequence[Kpi], view: View, rules: Sequence[AlarmRule]) -> html.Div:
-    """The charts of these KPIs for the chosen ward and period."""
-    return html.Div([trend(state, kpi, view, rules) for kpi in kpis], className="charts")
+def trends(
+    state: Mapping[str, Any], first: Sequence[Kpi], further: Sequence[Kpi], view: View, rules: Sequence[AlarmRule]
+) -> html.Div:
+    """Charts for the chosen ward and period: the headlines, then others while there is room; none without a history."""
+    drawn: list[html.Section] = []
+    bare: list[str] = []
+    for kpi in (*first, *further):
+        if len(drawn) == MOST_CHARTS:
+            break
+        area = area_for(kpi, view.area)
+        row = state["kpis"].get(f"{kpi.id}|{area}") or {}
+        known = points(kpi, area, view, row) if _promising(row, area) else ([], [])
+        if len([v for v in known[1] if v is not None]) >= FEWEST_POINTS:
+            drawn.append(_chart(kpi, area, view, known, limits_of(kpi, rules, row.get("target", kpi.target))))
+        elif kpi in first:
+            bare.append(kpi.title)
+    return html.Div([html.Div(drawn, className="charts"), _missing(bare)], className="trends")
 
 
-def trend(state: Mapping[str, Any], kpi: Kpi, view: View, rules: Sequence[AlarmRule]) -> html.Section:
-    """One chart with its heading and its CSV; a sentence where there is no history."""
-    town, area = glass.town(), area_for(kpi, view.area)
+def _promising(row: Mapping[str, Any], area: str) -> bool:
+    """Whether there is a history to ask for; the town's sparkline tells without asking."""
+    if area != "town":
+        return bool(row)
+    values = [v for v in row.get("spark") or [] if v is not None]
+    return len(values) + (row.get("value") is not None) >= FEWEST_POINTS
+
+
+def _missing(titles: Sequence[str]) -> html.P | None:
+    if not titles:
+        return None
+    return html.P(f"Not drawn, for there are fewer than two values in this period: {'; '.join(titles)}.", className="sub")
+
+
+def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, float | None]) -> html.Section:
+    zone, few = glass.town().zone, wording.month_long(kpi) and len(known[0]) <= 36
+    figure = bar_figure(*known, limits, kpi.window.step) if few else line_figure(*known, limits)
     start, end = view.span(kpi.window.step)
-    x, y = series(town.history(kpi.id, [area], start, end), town.zone)
-    row = state["kpis"].get(f"{kpi.id}|{area}") or {}
-    body: Any = html.P(f"No values in this period. {_hint(row)}", className="empty chart-empty")
-    if any(v is not None for v in y):
-        figure = line_figure(x, y, limits_of(kpi, rules, row.get("target", kpi.target)))
-        body = html.Div(graph(figure), **props({"data-chart": f"{kpi.id}|{area}"}))
+    head = [html.H3(kpi.title), html.P(_subtitle(kpi, area, zone), className="sub")]
+    link = csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown")
     return html.Section(
         [
-            html.Div(
-                [html.H3(kpi.title), html.P(_subtitle(kpi, area, town.zone), className="sub")], className="panel-head"
-            ),
-            body,
-            html.Div(
-                csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown"),
-                className="panel-foot",
-            ),
+            html.Div(head, className="panel-head"),
+            html.Div(graph(figure), className="chart-box", **props({"data-chart": f"{kpi.id}|{area}"})),
+            html.Div(link, className="panel-foot"),
         ],
         className="panel chart-panel",
     )
-
-
-def _hint(row: Mapping[str, Any]) -> str:
-    return f"Now: {wording.reason(row)}." if row and row.get("value") is None else "Choose a longer period above."
 
 
 def _subtitle(kpi: Kpi, area: str, zone: str) -> str:

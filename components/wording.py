@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -141,21 +141,50 @@ def age_of(at: datetime | str | None, now: datetime | None = None) -> str:
     return age(None if instant is None else ((now or datetime.now(UTC)) - instant).total_seconds())
 
 
-def old(at: datetime | str | None, now: datetime | None = None) -> str:
-    """The age of a value as a phrase: "3 min old"; nothing when there is no value."""
-    return f"{age_of(at, now)} old" if at else ""
+def when(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
+    """The time that a value speaks for: the window once it is closed, else how new its data is.
+
+    "for 22 Nov" (closed), "as of 09:48, 4 s old" (running); a stale value tells its age in both cases.
+    """
+    at, start, end = (moment(row.get(name)) for name in ("as_of", "window_start", "window_end"))
+    if start is not None and end is not None and end <= (now or datetime.now(UTC)):
+        aged = row.get("status") in ("late", "stale") and at is not None
+        return f"for {span(start, end, zone, now)}" + (f", {age_of(at, now)} old" if aged else "")
+    return f"as of {clock(at, zone, now)}, {age_of(at, now)} old" if at else ""
 
 
-def feed(row: Mapping[str, Any]) -> str:
-    """A feed's short name: its id in words; what it brings stands beside it."""
-    return str(row["feed"]).replace("_", " ").capitalize()
+def when_short(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
+    """The same in fewer words, where room is short: "for 22 Nov", "4 s old"."""
+    return re.sub(r"^as of .*, ", "", when(row, zone, now))
+
+
+def span(start: datetime, end: datetime, zone: str, now: datetime | None = None) -> str:
+    """A window in words: "2025", "Oct 2026", "22 Nov", "16 Nov to 22 Nov", "08:00 to 09:00", "the 24 h to 09:00"."""
+    first, last = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
+    days, hours = (last.date() - first.date()).days, round((end - start).total_seconds() / 3600)
+    if first.time() != time() or last.time() != time() or days > 366:
+        spoken = f"{round(hours / 24)} days" if hours >= 48 else f"{hours} h"
+        return f"the {spoken} to {clock(end, zone, now)}" if hours > 1 else f"{clock(start, zone, now)} to {last:%H:%M}"
+    if days > 31 and (first.day, first.month, last.day, last.month) == (1, 1, 1, 1):
+        return f"{first.year}"
+    if days > 7 and first.day == last.day == 1:
+        return f"{first:%b %Y}"
+    final = last - timedelta(days=1)
+    return f"{final.day} {final:%b}" if days == 1 else f"{first.day} {first:%b} to {final.day} {final:%b}"
+
+
+def month_long(kpi: Kpi) -> bool:
+    """Whether the KPI has a new window only each month or year."""
+    return kpi.window.kind == "calendar" and kpi.window.step in ("month", "year")
 
 
 def pace(seconds: float | None) -> str:
     """An expected interval as people say it: "every 30 s", "every 15 min", "every day"."""
     if not seconds:
         return "no fixed pace"
-    return "every day" if seconds == 86_400 else f"every {age(seconds)}"
+    if seconds == 86_400:
+        return "every day"
+    return f"every {round(seconds / 86_400)} days" if seconds > 172_000 else f"every {age(seconds)}"
 
 
 def window(kpi: Kpi) -> str:
@@ -184,10 +213,15 @@ def worst(states: Iterable[str]) -> str:
 
 def target(row: Mapping[str, Any]) -> str:
     """The target with its direction: "target: at least 135"; none for context."""
+    return f"target: {aim(row)}" if aim(row) else "no target, for context"
+
+
+def aim(row: Mapping[str, Any]) -> str:
+    """The target alone: "at least 135"; nothing for context."""
     if row.get("target") is None or row.get("better") == "context":
-        return "no target, for context"
+        return ""
     direction = "at least" if row["better"] == "higher" else "at most"
-    return f"target: {direction} {number(row['target'], _target_decimals(row))}"
+    return f"{direction} {number(row['target'], _target_decimals(row))}"
 
 
 def _target_decimals(row: Mapping[str, Any]) -> int:
@@ -195,19 +229,44 @@ def _target_decimals(row: Mapping[str, Any]) -> int:
 
 
 def trend(row: Mapping[str, Any]) -> str:
-    """The value against the same time last week: "▲ 4.2 on last week (108.0)"."""
+    """The value against the same time last week: "▲ 4.2 on last week (108.0)"; none for months and years."""
     before, value, decimals = row.get("last_week"), row.get("value"), int(row.get("decimals") or 0)
+    if before is None and _days_long(row) > 27:
+        return "new with each month" if _days_long(row) < 40 else "new with each year"
     if before is None or value is None:
-        return "no value last week to compare"
+        return "no value last week"
     change = round(value - before, decimals)
     if change == 0:
         return f"as last week ({number(before, decimals)})"
     return f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)} on last week ({number(before, decimals)})"
 
 
+def _days_long(row: Mapping[str, Any]) -> float:
+    start, end = moment(row.get("window_start")), moment(row.get("window_end"))
+    return (end - start).total_seconds() / 86_400 if start and end else 0.0
+
+
 def coverage(share: float | None) -> str:
-    """The share of expected readings that arrived: "94 % of readings"."""
-    return "completeness unknown" if share is None else f"{int(share * 100)} % of readings"
+    """The share of the expected data that arrived: "94 % of what is expected"."""
+    return "completeness unknown" if share is None else f"{int(share * 100)} % of what is expected"
+
+
+def completeness(row: Mapping[str, Any]) -> str:
+    """The share that arrived, unless the reason for having no value says it already."""
+    told = row["value"] is None and reason(row).startswith("only ")
+    return "" if told else coverage(row.get("coverage"))
+
+
+def detail(row: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """What the KPI says beside its value; an asset or a feed by its name instead of its id."""
+    text = str(row.get("detail") or "")
+    known = state["assets"].get(text, {}).get("name") or state["feeds"].get(text, {}).get("title")
+    return str(known or text)
+
+
+def why(row: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """Why there is no value, or what the KPI says beside it."""
+    return reason(row) if row["value"] is None else detail(row, state)
 
 
 def reason(row: Mapping[str, Any]) -> str:
@@ -226,10 +285,10 @@ def area(name: str, wards: Mapping[str, str] | None = None) -> str:
     return key if level == "asset" else f"{level.capitalize()} {key}"
 
 
-def sentence(title: str, row: Mapping[str, Any], now: datetime | None = None) -> str:
-    """A KPI as one spoken sentence: value, standing against the target, age.
+def sentence(title: str, row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
+    """A KPI as one spoken sentence: value, standing against the target, the time it speaks for.
 
-    "Water supplied, 112 L per person a day, below the target of 135, 3 h old."
+    "Water supplied, 112 L per person a day, below the target of 135, for 22 Nov."
     """
     if row.get("value") is None:
         return f"{title}: no value, {reason(row)}."
@@ -237,7 +296,9 @@ def sentence(title: str, row: Mapping[str, Any], now: datetime | None = None) ->
     if row.get("target") is not None and row.get("better") != "context":
         side = "below" if row["value"] < row["target"] else "above" if row["value"] > row["target"] else "at"
         parts.append(f"{side} the target of {number(row['target'], _target_decimals(row))}")
-    parts.append(f"{age_of(row.get('as_of'), now)} old")
+    spoken = when(row, zone, now)
+    if spoken:
+        parts.append(spoken)
     if row.get("status") == "stale":
         parts.append("stale")
     return ", ".join(parts) + "."

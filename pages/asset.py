@@ -139,7 +139,7 @@ def _chart(sensor: Mapping[str, Any], rows: pl.DataFrame, start: datetime, end: 
     body: Any = html.P("No readings in this period. Choose a longer one above.", className="empty chart-empty")
     if x:
         figure = line_figure(x, points["value"].to_list(), {"lowest": sensor.get("low"), "highest": sensor.get("high")})
-        body = graph(figure)
+        body = html.Div(graph(figure), className="chart-box")
     text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
     link = csv_link(
         glass.href("api/v1/readings", sensor=sensor["sensor"], format="csv", **text), f"readings of {sensor['sensor']}"

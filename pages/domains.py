@@ -1,6 +1,7 @@
 """One page per domain of the town, in a loop: a further domain gets its page without an edit."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import dash
@@ -34,6 +35,7 @@ for _domain in glass.town().domains:
     Input("assets-search", "value"),
     Input("assets-kind", "value"),
     Input("assets-state", "value"),
+    Input("assets-size", "value"),
     Input("assets-previous", "n_clicks"),
     Input("assets-next", "n_clicks"),
     Input({"type": "assets-sort", "column": ALL}, "n_clicks"),
@@ -45,6 +47,7 @@ async def show_assets(
     text: str | None,
     kind: str | None,
     state: str | None,
+    size: str | None,
     _back: int,
     _on: int,
     _sorts: list[int],
@@ -55,27 +58,31 @@ async def show_assets(
     trigger = ctx.triggered_id
     clicked = any(t["value"] for t in ctx.triggered)
     return await asyncio.to_thread(
-        _answer, (text or "", kind or "all", state or "all"), trigger if clicked else None, before, domain
+        _answer, _wanted(text, kind, state, size, before), trigger if clicked else None, domain
     )
 
 
-def _answer(
-    filters: tuple[str, str, str], trigger: Any, before: dict[str, Any], domain: str
-) -> tuple[html.Div, dict[str, Any]]:
-    ask = after(Ask(*filters, before["sort"], bool(before["falling"]), int(before["page"])), trigger)
+def _wanted(text: str | None, kind: str | None, state: str | None, size: str | None, before: dict[str, Any]) -> Ask:
+    rows = int(size) if size in map(str, asset_table.SIZES) else asset_table.USUAL
+    sort, falling, page = before["sort"], bool(before["falling"]), int(before["page"])
+    return Ask(text or "", kind or "all", state or "all", sort, falling, page, rows)
+
+
+def _answer(wanted: Ask, trigger: Any, domain: str) -> tuple[html.Div, dict[str, Any]]:
+    ask = after(wanted, trigger)
     rows = asset_table.rows_of(glass.state(), domain)
-    last = max(0, -(-asset_table.asked(rows, ask).height // asset_table.PAGE) - 1)
-    ask = Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, min(ask.page, last))
+    last = max(0, -(-asset_table.asked(rows, ask).height // ask.size) - 1)
+    ask = replace(ask, page=min(ask.page, last))
     return asset_table.table(rows, ask), {"sort": ask.sort, "falling": ask.falling, "page": ask.page}
 
 
 def after(ask: Ask, trigger: Any) -> Ask:
     """What is asked after a click: the next page, another order, or the first page of a new search."""
     if trigger == "assets-next":
-        return Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, ask.page + 1)
+        return replace(ask, page=ask.page + 1)
     if trigger == "assets-previous":
-        return Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, max(0, ask.page - 1))
+        return replace(ask, page=max(0, ask.page - 1))
     if isinstance(trigger, dict):
         column = trigger["column"]
-        return Ask(ask.text, ask.kind, ask.state, column, column == ask.sort and not ask.falling, 0)
-    return Ask(ask.text, ask.kind, ask.state, ask.sort, ask.falling, 0)
+        return replace(ask, sort=column, falling=column == ask.sort and not ask.falling, page=0)
+    return replace(ask, page=0)

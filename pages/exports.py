@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,10 +15,15 @@ from components import glass, wording
 from components.address import View, ward_names
 from components.props import props
 from components.words_page import failed
+from pipelines.engine import extracts
+from pipelines.engine.asking import Span
+from pipelines.engine.extracts import Extract
 
 FORMATS = {"csv": "CSV, for any spreadsheet", "xlsx": "Excel", "parquet": "Parquet, for analysis", "json": "JSON"}
 FIRST_ROWS = 8
 MOST_COUNTED = 200_000
+READINGS = "readings"
+SAMPLE = timedelta(hours=1)
 
 
 async def layout(**query: Any) -> html.Div:
@@ -30,8 +35,19 @@ async def layout(**query: Any) -> html.Div:
 
 
 def tables() -> list[str]:
-    """Names of the tables that can be taken along."""
-    return [table.name for table in glass.town().tables]
+    """Names of the tables, registers and readings that can be taken along; events first, they are asked for most."""
+    known = extracts.names(glass.town())
+    return [*known[1:], known[0]]
+
+
+def names_wards(table: str) -> bool:
+    """Whether rows of this table can be chosen by ward."""
+    return table == READINGS or "ward" in {c.name for c in extracts.extract(glass.town(), table, Span()).columns}
+
+
+def placed_in_time(table: str) -> bool:
+    """Whether rows of this table can be chosen by day."""
+    return extracts.extract(glass.town(), table, Span()).time is not None
 
 
 def exports(query: Mapping[str, Any]) -> html.Div:
@@ -69,20 +85,20 @@ def _form(names: list[str], choice: tuple[str, str, str, str, str]) -> html.Div:
     def field(label: str, control: Any) -> html.Label:
         return html.Label([html.Span(label), control])
 
-    def select(name: str, options: Mapping[str, str], value: str) -> dbc.Select:
-        return dbc.Select(
-            id=f"exports-{name}", value=value, size="sm", options=[{"value": k, "label": v} for k, v in options.items()]
-        )
+    def select(name: str, options: Mapping[str, str], value: str, *, fixed: bool = False) -> dbc.Select:
+        rows = [{"value": k, "label": v} for k, v in options.items()]
+        return dbc.Select(id=f"exports-{name}", value=value, size="sm", options=rows, disabled=fixed)
 
-    def day(name: str, value: str) -> dbc.Input:
-        return dbc.Input(id=f"exports-{name}", type="date", value=value, size="sm")
+    def day(name: str, value: str, *, fixed: bool = False) -> dbc.Input:
+        return dbc.Input(id=f"exports-{name}", type="date", value=value, size="sm", disabled=fixed)
 
+    without_ward, without_time = not names_wards(choice[0]), not placed_in_time(choice[0])
     return html.Div(
         [
             field("Table", select("table", {n: n.replace("_", " ").capitalize() for n in names}, choice[0])),
-            field("Ward", select("ward", {"all": "Whole town", **ward_names()}, choice[1])),
-            field("From (first day)", day("from", choice[2])),
-            field("To (last day)", day("to", choice[3])),
+            field("Ward", select("ward", {"all": "Whole town", **ward_names()}, choice[1], fixed=without_ward)),
+            field("From (first day)", day("from", choice[2], fixed=without_time)),
+            field("To (last day)", day("to", choice[3], fixed=without_time)),
             field("Format", select("format", FORMATS, choice[4])),
         ],
         className="filters",
@@ -91,6 +107,9 @@ def _form(names: list[str], choice: tuple[str, str, str, str, str]) -> html.Div:
 
 @callback(
     Output("exports-preview", "children"),
+    Output("exports-ward", "disabled"),
+    Output("exports-from", "disabled"),
+    Output("exports-to", "disabled"),
     Input("exports-table", "value"),
     Input("exports-ward", "value"),
     Input("exports-from", "value"),
@@ -98,34 +117,62 @@ def _form(names: list[str], choice: tuple[str, str, str, str, str]) -> html.Div:
     Input("exports-format", "value"),
     prevent_initial_call=True,
 )
-async def show_preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
-    """First rows, size, dictionary and link of what was picked."""
-    return await asyncio.to_thread(preview, table, ward, start, end, form)
+async def show_preview(table: str, ward: str, start: str, end: str, form: str) -> tuple[Any, bool, bool, bool]:
+    """First rows, size, dictionary and link of what was picked; and what cannot be picked for this table."""
+    shown = await asyncio.to_thread(preview, table, ward, start, end, form)
+    known = table in tables()
+    timeless = known and not placed_in_time(table)
+    return shown, known and not names_wards(table), timeless, timeless
 
 
 def preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
     """What the file will hold, before it is downloaded; words when the choice makes no sense."""
-    span, ward = _span(start, end), "" if ward == "all" else ward
+    span, chosen = _span(start, end), None if ward == "all" else ward
     if table not in tables() or form not in FORMATS:
         return html.P("There is no such table here. Choose one above.", className="empty")
     if isinstance(span, str):
         return html.P(span, className="notice")
-    rows = glass.town().rows(table, start=span[0], end=span[1], ward=ward or None, limit=MOST_COUNTED)
-    address = glass.href(f"api/v1/tables/{table}", from_=_utc(span[0]), to=_utc(span[1]), ward=ward, format=form)
-    size = f"more than {MOST_COUNTED:,} rows" if rows.height >= MOST_COUNTED else wording.count(rows.height, "row")
+    chosen = chosen if names_wards(table) else None
+    extract = extracts.extract(glass.town(), table, span, chosen)
+    query = {"ward": chosen, "format": form}
+    days = {"from_": _utc(span.start), "to": _utc(span.end)} if extract.time else {}
+    address = glass.href(f"api/v1/tables/{table}", **days, **query)
     button = html.A(f"Download {FORMATS[form].split(',')[0]}", href=address, download="", className="btn btn-strong")
+    rows, size = _sample(extract)
+    when = f" from {start} to {end}, days of the town's calendar" if extract.time else ", as it is now"
     head = html.Div(
-        [html.P([html.B(size), f" from {start} to {end}, days of the town's calendar"], role="status"), button],
-        className="preview-head",
+        [html.P([html.B(size), when if size else f"Rows{when}"], role="status"), button], className="preview-head"
     )
     return [
-        html.Section([head, _first(rows), _address(address)], className="panel"),
+        html.Section([head, _advice(table, chosen), _first(rows), _address(address)], className="panel"),
         html.H2(f"Columns of {table}", className="section"),
-        _dictionary(table),
+        _dictionary(extract),
     ]
 
 
-def _span(start: str, end: str) -> tuple[datetime, datetime] | str:
+def _sample(extract: Extract) -> tuple[pl.DataFrame, str]:
+    """The first rows, and how many there are; readings are too many to be counted while somebody waits."""
+    if extract.name == READINGS:
+        end = min(extract.span.end or extract.now(), extract.now())
+        return extract.read(end - SAMPLE, end).select(list(extract.schema)), ""
+    first, count = extract.empty(), 0
+    for frame in extract.frames():
+        first = frame.head(FIRST_ROWS) if not count else first
+        count += frame.height
+        if count > MOST_COUNTED:
+            return first, f"more than {MOST_COUNTED:,} rows"
+    return first, wording.count(count, "row")
+
+
+def _advice(table: str, ward: str | None) -> html.P | None:
+    if table != READINGS:
+        return None
+    words = "All sensors of the " + ("ward" if ward else "town") + " over these days: this can be a large file. "
+    more = "One asset's readings stand under each chart on the asset's page; choose it in a domain's asset table."
+    return html.P([words, more, " Below are some of the newest rows."], className="sub")
+
+
+def _span(start: str, end: str) -> Span | str:
     zone = ZoneInfo(glass.town().zone)
     try:
         first, last = date.fromisoformat(start or ""), date.fromisoformat(end or "")
@@ -133,11 +180,12 @@ def _span(start: str, end: str) -> tuple[datetime, datetime] | str:
         return "Give both days, for example 2026-11-01."
     if last < first:
         return "The last day is before the first. Exchange them."
-    return datetime.combine(first, time(), zone), datetime.combine(last + timedelta(days=1), time(), zone)
+    after = last + timedelta(days=1)
+    return Span(datetime.combine(first, time(), zone).astimezone(UTC), datetime.combine(after, time(), zone).astimezone(UTC))
 
 
-def _utc(at: datetime) -> str:
-    return at.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _utc(at: datetime | None) -> str | None:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
 def _first(rows: pl.DataFrame) -> Any:
@@ -160,19 +208,18 @@ def _address(address: str) -> html.P:
     return html.P(["The same by script: ", html.Code(f"GET {address}")], className="sub")
 
 
-def _dictionary(table: str) -> html.Section:
-    rows = glass.town().dictionary().filter(pl.col("table") == table)
+def _dictionary(extract: Extract) -> html.Section:
     head = html.Thead(html.Tr([html.Th(h, scope="col") for h in ("Column", "Kind", "Unit", "Meaning")]))
     body = [
         html.Tr(
             [
-                html.Td(html.Code(r["column"])),
-                html.Td(r["kind"], **props({"data-label": "Kind"})),
-                html.Td(wording.unit(r["unit"] or ""), **props({"data-label": "Unit"})),
-                html.Td(r["meaning"], **props({"data-label": "Meaning"})),
+                html.Td(html.Code(column.name)),
+                html.Td(column.kind, **props({"data-label": "Kind"})),
+                html.Td(wording.unit(column.unit or ""), **props({"data-label": "Unit"})),
+                html.Td(column.meaning, **props({"data-label": "Meaning"})),
             ]
         )
-        for r in rows.iter_rows(named=True)
+        for column in extract.columns
     ]
     link = html.A("The whole dictionary as JSON", href=glass.href("api/v1/tables"), className="csv")
     table_ = html.Table([head, html.Tbody(body)], className="table table-quiet")

@@ -8,17 +8,17 @@ import dash
 from dash import html
 
 from components import glass, kpi_tile, shell, wording
-from components.address import View, filters, ward_names
+from components.address import View, filters
 from components.alarm_list import alarm_list
 from components.domain_page import headlines, legend
-from components.freshness import feed_strip
+from components.freshness import feed_strip, feeds_in_a_sentence
 from components.kpi_tile import csv_link
 from components.props import props
 from components.town_map import town_map
 from components.words_page import failed
 from pipelines.engine.model import Domain, Kpi
 
-ROWS_PER_CARD = 3
+RANKED = {"data-ranked": "yes"}
 
 
 async def layout(**query: Any) -> html.Div:
@@ -31,8 +31,8 @@ async def layout(**query: Any) -> html.Div:
 
 def overview(query: Mapping[str, Any]) -> html.Div:
     """The whole page."""
-    state, view, wards = glass.state(), View.read(query), ward_names()
-    cards = [card(state, d, view, wards) for d in glass.town().domains]
+    state, view = glass.state(), View.read(query)
+    cards = [card(state, d, view) for d in glass.town().domains]
     return html.Div(
         [
             html.Div(
@@ -56,100 +56,105 @@ def summary(state: Mapping[str, Any]) -> str:
     if not state["seq"]:
         return "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
     active = sum(1 for a in state["alarms"] if a["state"] == "active")
-    troubled = sum(1 for f in state["feeds"].values() if f["state"] not in ("live", "waiting"))
-    alarms = wording.count(active, "alarm").capitalize()
-    feeds = wording.count(len(state["feeds"]), "feed")
-    return f"{alarms} active. {len(state['feeds']) - troubled} of {feeds} arriving as expected."
+    return f"{wording.count(active, 'alarm').capitalize()} active. {feeds_in_a_sentence(state)}"
 
 
 def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
+    link = csv_link(glass.href("api/v1/alarms", format="csv"), "alarms")
     return html.Section(
         [
-            html.Div(html.H2("Alarms"), className="panel-head"),
-            alarm_list(state, None, view.ward, limit=20),
-            html.Div(csv_link(glass.href("api/v1/alarms", format="csv"), "alarms"), className="panel-foot"),
+            html.Div([html.H2("Alarms"), link], className="panel-head"),
+            html.Div(
+                alarm_list(state, None, view.ward, limit=20),
+                className="rolls",
+                tabIndex=0,
+                role="region",
+                **props({"aria-label": "Alarms by priority"}),
+            ),
         ],
         className="panel alarm-panel",
     )
 
 
 def _map(state: Mapping[str, Any], view: View) -> html.Div:
+    link = csv_link(glass.href("api/v1/assets", format="csv"), "assets")
+    sub = html.P("wards by their most urgent alarm", className="sub")
     panel = html.Section(
         [
-            html.Div(
-                [
-                    html.H2("Wards and assets"),
-                    html.P("wards by their most urgent alarm; marks are assets", className="sub"),
-                ],
-                className="panel-head",
-            ),
+            html.Div([html.H2("Wards and assets"), sub, link], className="panel-head"),
             town_map(state, ward=view.ward),
             legend(),
-            html.Div(csv_link(glass.href("api/v1/assets", format="csv"), "assets"), className="panel-foot"),
         ],
         className="panel map-panel",
     )
+    sentence = html.P(feeds_in_a_sentence(state), className="sub", **props({"data-f": "feeds-sentence"}))
+    every = html.A("All feeds", href=glass.href("feeds"), className="csv", **props({"data-nav": "keep"}))
     feeds = html.Section(
-        [html.Div(html.H2("Feeds"), className="panel-head"), feed_strip(state)], className="panel feeds-panel"
+        [
+            html.Div([html.H2("Feeds"), sentence, every], className="panel-head"),
+            feed_strip(state, troubled_only=True),
+        ],
+        className="panel feeds-panel",
     )
     return html.Div([panel, feeds], className="stack")
 
 
-def card(state: Mapping[str, Any], domain: Domain, view: View, wards: Mapping[str, str]) -> html.Section:
-    """One domain: its state in a word and the headline KPIs that are worst."""
-    status = shell.standing(state, domain)
-    rows = [_line(state, kpi, kpi_tile.area_for(kpi, view.area), wards) for kpi in worst_first(state, domain, view)]
+def card(state: Mapping[str, Any], domain: Domain, view: View) -> html.Section:
+    """One domain: its state in a word and its headline KPIs, worst first; the style sheet shows as many as fit."""
+    kpis = worst_first(state, domain, view)
     link = html.A(domain.title, href=glass.href(domain.name, **view.kept), **props({"data-nav": "keep"}))
     chip = kpi_tile.chip(
-        status,
+        shell.standing(state, domain),
         **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
     )
+    rows = [_line(state, kpi, kpi_tile.area_for(kpi, view.area)) for kpi in kpis]
     return html.Section(
-        [html.Div([html.H2(link), chip], className="tile-head"), html.Ul(rows, className="lines")],
+        [html.Div([html.H2(link), chip], className="tile-head"), html.Ul(rows, className="lines", **props(RANKED))],
         className="panel card-domain",
     )
 
 
 def worst_first(state: Mapping[str, Any], domain: Domain, view: View) -> list[Kpi]:
-    """The headline KPIs that need people most, at most three."""
+    """The headline KPIs, those that need people most first; the page's script keeps them in this order."""
 
     def rank(kpi: Kpi) -> int:
         status = kpi_tile.row_of(state, kpi, kpi_tile.area_for(kpi, view.area))["status"]
         return wording.SEVERITY.index(status) if status in wording.SEVERITY else 9
 
-    return sorted(headlines(domain), key=rank)[:ROWS_PER_CARD]
+    return sorted(headlines(domain), key=rank)
 
 
-def _line(state: Mapping[str, Any], kpi: Kpi, area: str, wards: Mapping[str, str]) -> html.Li:
-    row = kpi_tile.row_of(state, kpi, area)
-    where = "" if area == "town" else f" · {wording.area(area, wards)}"
+def _line(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Li:
+    row, zone = kpi_tile.row_of(state, kpi, area), glass.town().zone
+    value = html.Span(
+        wording.number(row["value"], int(row["decimals"])), className="value", **props({"data-f": "value"})
+    )
     return html.Li(
         [
-            html.Span([kpi.title, html.Small(where)], className="name"),
+            html.Span(kpi.title, className="name"),
+            html.Span([value, html.Span(wording.unit(kpi.unit), className="unit")], className="figure-small"),
             html.Span(
                 [
-                    html.Span(
-                        wording.number(row["value"], int(row["decimals"])),
-                        className="value",
-                        **props({"data-f": "value"}),
-                    ),
-                    html.Span(wording.unit(kpi.unit), className="unit"),
-                ],
-                className="figure-small",
-            ),
-            kpi_tile.chip(row["status"]),
-            html.Span(
-                [
-                    html.Span(wording.target(row)),
-                    html.Span(wording.old(row["as_of"]), className="age", **props({"data-f": "age"})),
-                    html.Span(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
+                    html.Span(_short_why(row), className="why", **props({"data-f": "why-short"})),
+                    html.Span(wording.aim(row)),
+                    html.Span(wording.when_short(row, zone), **props({"data-f": "when-short"})),
+                    html.Span(_arrived(row.get("coverage")), **props({"data-f": "coverage-short"})),
+                    kpi_tile.chip(row["status"]),
                 ],
                 className="sub",
             ),
         ],
-        **props({"data-kpi": f"{kpi.id}|{area}", "data-state": row["status"], "data-every": wording.interval_s(kpi)}),
-        **props({"aria-label": wording.sentence(kpi.title, row)}),
+        **kpi_tile.live(kpi, row, area),
+        **props({"aria-label": wording.sentence(kpi.title, row, zone)}),
     )
+
+
+def _short_why(row: Mapping[str, Any]) -> str:
+    return "" if row["value"] is not None else wording.reason(row).split(";")[0]
+
+
+def _arrived(share: float | None) -> str:
+    return "" if share is None else f"{int(share * 100)} % arrived"
 
 
 dash.register_page("pages.overview", path="/", name="Overview", title=f"Overview · {glass.town().name}", layout=layout)
