@@ -27,7 +27,9 @@ def test_every_dependency_has_a_reason() -> None:
             package = line.partition("==")[0]
             if line and not line.startswith(("#", "-")):
                 assert "==" in line, f"{line} is not pinned"
-                assert re.search(rf"\b{re.escape(package)}\b", reasons), f"docs/dependencies.md has no reason for {package}"
+                assert re.search(rf"\b{re.escape(package)}\b", reasons), (
+                    f"docs/dependencies.md has no reason for {package}"
+                )
 
 
 def test_readme_names_only_what_exists() -> None:
@@ -39,7 +41,9 @@ def test_readme_names_only_what_exists() -> None:
 
 
 def test_command_line_lists_the_commands_of_the_readme() -> None:
-    told = subprocess.run([sys.executable, str(ROOT / "app.py"), "--help"], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), "--help"], capture_output=True, text=True, check=True
+    ).stdout
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in re.findall(r"`python app.py ([a-z]+)", readme):
         assert command in told

@@ -48,7 +48,13 @@ def decoded(domain: str, source: Source) -> Decoded:
     """The source's sample through its decoder and mapping."""
     assert source.sample, f"{domain}.{source.name} has no sample"
     found = feed(domain, source)
-    about: dict[str, Any] = {**found.mapping, "format": found.format, "table": found.table, "zone": ZONE, "feed": found.name}
+    about: dict[str, Any] = {
+        **found.mapping,
+        "format": found.format,
+        "table": found.table,
+        "zone": ZONE,
+        "feed": found.name,
+    }
     tables = {table.name: table for table in DOMAINS[domain].tables}
     if found.table in tables:
         about["kinds"] = {column.name: column.kind for column in tables[found.table].columns}
@@ -144,7 +150,10 @@ def town_for(name: str, folder: Path) -> Path:
     (reference / "wards.csv").write_text("\n".join(["ward,name,population,households", *wards, ""]))
     assets = [f"A{number},{name},thing,Thing,W01,0,0," for number in range(len(sensors))]
     (reference / "assets.csv").write_text("\n".join(["asset,domain,kind,name,ward,lat,lon,parent", *assets, ""]))
-    rows = [f"{sensor},A{number},{quantity},{units[quantity]},15 min,," for number, (sensor, quantity) in enumerate(sensors.items())]
+    rows = [
+        f"{sensor},A{number},{quantity},{units[quantity]},15 min,,"
+        for number, (sensor, quantity) in enumerate(sensors.items())
+    ]
     (reference / "sensors.csv").write_text("\n".join(["sensor,asset,quantity,unit,every,low,high", *rows, ""]))
     return folder
 
@@ -168,7 +177,9 @@ def quantity_for(domain: Domain, sensor: str, part: pl.DataFrame) -> str:
         factors = [factor_of(unit, quantity.unit) for unit in part["unit"]]
         if None in factors:
             continue
-        values = [value * f[0] + f[1] for value, f in zip(part["value"], factors, strict=True) if value is not None and f]
+        values = [
+            value * f[0] + f[1] for value, f in zip(part["value"], factors, strict=True) if value is not None and f
+        ]
         low, high = quantity.low, quantity.high
         if all((low is None or v >= low) and (high is None or v <= high) for v in values):
             return quantity.name
@@ -188,19 +199,31 @@ def factor_of(unit: str | None, wanted: str) -> tuple[float, float] | None:
 def empty(domain: Domain, name: str) -> pl.DataFrame:
     """The input of this name without a row."""
     place = {"sensor": pl.String, "asset": pl.String, "kind": pl.String, "ward": pl.String, "observed_at": INSTANT}
-    rolled = {"n": pl.Int64, **dict.fromkeys(("expected", "sum", "sum_squares", "min", "max", "last"), pl.Float64), "last_at": INSTANT}
+    rolled = {
+        "n": pl.Int64,
+        **dict.fromkeys(("expected", "sum", "sum_squares", "min", "max", "last"), pl.Float64),
+        "last_at": INSTANT,
+    }
     tables = {table.name: {**table.schema, "received_at": INSTANT} for table in domain.tables}
     references = {reference.name: reference.schema for reference in (*domain.references, *registers.ENGINE_REFERENCES)}
     if name == "sensors":
         numbers = {"every_s": pl.Float64, "low": pl.Float64, "high": pl.Float64}
-        return pl.DataFrame(schema={**dict.fromkeys(("sensor", "asset", "kind", "ward", "quantity", "unit"), pl.String), **numbers, "parent": pl.String})
+        return pl.DataFrame(
+            schema={
+                **dict.fromkeys(("sensor", "asset", "kind", "ward", "quantity", "unit"), pl.String),
+                **numbers,
+                "parent": pl.String,
+            }
+        )
     if name == "arrivals":
         return pl.DataFrame(schema={**ARRIVALS.schema, "received_at": INSTANT})
     if name in tables:
         return pl.DataFrame(schema=tables[name])
     if name in references:
         return pl.DataFrame(schema=references[name])
-    return pl.DataFrame(schema={**place, "value": pl.Float64} if name in {q.name for q in domain.quantities} else {**place, **rolled})
+    return pl.DataFrame(
+        schema={**place, "value": pl.Float64} if name in {q.name for q in domain.quantities} else {**place, **rolled}
+    )
 
 
 def given_nothing(domain: Domain, kpi: Kpi, now: datetime) -> pl.DataFrame:
@@ -224,7 +247,7 @@ def test_kpi_gives_its_shape_and_no_false_zero_when_nothing_is_known(name: str, 
     found = given_nothing(DOMAINS[name], kpi, NOW)
     check_shape(kpi, found)
     if "denominator" in found.columns:
-        empty_ratio = found.filter((pl.col("denominator").fill_null(0) == 0))
+        empty_ratio = found.filter(pl.col("denominator").fill_null(0) == 0)
         if "value" in found.columns:
             assert empty_ratio["value"].drop_nulls().is_empty()
 
@@ -244,7 +267,10 @@ def test_every_kpi_of_the_domain_is_computed_from_its_samples(name: str, tmp_pat
     flow.beat(line, NOW)
     while not line.kpis.settled:
         flow.beat(line, NOW)
-    faults, areas = dict(line.kpis.faults), {work.kpi.id: set(work.current["area"]) for work in line.kpis.works.values()}
+    faults, areas = (
+        dict(line.kpis.faults),
+        {work.kpi.id: set(work.current["area"]) for work in line.kpis.works.values()},
+    )
     levels = {kpi.id: set(kpi.levels) for kpi in found.kpis}
     line.close()
     assert faults == {}

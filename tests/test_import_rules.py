@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("pipelines", "components", "pages")
 LAYERS = {"app": 4, "pages": 3, "components": 2, "pipelines": 1, "engine": 0}
-VOCABULARY = ("pipelines.engine.model", "pipelines.engine.measures", "pipelines.engine.units", "pipelines.engine.decode")
+VOCABULARY = (
+    "pipelines.engine.model",
+    "pipelines.engine.measures",
+    "pipelines.engine.units",
+    "pipelines.engine.decode",
+)
 NOT_DOMAINS = ("engine", "demo")
 # What one module does for all: the package, and the only files that may import it.
 HOMES = {
@@ -24,7 +29,14 @@ LOOK_AT_THE_CLOCK = {
     "app.py", "components/address.py", "components/live.py", "components/shell.py", "components/wording.py", "pages/asset.py",
     "pages/exports.py", "pipelines/engine/extracts.py",
 }  # fmt: skip
-CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("time", "time"), ("time", "time_ns")}
+CLOCKS = {
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+    ("datetime", "today"),
+    ("date", "today"),
+    ("time", "time"),
+    ("time", "time_ns"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,9 @@ def module(path: Path, root: Path = ROOT) -> Module:
     return Module(relative.as_posix(), name, ast.parse(path.read_text("utf-8")))
 
 
-MODULES = [module(path) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))] + [module(ROOT / "app.py")]
+MODULES = [module(path) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))] + [
+    module(ROOT / "app.py")
+]
 
 
 def layer(name: str) -> int | None:
@@ -109,7 +123,9 @@ def clocks(found: Module) -> list[str]:
             owner = node.func.value
             named = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
             if (named, node.func.attr) in CLOCKS:
-                wrong.append(f"{found.path}:{node.lineno} reads the wall clock ({named}.{node.func.attr}); `now` is an argument")
+                wrong.append(
+                    f"{found.path}:{node.lineno} reads the wall clock ({named}.{node.func.attr}); `now` is an argument"
+                )
     return wrong
 
 

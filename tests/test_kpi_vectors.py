@@ -36,11 +36,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def same(found: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, dict):
-        return isinstance(found, dict) and all(key in found and same(found[key], expected[key], tolerance) for key in expected)
+        return isinstance(found, dict) and all(
+            key in found and same(found[key], expected[key], tolerance) for key in expected
+        )
     if isinstance(expected, list):
         return len(found) == len(expected) and all(same(f, e, tolerance) for f, e in zip(found, expected, strict=True))
     if expected is None or isinstance(expected, (bool, str)):
-        return found == expected or (expected is None and isinstance(found, dict) and all(v is None for v in found.values()))
+        return found == expected or (
+            expected is None and isinstance(found, dict) and all(v is None for v in found.values())
+        )
     if found is None or isinstance(found, (bool, str, date, datetime)):
         return False
     return math.isclose(float(found), float(expected), rel_tol=0, abs_tol=max(float(tolerance), 1e-12))
@@ -55,7 +59,15 @@ def test_vector_is_reproduced_by_the_products_formula(vector: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     ("found", "expected", "tolerance"),
-    [(1.0, 1.1, 0.05), (None, 0.0, 1), (0.0, None, 0), ({"a": 1}, {"a": 2}, 0), ({}, {"a": None}, 0), (True, 1, 0), ([1], [1, 2], 0)],
+    [
+        (1.0, 1.1, 0.05),
+        (None, 0.0, 1),
+        (0.0, None, 0),
+        ({"a": 1}, {"a": 2}, 0),
+        ({}, {"a": None}, 0),
+        (True, 1, 0),
+        ([1], [1, 2], 0),
+    ],
 )
 def test_comparison_notices_a_difference(found: Any, expected: Any, tolerance: float) -> None:
     assert not same(found, expected, tolerance)

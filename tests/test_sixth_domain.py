@@ -121,7 +121,10 @@ def waste(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(code)])
     importlib.invalidate_caches()
     folder = small_town.make(tmp_path / "town", domains=("water", "grievances", "waste"))
-    for name, row in (("assets", "B1,waste,bin,Market bin,W2,0.5,1.5,\n"), ("sensors", "B1.fill,B1,bin_fill_pct,%,15 min,,\n")):
+    for name, row in (
+        ("assets", "B1,waste,bin,Market bin,W2,0.5,1.5,\n"),
+        ("sensors", "B1.fill,B1,bin_fill_pct,%,15 min,,\n"),
+    ):
         with (folder / "reference" / f"{name}.csv").open("a") as file:
             file.write(row)
     yield folder
@@ -192,7 +195,11 @@ def test_town_may_tune_the_new_domain(waste: Path) -> None:
         file.write("[waste.kpis.bins_overflowing]\ntarget = 10\nfull_pct = 99\n[waste.alarms.bin_full]\nabove = 90\n")
     found = settings.load(waste, available)
     domain = next(domain for domain in found.domains if domain.name == "waste")
-    assert (domain.kpis[0].target, domain.alarms[0].above, found.tuning["bins_overflowing"]) == (10.0, 90.0, {"full_pct": 99.0})
+    assert (domain.kpis[0].target, domain.alarms[0].above, found.tuning["bins_overflowing"]) == (
+        10.0,
+        90.0,
+        {"full_pct": 99.0},
+    )
 
 
 def test_dictionary_exports_and_api_know_it_without_its_personal_columns(line: Line, tmp_path: Path) -> None:
@@ -209,7 +216,10 @@ def test_dictionary_exports_and_api_know_it_without_its_personal_columns(line: L
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(api.build(town))
         async with httpx.AsyncClient(transport=transport, base_url="http://town") as client:
-            return [await client.get("/openapi.json"), await client.get("/api/v1/tables/bin_emptyings?from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z")]
+            return [
+                await client.get("/openapi.json"),
+                await client.get("/api/v1/tables/bin_emptyings?from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z"),
+            ]
 
     described, rows = asyncio.run(ask())
     assert "bin_emptyings" in described.text
@@ -240,7 +250,9 @@ def test_page_of_its_own_is_registered_and_shows_its_figures(line: Line) -> None
 
 def test_sample_keeps_the_contract_of_every_domain(line: Line) -> None:
     source = line.settings.feeds["bin_emptyings"]
-    (receipt,) = flow.take(line, [RawMessage(source, SAMPLE.encode(), NOON + timedelta(days=1))], NOON + timedelta(days=1))
+    (receipt,) = flow.take(
+        line, [RawMessage(source, SAMPLE.encode(), NOON + timedelta(days=1))], NOON + timedelta(days=1)
+    )
     assert (receipt.decoded, receipt.stored, receipt.quarantined) == (4, 4, 0)
     assert line.store.rows("bin_emptyings").schema["planned_at"] == pl.Datetime("us", "UTC")
 
@@ -250,5 +262,18 @@ def test_no_file_of_the_product_speaks_of_the_new_domain() -> None:
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("this is no git working copy")
     for word in ("bin_fill_pct", "bin_emptyings", "bins_overflowing"):
-        looked = [git, "grep", "-l", "--untracked", word, "--", "app.py", "pipelines", "components", "pages", "assets", "data"]
+        looked = [
+            git,
+            "grep",
+            "-l",
+            "--untracked",
+            word,
+            "--",
+            "app.py",
+            "pipelines",
+            "components",
+            "pages",
+            "assets",
+            "data",
+        ]
         assert subprocess.run(looked, cwd=ROOT, capture_output=True, text=True, check=False).stdout == ""

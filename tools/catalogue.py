@@ -27,10 +27,14 @@ def catalogue() -> str:
 
 def _domain(domain: Domain) -> str:
     parts = [f"## {domain.title}\n\n{domain.meaning}\n"]
-    parts.append(_rows(("KPI", "id", "catalogue", "unit", "window", "target", "standard"), [_kpi(kpi) for kpi in domain.kpis]))
+    parts.append(
+        _rows(("KPI", "id", "catalogue", "unit", "window", "target", "standard"), [_kpi(kpi) for kpi in domain.kpis])
+    )
     parts += [f"**{kpi.title}** (`{kpi.id}`). {kpi.plain} {kpi.formula}{_tunables(kpi)}\n" for kpi in domain.kpis]
     if domain.alarms:
-        parts.append(_rows(("alarm", "watches", "limit", "priority", "what to do"), [_alarm(rule) for rule in domain.alarms]))
+        parts.append(
+            _rows(("alarm", "watches", "limit", "priority", "what to do"), [_alarm(rule) for rule in domain.alarms])
+        )
     if domain.quantities:
         rows = [(f"`{q.name}`", q.unit, _span(q.low, q.high), q.meaning) for q in domain.quantities]
         parts.append(_rows(("quantity", "unit", "possible", "meaning"), rows))
@@ -39,7 +43,11 @@ def _domain(domain: Domain) -> str:
 
 
 def _kpi(kpi: Kpi) -> tuple[str, ...]:
-    window = kpi.window.step.replace("_", " ") if kpi.window.kind == "calendar" else f"{kpi.window.hours} h, each {kpi.window.step}"
+    window = (
+        kpi.window.step.replace("_", " ")
+        if kpi.window.kind == "calendar"
+        else f"{kpi.window.hours} h, each {kpi.window.step}"
+    )
     side = {"higher": "at least ", "lower": "at most ", "context": ""}[kpi.better]
     target = f"{side}{kpi.target:g}" if kpi.target is not None else "none"
     return (kpi.title, f"`{kpi.id}`", kpi.catalogue, kpi.unit, window, target, kpi.standard)
@@ -61,7 +69,11 @@ def _table(name: str, meaning: str, columns: tuple) -> str:
 
 
 def _span(low: float | None, high: float | None) -> str:
-    return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}" if (low, high) != (None, None) else ""
+    return (
+        f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}"
+        if (low, high) != (None, None)
+        else ""
+    )
 
 
 def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -72,7 +84,10 @@ def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def reference() -> str:
     """What town.toml may hold."""
-    parts = [HEAD + "# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. Durations are written like \"30 s\", \"15 min\", \"1 h\", \"1 d\".\n"]
+    parts = [
+        HEAD
+        + '# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. Durations are written like "30 s", "15 min", "1 h", "1 d".\n'
+    ]
     parts.append("## [town]\n\n" + _rows(("key", "meaning"), sorted(TOWN.items())))
     parts.append("## [feeds.NAME]\n\n" + _rows(("key", "meaning"), sorted(FEED.items())))
     parts.append(f"Origins (`from`): {', '.join(settings.ORIGINS)}. Formats: {', '.join(formats())}.\n")
@@ -83,7 +98,9 @@ def reference() -> str:
         for s in d.sources
     ]
     parts.append(_rows(("use", "format", "every", "meaning"), rows))
-    parts.append("## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, and the KPI's own tunables (docs/catalogue.md).\n")
+    parts.append(
+        "## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, and the KPI's own tunables (docs/catalogue.md).\n"
+    )
     parts.append(
         "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, and `priority` "
         f"({', '.join(PRIORITIES)}).\n"

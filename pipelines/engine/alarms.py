@@ -163,12 +163,23 @@ class Alarms:
         values = kpis.works[rule.watches].current.filter(pl.col("value").is_not_null())
         for area, value, as_of in values.select("area", "value", "as_of").iter_rows():
             level = area.partition(":")[0]
-            fresh = as_of is None or (now - as_of) <= timedelta(hours=1) or kpi.window.step not in ("quarter_hour", "hour")
+            fresh = (
+                as_of is None or (now - as_of) <= timedelta(hours=1) or kpi.window.step not in ("quarter_hour", "hour")
+            )
             if level == rule.level and fresh:
                 self._hold(f"{rule.name}|{area}", domain, rule, limit, value, now, area, kpi.unit, now)
 
     def _hold(
-        self, key: str, domain: str, rule: AlarmRule, limit: Limit, value: float, at: datetime, area: str, unit: str, now: datetime
+        self,
+        key: str,
+        domain: str,
+        rule: AlarmRule,
+        limit: Limit,
+        value: float,
+        at: datetime,
+        area: str,
+        unit: str,
+        now: datetime,
     ) -> None:
         before = self.conditions.get(key, Condition())
         after = step(before, limit, value, at)
@@ -185,7 +196,15 @@ class Alarms:
             self._note(key)
 
     def _raise(
-        self, key: str, domain: str, rule: AlarmRule, area: str, value: float | None, limit: float | None, unit: str, at: datetime
+        self,
+        key: str,
+        domain: str,
+        rule: AlarmRule,
+        area: str,
+        value: float | None,
+        limit: float | None,
+        unit: str,
+        at: datetime,
     ) -> None:
         level, _, name = area.partition(":")
         asset = name if level == "asset" else None

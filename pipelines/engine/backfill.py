@@ -58,7 +58,9 @@ def _handed(settings: Settings, feed: Feed, path: Path) -> Receipt:
 
 def _feed(settings: Settings, name: str) -> Feed:
     if name not in settings.feeds:
-        raise SettingsError([f"There is no feed `{name}` in town.toml. Known are: {', '.join(sorted(settings.feeds))}."])
+        raise SettingsError(
+            [f"There is no feed `{name}` in town.toml. Known are: {', '.join(sorted(settings.feeds))}."]
+        )
     return settings.feeds[name]
 
 

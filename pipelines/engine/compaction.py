@@ -96,7 +96,9 @@ def _gathered(batch: list[tuple[int, list[Entry]]], tables: Mapping[str, Table])
         for entry in entries:
             if entry.table in tables:
                 received = datetime.fromtimestamp(entry.facts.get("received_s", 0.0), UTC)
-                rows = shaped(entry.rows, tables[entry.table]).with_columns(pl.lit(received).cast(INSTANT).alias(RECEIVED))
+                rows = shaped(entry.rows, tables[entry.table]).with_columns(
+                    pl.lit(received).cast(INSTANT).alias(RECEIVED)
+                )
                 if tables[entry.table].replaces:
                     found[entry.table] = [rows]
                 else:
@@ -137,7 +139,9 @@ def _month(table: Table, rows: pl.DataFrame, zone: str) -> pl.Expr:
     return local_month(table.time, zone, of_day=rows.schema[table.time] == pl.Date)
 
 
-def _roll(folder: Path, parts: dict[str, dict[str, Part]], day: str, rev: int, readings: pl.DataFrame, zone: str) -> None:
+def _roll(
+    folder: Path, parts: dict[str, dict[str, Part]], day: str, rev: int, readings: pl.DataFrame, zone: str
+) -> None:
     """Recompute the rollups of one local day as a unit."""
     hours = hourly(readings, zone)
     for grain, frame in (("hourly", hours), ("daily", daily(hours, zone))):
@@ -163,7 +167,11 @@ def write(folder: Path, name: str, frame: pl.DataFrame, table: Table | None) -> 
     beside.rename(path)
     sync_folder(path.parent)
     at = (table.time if table else "observed_at") or ""
-    edges = frame.select(pl.col(at).cast(INSTANT) if frame.schema[at] == pl.Date else pl.col(at)) if at and frame.height else None
+    edges = (
+        frame.select(pl.col(at).cast(INSTANT) if frame.schema[at] == pl.Date else pl.col(at))
+        if at and frame.height
+        else None
+    )
     low, high = (edges[at].min(), edges[at].max()) if edges is not None else (None, None)
     return Part(name, frame.height, low, high)
 

@@ -7,7 +7,13 @@ import polars as pl
 
 from pipelines.engine.measures import KEYS, in_windows
 
-COVERAGE = {"window": pl.Datetime("us", "UTC"), "area": pl.String(), "n": pl.Int64(), "n_expected": pl.Int64(), "as_of": pl.Datetime("us", "UTC")}
+COVERAGE = {
+    "window": pl.Datetime("us", "UTC"),
+    "area": pl.String(),
+    "n": pl.Int64(),
+    "n_expected": pl.Int64(),
+    "as_of": pl.Datetime("us", "UTC"),
+}
 
 
 def of_readings(rows: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
@@ -29,7 +35,12 @@ def of_readings(rows: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame
     inside = in_windows(rows.select("sensor", "observed_at", *extra), windows)
     per_sensor = inside.group_by("window", "sensor").agg(n=weight.cast(pl.Int64), as_of=pl.col(newest).max())
     came = per_sensor.join(places, on="sensor").group_by(KEYS).agg(pl.col("n").sum(), pl.col("as_of").max())
-    return expected.join(came, on=KEYS, how="left").with_columns(pl.col("n").fill_null(0)).select(list(COVERAGE)).cast(COVERAGE)
+    return (
+        expected.join(came, on=KEYS, how="left")
+        .with_columns(pl.col("n").fill_null(0))
+        .select(list(COVERAGE))
+        .cast(COVERAGE)
+    )
 
 
 def _places(sensors: pl.DataFrame) -> pl.DataFrame:
@@ -50,7 +61,9 @@ class Covered:
     def __init__(self, spans: pl.DataFrame, every: Mapping[str, timedelta]) -> None:
         """Shape: SPANS. `every`: how often each feed should come; until the next is due, nothing is missing."""
         self._spans = spans.select(list(SPANS)).cast(SPANS)
-        self._every = pl.DataFrame({"feed": list(every), "every": list(every.values())}, schema={"feed": pl.String, "every": pl.Duration("us")})
+        self._every = pl.DataFrame(
+            {"feed": list(every), "every": list(every.values())}, schema={"feed": pl.String, "every": pl.Duration("us")}
+        )
         self._fresh: list[pl.DataFrame] = []
 
     def add(self, arrivals: pl.DataFrame) -> None:
@@ -67,7 +80,9 @@ class Covered:
         own = self._spans.filter(pl.col("feed").is_in(list(feeds))).join(self._every, on="feed", how="left")
         newest = pl.col("high") == pl.col("high").max().over("feed")
         due = pl.when(newest).then(pl.col("high") + pl.col("every")).otherwise("high")
-        return merge(own.select(feed=pl.lit(""), low="low", high=pl.coalesce(due, "high"), came="high"), "feed").drop("feed")
+        return merge(own.select(feed=pl.lit(""), low="low", high=pl.coalesce(due, "high"), came="high"), "feed").drop(
+            "feed"
+        )
 
     def share(self, feeds: Collection[str], windows: pl.DataFrame) -> pl.DataFrame:
         """The share of each window's elapsed time that these feeds cover: window, coverage, as_of (newest covered instant)."""
@@ -77,8 +92,12 @@ class Covered:
             .group_by("window")
             .agg(pl.col("seconds").sum(), newest=pl.col("came").max())
         )
-        joined = windows.join(inside, on="window", how="left").with_columns(elapsed=_seconds(pl.col("as_of") - pl.col("window")))
-        share = pl.when(pl.col("elapsed") > 0).then((pl.col("seconds").fill_null(0.0) / pl.col("elapsed")).clip(0.0, 1.0))
+        joined = windows.join(inside, on="window", how="left").with_columns(
+            elapsed=_seconds(pl.col("as_of") - pl.col("window"))
+        )
+        share = pl.when(pl.col("elapsed") > 0).then(
+            (pl.col("seconds").fill_null(0.0) / pl.col("elapsed")).clip(0.0, 1.0)
+        )
         return joined.select("window", coverage=share, as_of="newest")
 
     def completeness(self, feed: str, start: datetime, hours: int, now: datetime) -> list[float | None]:

@@ -36,7 +36,13 @@ class FeedState:
         if not self.feed.declared:
             return "live"
         age = now - self.last_landed_at
-        return "silent" if age > self.feed.every * SILENT else "late" if age > self.feed.every * LATE + timedelta(seconds=5) else "live"
+        return (
+            "silent"
+            if age > self.feed.every * SILENT
+            else "late"
+            if age > self.feed.every * LATE + timedelta(seconds=5)
+            else "live"
+        )
 
     def words(self, now: datetime) -> str:
         """One sentence for the clerk."""

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -126,7 +126,8 @@ def _readable(line: "Line", message: RawMessage) -> tuple[Decoded, validate.Chec
     except Exception as error:
         log.exception("feed %s: the payload broke the %s decoder", feed.name, feed.format)
         raise Refused(
-            "unreadable", f"the payload could not be read as {feed.format} ({type(error).__name__}). It is kept as it came."
+            "unreadable",
+            f"the payload could not be read as {feed.format} ({type(error).__name__}). It is kept as it came.",
         ) from error
 
 
@@ -170,7 +171,9 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> list[R
     counts = [{"stored": 0, "duplicate": 0, "corrected": 0} for _ in opened]
     facts = {"received_s": now.timestamp()}
     for name in sorted({name for one in opened for name in one.good}):
-        rows = pl.concat([one.good[name].with_columns(pl.lit(i).alias(MESSAGE)) for i, one in enumerate(opened) if name in one.good])
+        rows = pl.concat(
+            [one.good[name].with_columns(pl.lit(i).alias(MESSAGE)) for i, one in enumerate(opened) if name in one.good]
+        )
         if name == "readings":
             rows, registered = line.series.number(rows, now)
             if registered.height:
@@ -199,7 +202,9 @@ def _sorted_entries(
     if found.keep.is_empty():
         return []
     replaced = [edge.timestamp() for edge in edges(line.store.tables[name], found.superseded, line.settings.zone)]
-    entries = [Entry(name, found.keep, {**facts, "corrects": found.corrects, **({"replaced_s": replaced} if replaced else {})})]
+    entries = [
+        Entry(name, found.keep, {**facts, "corrects": found.corrects, **({"replaced_s": replaced} if replaced else {})})
+    ]
     if found.superseded.height and not line.store.tables[name].running:
         entries.append(Entry("corrections", _corrections(line, name, found.superseded, now), facts))
     return entries

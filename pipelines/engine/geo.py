@@ -22,7 +22,9 @@ class Wards:
         for position, feature in enumerate(self.collection["features"], 1):
             ward = str(feature.get("properties", {}).get("ward", ""))
             if known is not None and ward not in known:
-                self.faults.append(f"shape {position} of wards.geojson has the ward `{ward}`, which is not in wards.csv")
+                self.faults.append(
+                    f"shape {position} of wards.geojson has the ward `{ward}`, which is not in wards.csv"
+                )
                 continue
             polygon = shape(feature["geometry"])
             if not polygon.is_valid:

@@ -13,7 +13,21 @@ from pipelines.engine.registers import Registers
 from pipelines.engine.store import Store
 
 BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-ROLLED = ["sensor", "asset", "kind", "ward", "observed_at", "n", "expected", "sum", "sum_squares", "min", "max", "last", "last_at"]
+ROLLED = [
+    "sensor",
+    "asset",
+    "kind",
+    "ward",
+    "observed_at",
+    "n",
+    "expected",
+    "sum",
+    "sum_squares",
+    "min",
+    "max",
+    "last",
+    "last_at",
+]
 SENSOR = ["sensor", "asset", "kind", "ward", "quantity", "unit", "every_s", "low", "high", "parent"]
 # Frames that nobody has asked for during this many beats are let go; the least used first when they grow too large together.
 IDLE_BEATS = 120
@@ -33,11 +47,16 @@ class Inputs:
         self._of_beat_bytes = 0
         self._kept: dict[Key, tuple[pl.DataFrame, int]] = {}
         self._sensors = registers.sensors.select(SENSOR)
-        self.dimension = pl.DataFrame(schema=dict.fromkeys([*PLACE, "quantity", "parent"], pl.String) | {"series": pl.Int32, "every_s": pl.Float64})
+        self.dimension = pl.DataFrame(
+            schema=dict.fromkeys([*PLACE, "quantity", "parent"], pl.String)
+            | {"series": pl.Int32, "every_s": pl.Float64}
+        )
 
     def use(self, series: dict[str, int]) -> None:
         """Take the current numbering of sensors."""
-        numbers = pl.DataFrame({"sensor": list(series), "series": list(series.values())}, schema={"sensor": pl.String, "series": pl.Int32})
+        numbers = pl.DataFrame(
+            {"sensor": list(series), "series": list(series.values())}, schema={"sensor": pl.String, "series": pl.Int32}
+        )
         sensors = self._registers.sensors.join(numbers, on="sensor", how="inner")
         self.dimension = sensors.select(*PLACE, "quantity", "parent")
         self._recent.use(self.dimension)
@@ -138,7 +157,11 @@ class Inputs:
         until = end if since is None else min(end, since)
         parts = []
         if start < until:
-            parts.append(self._keep((OLD, quantity, grain, start, until), lambda: self._old_rollup(quantity, grain, start, until)))
+            parts.append(
+                self._keep(
+                    (OLD, quantity, grain, start, until), lambda: self._old_rollup(quantity, grain, start, until)
+                )
+            )
         if since is not None and end > since:
             hours = self._recent.hours(quantity)
             hours = hours.filter((at >= start) & (at < end))
@@ -156,7 +179,9 @@ class Inputs:
         if old.is_empty():
             return fresh
         columns = list(ROLLUP_SCHEMA)
-        return pl.concat([old.cast(ROLLUP_SCHEMA).select(columns).join(fresh, on=["series", "observed_at"], how="anti"), fresh])
+        return pl.concat(
+            [old.cast(ROLLUP_SCHEMA).select(columns).join(fresh, on=["series", "observed_at"], how="anti"), fresh]
+        )
 
     def _late_hours(self, quantity: str, ids: list[int], start: datetime, until: datetime) -> pl.DataFrame:
         at = pl.col("observed_at")
@@ -165,7 +190,9 @@ class Inputs:
             return EMPTY_HOURS
         low = floor(late["observed_at"].min(), "day", self._zone)
         high = floor(late["observed_at"].max(), "day", self._zone) + timedelta(days=2)
-        rows = self._recent.stored(quantity, low, min(until, high)).filter(pl.col("series").is_in(late["series"].unique().implode()))
+        rows = self._recent.stored(quantity, low, min(until, high)).filter(
+            pl.col("series").is_in(late["series"].unique().implode())
+        )
         return hourly(rows, self._zone).filter(at >= start)
 
 

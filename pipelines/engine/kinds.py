@@ -19,7 +19,10 @@ TEXT = (lambda value: isinstance(value, str), 'text in quotes, for example `{key
 TEXTS = (_texts, 'a list of texts, for example `{key} = ["...", "..."]`')
 ABOVE_ZERO = (_above_zero, "a number above 0, without quotes")
 FLAG = (lambda value: isinstance(value, bool), "true or false, without quotes")
-SECTION = (lambda value: isinstance(value, Mapping), "a section of its own: write [{section}] and the settings below it")
+SECTION = (
+    lambda value: isinstance(value, Mapping),
+    "a section of its own: write [{section}] and the settings below it",
+)
 TEXT_SECTION = (
     lambda value: isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values()),
     'a section of texts, for example `{key} = {{ Authorization = "..." }}`',

@@ -25,7 +25,8 @@ TOLERANCE = 1e-9
 # So many KPIs are completed together before the clock is looked at.
 AT_ONCE = 12
 # A KPI whose inputs did not change is still looked at this often: ages and coverage move with the clock.
-QUIET_S = 20.0
+QUIET = timedelta(seconds=20)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 FOREVER = datetime.max.replace(tzinfo=UTC)
 LATELY = timedelta(days=31)
 VALUE = {
@@ -69,12 +70,12 @@ class Work:
     due: list[Span] = field(default_factory=list)
     fresh: bool = True
     looks: int = 0
-    next_at: float = 0.0
+    next_at: datetime = LONG_AGO
 
     @property
-    def pace(self) -> float:
-        """Seconds between two looks at the open window: an hour's value every few seconds, a day's or month's once a minute."""
-        return min(60.0, length(self.kpi.window).total_seconds() / 600)
+    def pace(self) -> timedelta:
+        """Time between two looks at the open window: an hour's value every few seconds, a day's or month's once a minute."""
+        return min(timedelta(minutes=1), max(timedelta(seconds=3), length(self.kpi.window) / 600))
 
     def reads(self, names: set[str]) -> bool:
         """Whether any of these tables or quantities is an input."""
@@ -101,12 +102,18 @@ def merge(spans: list[Span], low: datetime, high: datetime) -> list[Span]:
 class Kpis:
     """All KPIs of a town. `evaluate` is called once a beat with what was touched since the last one."""
 
-    def __init__(self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]], covered: coverage.Covered) -> None:
+    def __init__(
+        self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]], covered: coverage.Covered
+    ) -> None:
         self.inputs, self._settings, self._covered = inputs, settings, covered
         # A timetable that came this week says nothing about the live feed beside it: it covers no time.
         whole = {table.name for domain in settings.domains for table in domain.tables if table.replaces}
         self.works = {
-            kpi.id: Work(kpi, domain.name, frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs if name not in whole)))
+            kpi.id: Work(
+                kpi,
+                domain.name,
+                frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs if name not in whole)),
+            )
             for domain in settings.domains
             for kpi in domain.kpis
         }
@@ -152,7 +159,7 @@ class Kpis:
         self.inputs.forget(touched)
         self._grids.clear()
         began, published = time.perf_counter(), []
-        wanting = [work for work in self.works.values() if self._wants(work, began, now)]
+        wanting = [work for work in self.works.values() if self._wants(work, now)]
         wanting.sort(key=lambda work: (work.looks > 0, work.next_at, length(work.kpi.window)))
         for first in range(0, len(wanting), AT_ONCE):
             self._open_windows(wanting[first : first + AT_ONCE], now)
@@ -179,10 +186,10 @@ class Kpis:
         for work in self.works.values():
             work.due = merge(work.due, min(since, now), now)
 
-    def _wants(self, work: Work, began: float, now: datetime) -> bool:
+    def _wants(self, work: Work, now: datetime) -> bool:
         """Whether the running window is to be looked at again."""
-        patience = 0.0 if work.fresh else QUIET_S
-        return began >= work.next_at + patience or work.open_end is None or now >= work.open_end
+        patience = timedelta(0) if work.fresh else QUIET
+        return now >= work.next_at + patience or work.open_end is None or now >= work.open_end
 
     def _open_windows(self, works: list[Work], now: datetime) -> None:
         """Refresh the values of the windows that are running; one that has ended becomes due for good."""
@@ -197,7 +204,7 @@ class Kpis:
         for work in works:
             work.current = values.get((work.kpi.id,), pl.DataFrame(schema=VALUE))
             work.looks += 1
-            work.fresh, work.next_at = False, time.perf_counter() + work.pace
+            work.fresh, work.next_at = False, now + work.pace
 
     def _running(self, kpi: Kpi, now: datetime) -> pl.DataFrame:
         """The window that holds now; of overlapping ones the one that ends first."""
@@ -251,7 +258,9 @@ class Kpis:
                 self.evaluated += grid.height
         if not results:
             return pl.DataFrame(schema={"kpi": pl.String(), **VALUE})
-        rows = pl.concat([pl.DataFrame(schema={**VALUE, "kpi": pl.String(), "_cover": pl.Int32()}), *results], how="diagonal")
+        rows = pl.concat(
+            [pl.DataFrame(schema={**VALUE, "kpi": pl.String(), "_cover": pl.Int32()}), *results], how="diagonal"
+        )
         rows = rows.drop("end").join(pl.concat(by_window), on=["_cover", "window"], how="inner")
         areas = pl.concat([pl.DataFrame(schema=BY_AREA), *by_area])
         return complete(rows.join(areas, on=["_cover", *KEYS], how="left"), self._judging)
@@ -269,7 +278,9 @@ class Kpis:
         except Exception as error:
             if kpi.id not in self.faults:
                 log.exception("KPI %s could not be computed", kpi.id)
-            self.faults[kpi.id] = f"this value could not be computed ({type(error).__name__}: {error}). Tell whoever looks after Townboard."
+            self.faults[kpi.id] = (
+                f"this value could not be computed ({type(error).__name__}: {error}). Tell whoever looks after Townboard."
+            )
             return None
         self.faults.pop(kpi.id, None)
         return rows
@@ -314,10 +325,16 @@ class Kpis:
         if kpi in self.faults:
             return pl.DataFrame(schema=KPI_VALUES.schema)
         before = self.inputs.published(kpi, grid["window"].min(), grid["window"].max() + timedelta(microseconds=1))
-        gone = before.filter(pl.col("value").is_not_null()).join(values, on=KEYS, how="anti").join(grid, on="window", how="semi")
+        gone = (
+            before.filter(pl.col("value").is_not_null())
+            .join(values, on=KEYS, how="anti")
+            .join(grid, on="window", how="semi")
+        )
         emptied = gone.select(*KEYS, "end", kpi=pl.lit(kpi), reason=pl.lit("no_data"))
         values = pl.concat([values, emptied.cast({"window": INSTANT, "end": INSTANT})], how="diagonal")
-        rows = values.join(before.select(*KEYS, _value="value", _revision="revision", _reason="reason"), on=KEYS, how="left")
+        rows = values.join(
+            before.select(*KEYS, _value="value", _revision="revision", _reason="reason"), on=KEYS, how="left"
+        )
         near = (pl.col("value") - pl.col("_value")).abs() <= TOLERANCE
         same = (pl.col("value").eq_missing(pl.col("_value")) | near) & pl.col("reason").eq_missing(pl.col("_reason"))
         changed = rows.filter(pl.col("_revision").is_null() | ~same)

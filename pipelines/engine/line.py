@@ -134,7 +134,11 @@ class Line:
             elif entry.table == "readings":
                 rows = _samples(entry)
                 self._samples.append(rows)
-                self._latest = pl.concat([self._latest, rows]).sort("observed_at", maintain_order=True).unique("series", keep="last")
+                self._latest = (
+                    pl.concat([self._latest, rows])
+                    .sort("observed_at", maintain_order=True)
+                    .unique("series", keep="last")
+                )
         self._touch(entries)
         self._seen_seq = self.journal.seq
 
@@ -166,7 +170,9 @@ class Line:
     def _touch_readings(self, rows: pl.DataFrame) -> None:
         at = pl.col("observed_at")
         self._widen("readings", rows["observed_at"].min(), rows["observed_at"].max())
-        spans = rows.select("series", "observed_at").join(self.inputs.dimension.select("series", "quantity"), on="series")
+        spans = rows.select("series", "observed_at").join(
+            self.inputs.dimension.select("series", "quantity"), on="series"
+        )
         for quantity, low, high in spans.group_by("quantity").agg(low=at.min(), high=at.max()).iter_rows():
             self._widen(quantity, low, high)
 
@@ -179,7 +185,9 @@ class Line:
             return
         received = datetime.fromtimestamp(entry.facts["received_s"], UTC)
         before = [datetime.fromtimestamp(edge, UTC) for edge in entry.facts.get("replaced_s", ())]
-        edges = [min(edge, received) for edge in (*flow.edges(table, entry.rows, self.settings.zone), *before)] or [received]
+        edges = [min(edge, received) for edge in (*flow.edges(table, entry.rows, self.settings.zone), *before)] or [
+            received
+        ]
         self._widen(entry.table, min(edges), max(edges))
 
     def _widen(self, name: str, low: datetime, high: datetime) -> None:

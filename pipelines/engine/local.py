@@ -52,7 +52,9 @@ class LocalServer:
         app = Starlette(routes=[Route("/take", self._take, methods=["POST"]), Route("/alive", self._alive)])
         path = socket_path(settings)
         path.unlink(missing_ok=True)
-        config = uvicorn.Config(app, uds=str(path), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app, uds=str(path), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="local", daemon=True)
 
@@ -83,7 +85,9 @@ class LocalServer:
         except Busy as busy:
             return JSONResponse({"detail": str(busy)}, 429, {"Retry-After": str(RETRY_S)})
         except OSError as error:
-            words = f"nothing was stored: the disk refused it ({error.strerror}). Keep the rows and send them again later."
+            words = (
+                f"nothing was stored: the disk refused it ({error.strerror}). Keep the rows and send them again later."
+            )
             return JSONResponse({"detail": words}, 503, {"Retry-After": "30"})
         return JSONResponse(asdict(receipt))
 
@@ -134,5 +138,3 @@ def hand_over(settings: Settings, feed: str, payload: bytes) -> Receipt | None:
     raw = answer.json()
     raw["reasons"] = tuple(tuple(reason) for reason in raw["reasons"])
     return Receipt(**raw)
-
-

@@ -51,7 +51,8 @@ def read(store: Path) -> Manifest:
         raw: dict[str, Any] = json.loads(path.read_bytes())
         parts = {
             table: {
-                name: Part(p["file"], p["rows"], _instant(p["low"]), _instant(p["high"])) for name, p in partitions.items()
+                name: Part(p["file"], p["rows"], _instant(p["low"]), _instant(p["high"]))
+                for name, p in partitions.items()
             }
             for table, partitions in raw["parts"].items()
         }
@@ -59,7 +60,9 @@ def read(store: Path) -> Manifest:
     except FileNotFoundError:
         return Manifest()
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read ({error}). Restore the last backup: python app.py restore FILE") from error
+        raise StoreError(
+            f"{path} cannot be read ({error}). Restore the last backup: python app.py restore FILE"
+        ) from error
 
 
 def write(store: Path, manifest: Manifest) -> None:

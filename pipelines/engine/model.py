@@ -289,10 +289,19 @@ class Domain:
         readable |= {t.name for t in self.tables} | {r.name for r in self.references}
         for kpi in self.kpis:
             unknown = set(kpi.inputs) - readable
-            _require(not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}")
+            _require(
+                not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}"
+            )
         watchable = {q.name for q in self.quantities} | {k.id for k in self.kpis}
         for rule in self.alarms:
-            _require(rule.watches in watchable, f"alarm {rule.name} watches {rule.watches!r}, which is no quantity or KPI")
-        for kind, things in (("KPI", self.kpis), ("table", self.tables), ("alarm", self.alarms), ("source", self.sources)):
+            _require(
+                rule.watches in watchable, f"alarm {rule.name} watches {rule.watches!r}, which is no quantity or KPI"
+            )
+        for kind, things in (
+            ("KPI", self.kpis),
+            ("table", self.tables),
+            ("alarm", self.alarms),
+            ("source", self.sources),
+        ):
             names = [getattr(t, "id", None) or t.name for t in things]
             _require(len(set(names)) == len(names), f"domain {self.name}: a {kind} is declared twice")

@@ -77,7 +77,9 @@ class Publisher:
             self._trail.setdefault(kpi, {})[window] = value
 
     def _load_trail(self) -> None:
-        rows = self._line.store.rows("kpi_values", where="area = 'town'", columns=["kpi", "window", "value", "revision"])
+        rows = self._line.store.rows(
+            "kpi_values", where="area = 'town'", columns=["kpi", "window", "value", "revision"]
+        )
         for kpi, window, value, _ in rows.sort("revision").iter_rows():
             self._trail.setdefault(kpi, {})[window] = value
 
@@ -131,7 +133,11 @@ class Publisher:
         self, work: Work, area: str, row: Mapping[str, Any] | None, frame: Mapping[str, Any] | None, now: datetime
     ) -> dict[str, Any]:
         kpi = work.kpi
-        row = row or {"reason": "no_data", "window": frame["window"] if frame else None, "end": frame["end"] if frame else None}
+        row = row or {
+            "reason": "no_data",
+            "window": frame["window"] if frame else None,
+            "end": frame["end"] if frame else None,
+        }
         value, as_of = row.get("value"), row.get("as_of")
         every_s = self._every[kpi.id]
         reason = row.get("reason")
@@ -172,7 +178,8 @@ class Publisher:
         own = self._line.registers.sensors.filter(pl.col("quantity") == quantity)["every_s"]
         step = LENGTHS[work.kpi.window.step].total_seconds() if work.kpi.settles is not None else 0.0
         fastest = own.median() if own.len() else (min(feeds) if feeds else None)
-        return max(float(fastest), step) if fastest is not None else None
+        # Below a minute a missed call says nothing yet.
+        return max(float(fastest), step, 60.0) if fastest is not None else None
 
     def _last_week(self, kpi: str, window: datetime | None) -> float | None:
         return _rounded(self._trail.get(kpi, {}).get(window - WEEK)) if window else None

@@ -65,7 +65,9 @@ class Recent:
     def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """Good readings from the store: series, observed_at, value, in order of time."""
         where, params = "series IN (SELECT unnest($ids)) AND value IS NOT NULL", {"ids": self.series(quantity)}
-        return self._store.rows("readings", start, end, where, params, columns=COLUMNS).cast({"series": pl.Int32, "observed_at": INSTANT})
+        return self._store.rows("readings", start, end, where, params, columns=COLUMNS).cast(
+            {"series": pl.Int32, "observed_at": INSTANT}
+        )
 
     def refresh(self, low: datetime, high: datetime) -> None:
         """Read the touched span once and put it into what is kept."""
@@ -74,8 +76,12 @@ class Recent:
         if not self._readings or self._since is None or after <= self._since:
             return
         start = max(low, self._since)
-        rows = self._store.rows("readings", start, after, "value IS NOT NULL", columns=COLUMNS).cast({"series": pl.Int32, "observed_at": INSTANT})
-        labelled = rows.with_columns(_q=pl.col("series").replace_strict(self._quantity, default=None, return_dtype=pl.String))
+        rows = self._store.rows("readings", start, after, "value IS NOT NULL", columns=COLUMNS).cast(
+            {"series": pl.Int32, "observed_at": INSTANT}
+        )
+        labelled = rows.with_columns(
+            _q=pl.col("series").replace_strict(self._quantity, default=None, return_dtype=pl.String)
+        )
         parts = labelled.partition_by("_q", as_dict=True, include_key=False)
         for quantity, known in list(self._readings.items()):
             # A quantity without good rows in the span may have had some: they were corrected to unusable.

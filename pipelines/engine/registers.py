@@ -14,7 +14,7 @@ from shapely.errors import ShapelyError
 
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
-from pipelines.engine.model import Column, Domain, Quantity, Reference
+from pipelines.engine.model import Column, Quantity, Reference
 from pipelines.engine.settings import Settings, _shown, duration
 from pipelines.engine.units import UnitError, conversion
 
@@ -93,7 +93,9 @@ def load(settings: Settings) -> Registers:
     quantities = {q.name: q for d in settings.domains for q in d.quantities}
     declared = [r for d in settings.domains for r in d.references]
     lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *declared)}
-    frames = {r.name: _read(folder / f"{r.name}.csv", r, mistakes, lines[r.name]) for r in (*ENGINE_REFERENCES, *declared)}
+    frames = {
+        r.name: _read(folder / f"{r.name}.csv", r, mistakes, lines[r.name]) for r in (*ENGINE_REFERENCES, *declared)
+    }
     wards, assets, sensors = frames["wards"], frames["assets"], frames["sensors"]
     of_assets, of_sensors = (folder / "assets.csv", lines["assets"]), (folder / "sensors.csv", lines["sensors"])
     _refers(*of_assets, assets["ward"], set(wards["ward"]), "wards.csv", mistakes)
@@ -120,11 +122,18 @@ def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int
     except UnicodeDecodeError:
         mistakes.append(f"{_shown(path)} is not saved as UTF-8. In the spreadsheet choose 'CSV UTF-8' when saving.")
         return empty
-    rows = list(csv.reader(io.StringIO(text), delimiter=";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ","))
+    rows = list(
+        csv.reader(
+            io.StringIO(text),
+            delimiter=";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ",",
+        )
+    )
     header = [name.strip() for name in rows[0]] if rows else []
     missing = [c.name for c in reference.columns if c.required and c.name not in header]
     if missing:
-        mistakes.append(f"{_shown(path)}, line 1: the column {', '.join(missing)} is missing. Found: {', '.join(header) or 'nothing'}.")
+        mistakes.append(
+            f"{_shown(path)}, line 1: the column {', '.join(missing)} is missing. Found: {', '.join(header) or 'nothing'}."
+        )
         return empty
     shown = _shown(path)
     read: dict[str, list[Any]] = {column.name: [] for column in reference.columns}
@@ -133,13 +142,17 @@ def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int
         if not any(cell.strip() for cell in row):
             continue
         if any(cell.strip() for cell in row[len(header) :]):
-            mistakes.append(f"{shown}, line {number}: more cells than the {len(header)} columns. A text with a comma in it must stand in quotes.")
+            mistakes.append(
+                f"{shown}, line {number}: more cells than the {len(header)} columns. A text with a comma in it must stand in quotes."
+            )
             continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
         values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
         key = tuple(values[name] for name in reference.key)
         if key in seen:
-            mistakes.append(f"{_shown(path)}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one.")
+            mistakes.append(
+                f"{_shown(path)}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one."
+            )
             continue
         seen[key] = number
         lines.append(number)
@@ -175,14 +188,24 @@ def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str])
 _PARSERS: dict[str, Callable[[str], Any]] = {"flag": lambda text: text.lower() in ("1", "true", "yes", "y")}
 
 
-def _refers(path: Path, lines: list[int], column: pl.Series, allowed: set[Any], where: str, mistakes: list[str]) -> None:
+def _refers(
+    path: Path, lines: list[int], column: pl.Series, allowed: set[Any], where: str, mistakes: list[str]
+) -> None:
     for line, value in zip(lines, column, strict=True):
         if value is not None and value not in allowed:
-            mistakes.append(f"{_shown(path)}, line {line}, column {column.name}: `{value}` is not in {where}. Add it there or mend it here.")
+            mistakes.append(
+                f"{_shown(path)}, line {line}, column {column.name}: `{value}` is not in {where}. Add it there or mend it here."
+            )
 
 
 def _sensors(
-    path: Path, lines: list[int], frame: pl.DataFrame, assets: pl.DataFrame, quantities: Mapping[str, Quantity], gas_temperature_c: float, mistakes: list[str]
+    path: Path,
+    lines: list[int],
+    frame: pl.DataFrame,
+    assets: pl.DataFrame,
+    quantities: Mapping[str, Quantity],
+    gas_temperature_c: float,
+    mistakes: list[str],
 ) -> pl.DataFrame:
     seconds, factors, offsets = [], [], []
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
@@ -192,7 +215,9 @@ def _sensors(
         except ValueError as error:
             mistakes.append(f"{_shown(path)}, line {line}, column every: {error}.")
         if row["low"] is not None and row["high"] is not None and row["low"] > row["high"]:
-            mistakes.append(f"{_shown(path)}, line {line}: low {row['low']:g} is above high {row['high']:g}. Exchange them.")
+            mistakes.append(
+                f"{_shown(path)}, line {line}: low {row['low']:g} is above high {row['high']:g}. Exchange them."
+            )
         quantity = quantities.get(row["quantity"])
         if quantity and row["unit"]:
             try:
@@ -232,7 +257,9 @@ def _shapes(path: Path, wards: pl.DataFrame, mistakes: list[str]) -> Wards:
         collection = json.loads(path.read_text("utf-8-sig"))
         return Wards(collection, set(wards["ward"]))
     except (ValueError, LookupError, TypeError, AttributeError, ShapelyError) as error:
-        mistakes.append(f"{_shown(path)} is not readable as GeoJSON: {error}. Export the ward borders again as GeoJSON (WGS 84).")
+        mistakes.append(
+            f"{_shown(path)} is not readable as GeoJSON: {error}. Export the ward borders again as GeoJSON (WGS 84)."
+        )
         return Wards({})
 
 

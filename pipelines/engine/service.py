@@ -62,8 +62,16 @@ class Service:
     def _jobs(self) -> list[Job]:
         settings = self.line.settings
         jobs = [
-            Job("beat", timedelta(seconds=settings.beat_s), "compute KPIs, watch alarms, publish the board", self._beat),
-            Job("compaction", COMPACT_EVERY, "move the journal into sorted Parquet", self._compaction, timedelta(minutes=5)),
+            Job(
+                "beat", timedelta(seconds=settings.beat_s), "compute KPIs, watch alarms, publish the board", self._beat
+            ),
+            Job(
+                "compaction",
+                COMPACT_EVERY,
+                "move the journal into sorted Parquet",
+                self._compaction,
+                timedelta(minutes=5),
+            ),
         ]
         folders = [DropFolder(f, settings.drop / f.name) for f in settings.feeds.values() if f.origin == "drop_folder"]
         if folders:
@@ -76,7 +84,14 @@ class Service:
             elif feed.origin == "replay":
                 files = sorted(settings.folder.glob(feed.files or f"replay/{feed.name}/*"))
                 replay = Replay(files, self._clock(), feed.speed)
-                jobs.append(Job(f"replay {feed.name}", timedelta(seconds=1), f"replay {feed.title}", self._replaying(feed, replay)))
+                jobs.append(
+                    Job(
+                        f"replay {feed.name}",
+                        timedelta(seconds=1),
+                        f"replay {feed.title}",
+                        self._replaying(feed, replay),
+                    )
+                )
         return jobs
 
     def _beat(self) -> int | None:

@@ -177,7 +177,9 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
         reading = _Reading(path)
         raw = tomllib.loads("\n".join(reading.lines))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{_shown(path)}: this is not readable as TOML: {error}. Mend that line and start again."]) from error
+        raise SettingsError(
+            [f"{_shown(path)}: this is not readable as TOML: {error}. Mend that line and start again."]
+        ) from error
     raw = well_formed(raw, reading.wrong)
     town = _town(reading, raw.get("town"), available())
     known = {domain.name: domain for domain in town.pop("domains")}
@@ -202,7 +204,11 @@ def _town(reading: _Reading, raw: Any, available: Mapping[str, Domain]) -> dict[
         reading.wrong("town", "name", 'the town\'s name is missing; write for example `name = "Nadipur"`.')
     zone = raw.get("timezone")
     if zone not in available_timezones():
-        reading.wrong("town", "timezone", f'`timezone = {zone!r}` is no time zone; write one like "Asia/Kolkata" or "Europe/Rome".')
+        reading.wrong(
+            "town",
+            "timezone",
+            f'`timezone = {zone!r}` is no time zone; write one like "Asia/Kolkata" or "Europe/Rome".',
+        )
         zone = "UTC"
     domains = []
     for wanted in raw.get("domains", []):
@@ -327,7 +333,9 @@ def _feed(
             reading.wrong(section, "every", f"`every`: {error}.")
             values["every"] = timedelta(hours=1)
     if values["origin"] == "poll" and not str(raw.get("url", "")).startswith(("http://", "https://")):
-        reading.wrong(section, "url", 'a polled feed needs an address, for example `url = "https://example.org/feed.pb"`.')
+        reading.wrong(
+            section, "url", 'a polled feed needs an address, for example `url = "https://example.org/feed.pb"`.'
+        )
     table = raw.get("table", base.table if base else "readings")
     if table != "readings" and table not in tables:
         reading.unknown(section, str(table), {"readings", *tables}, at="table")
@@ -346,7 +354,9 @@ def _zone_known(zone: Any, form: str) -> bool:
     return zone in available_timezones() or (form in MAPPED and isinstance(zone, str) and zone_known(zone))
 
 
-def _choice(reading: _Reading, section: str, raw: Mapping[str, Any], key: str, allowed: Iterable[str], default: str | None) -> str:
+def _choice(
+    reading: _Reading, section: str, raw: Mapping[str, Any], key: str, allowed: Iterable[str], default: str | None
+) -> str:
     value = raw.get(key, default)
     if value not in tuple(allowed):
         reading.wrong(section, key, f"`{key} = {value!r}`: choose one of {', '.join(allowed)}.")
@@ -371,7 +381,9 @@ def _tuned(reading: _Reading, domain: Domain, raw: Any, tuning: dict[str, dict[s
     )
 
 
-def _named(reading: _Reading, section: str, raw: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+def _named(
+    reading: _Reading, section: str, raw: Mapping[str, Any], known: Mapping[str, Any]
+) -> Mapping[str, Mapping[str, Any]]:
     for name in raw:
         if name not in known:
             reading.unknown(f"{section}.{name}", name, known)
@@ -380,18 +392,26 @@ def _named(reading: _Reading, section: str, raw: Mapping[str, Any], known: Mappi
 
 def _number(reading: _Reading, section: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        reading.wrong(section, key, f"`{key} = {value!r}` is not a number. Write it without a sign or unit, for example `{key} = 40`.")
+        reading.wrong(
+            section,
+            key,
+            f"`{key} = {value!r}` is not a number. Write it without a sign or unit, for example `{key} = 40`.",
+        )
         return 0.0
     return float(value)
 
 
-def _tuned_kpi(reading: _Reading, domain: str, kpi: Kpi, raw: Mapping[str, Any], tuning: dict[str, dict[str, Any]]) -> Kpi:
+def _tuned_kpi(
+    reading: _Reading, domain: str, kpi: Kpi, raw: Mapping[str, Any], tuning: dict[str, dict[str, Any]]
+) -> Kpi:
     section, changes = f"{domain}.kpis.{kpi.id}", {}
     for key, value in raw.items():
         if key in KPI_KEYS:
             changes[key] = _number(reading, section, key, value)
             if key == "min_coverage" and not 0 <= changes[key] <= 1:
-                reading.wrong(section, key, f"`{key} = {value!r}`: this is a share between 0 and 1, for example `{key} = 0.75`.")
+                reading.wrong(
+                    section, key, f"`{key} = {value!r}`: this is a share between 0 and 1, for example `{key} = 0.75`."
+                )
         elif key in kpi.tunables:
             default = kpi.tunables[key]
             if isinstance(default, int | float) and not isinstance(default, bool):
@@ -416,7 +436,9 @@ def _tuned_alarm(reading: _Reading, domain: str, rule: AlarmRule, raw: Mapping[s
             else:
                 changes[key] = _number(reading, section, key, value)
                 if key == "deadband" and changes[key] < 0:
-                    reading.wrong(section, key, f"`{key} = {value!r}`: write how far the value must come back, 0 or more.")
+                    reading.wrong(
+                        section, key, f"`{key} = {value!r}`: write how far the value must come back, 0 or more."
+                    )
         elif key in ("on_delay", "off_delay"):
             try:
                 changes[key] = duration(value)

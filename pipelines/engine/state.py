@@ -35,11 +35,15 @@ class State:
         with self._lock:
             return {key: json.loads(text) for key, text in self._db.execute("SELECT id, state FROM alarms")}
 
-    def keep_alarms(self, states: Mapping[str, Mapping[str, Any]], log: list[tuple[datetime, str, str, float | None]]) -> None:
+    def keep_alarms(
+        self, states: Mapping[str, Mapping[str, Any]], log: list[tuple[datetime, str, str, float | None]]
+    ) -> None:
         """Store changed alarm states and what happened to them, in one commit."""
         with self._lock, self._db:
             self._db.executemany("REPLACE INTO alarms VALUES (?, ?)", [(k, json.dumps(v)) for k, v in states.items()])
-            self._db.executemany("INSERT INTO alarm_log VALUES (?, ?, ?, ?)", [(at.isoformat(), *rest) for at, *rest in log])
+            self._db.executemany(
+                "INSERT INTO alarm_log VALUES (?, ?, ?, ?)", [(at.isoformat(), *rest) for at, *rest in log]
+            )
 
     def cursor(self, feed: str) -> dict[str, Any]:
         """What a poll remembers between two calls (ETag, Last-Modified, pages)."""
@@ -68,7 +72,9 @@ class State:
         """The newest job runs, newest first."""
         names = ("job", "started_at", "ended_at", "rows", "outcome", "words")
         with self._lock:
-            rows = self._db.execute(f"SELECT {', '.join(names)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]).fetchall()
+            rows = self._db.execute(
+                f"SELECT {', '.join(names)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]
+            ).fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def close(self) -> None:

@@ -58,7 +58,9 @@ class Store:
     from Parquet. A reader (the web process) passes no `hot_since` and calls `catch_up`; the writer calls `land`.
     """
 
-    def __init__(self, folder: Path, tables: Iterable[Table], hot_since: datetime | None = None, memory: str = "256MB") -> None:
+    def __init__(
+        self, folder: Path, tables: Iterable[Table], hot_since: datetime | None = None, memory: str = "256MB"
+    ) -> None:
         self.folder = folder
         self.tables: Mapping[str, Table] = {table.name: table for table in tables}
         self.hot_since = hot_since
@@ -159,11 +161,15 @@ class Store:
     def _reload(self, table: Table) -> None:
         """A whole-set table in a reader: take the compacted set unless a newer one is hot already."""
         cursor = self._cursor()
-        newer = cursor.execute(f'SELECT count(*) FROM "hot_{table.name}" WHERE _seq > {self.manifest.applied_seq}').fetchall()
+        newer = cursor.execute(
+            f'SELECT count(*) FROM "hot_{table.name}" WHERE _seq > {self.manifest.applied_seq}'
+        ).fetchall()
         parts = self._parts(table, since=None, hot=True)
         if not newer[0][0] and parts:
             cursor.execute(f'DELETE FROM "hot_{table.name}"')
-            cursor.execute(f'INSERT INTO "hot_{table.name}" SELECT {self._names(table)}, _received_at, 0 FROM {self._parquet(parts, table)}')
+            cursor.execute(
+                f'INSERT INTO "hot_{table.name}" SELECT {self._names(table)}, _received_at, 0 FROM {self._parquet(parts, table)}'
+            )
 
     # landing -------------------------------------------------------------------------------------------------------
 
@@ -304,8 +310,12 @@ class Store:
         limit: int | None,
     ) -> pl.DataFrame:
         table = self.tables[name]
-        condition = " AND ".join(filter(None, [f"({where})" if where else "", *self._span(table, start, end)])) or "TRUE"
-        chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{self._names(table)}, _received_at AS received_at"
+        condition = (
+            " AND ".join(filter(None, [f"({where})" if where else "", *self._span(table, start, end)])) or "TRUE"
+        )
+        chosen = (
+            ", ".join(f'"{c}"' for c in columns) if columns else f"{self._names(table)}, _received_at AS received_at"
+        )
         sources = [f'SELECT {self._names(table)}, _received_at FROM "hot_{name}" WHERE {condition}']
         parts = [] if table.replaces else self._parts(table, start, end)
         if parts:
@@ -347,15 +357,24 @@ class Store:
     def hot_keys_before(self, name: str, instant: datetime) -> pl.DataFrame:
         """Series and instants of late hot rows that lie before `instant` (their rollups on disk are out of date)."""
         table = self.tables[name]
-        return self._cursor().sql(
-            f'SELECT series, "{table.time}" FROM "hot_{name}" WHERE "{table.time}" < $instant', params={"instant": instant}
-        ).pl()
+        return (
+            self._cursor()
+            .sql(
+                f'SELECT series, "{table.time}" FROM "hot_{name}" WHERE "{table.time}" < $instant',
+                params={"instant": instant},
+            )
+            .pl()
+        )
 
     def latest(self) -> pl.DataFrame:
         """The newest hot reading of every series: series, observed_at, value."""
-        return self._cursor().sql(
-            "SELECT series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value FROM hot_readings GROUP BY series"
-        ).pl()
+        return (
+            self._cursor()
+            .sql(
+                "SELECT series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value FROM hot_readings GROUP BY series"
+            )
+            .pl()
+        )
 
     def sums(self, name: str, columns: Sequence[str], by: str) -> pl.DataFrame:
         """Sums of number columns over all rows, by one column."""
@@ -378,12 +397,16 @@ class Store:
             since = f"WHERE observed_at < '{self.hot_since}'" if self.hot_since else ""
             source += f" UNION ALL SELECT {names} FROM {self._parquet(parts, table)} {since}"
         before = "(PARTITION BY feed ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-        return self._cursor().sql(
-            f"WITH came AS (SELECT * FROM ({source}) WHERE outcome = 'landed'), "
-            f"opening AS (SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
-            "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run FROM opening) "
-            "SELECT feed, min(low) AS low, max(high) AS high FROM runs GROUP BY feed, run ORDER BY feed, low"
-        ).pl()
+        return (
+            self._cursor()
+            .sql(
+                f"WITH came AS (SELECT * FROM ({source}) WHERE outcome = 'landed'), "
+                f"opening AS (SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
+                "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run FROM opening) "
+                "SELECT feed, min(low) AS low, max(high) AS high FROM runs GROUP BY feed, run ORDER BY feed, low"
+            )
+            .pl()
+        )
 
     # SQL pieces ----------------------------------------------------------------------------------------------------
 
@@ -406,7 +429,13 @@ class Store:
         return [f"{_at(table)} {sign} '{edge}'" for sign, edge in edges if edge is not None]
 
     def _parts(
-        self, table: Table, low: datetime | None = None, high: datetime | None = None, *, since: datetime | None = None, hot: bool = False
+        self,
+        table: Table,
+        low: datetime | None = None,
+        high: datetime | None = None,
+        *,
+        since: datetime | None = None,
+        hot: bool = False,
     ) -> list[Part]:
         """Parquet files of a table that may hold rows of [low, high] older than hot_since; with `hot`, those newer."""
         found = []
@@ -416,7 +445,9 @@ class Store:
             else:
                 before = self.hot_since is None or part.low is None or part.low < self.hot_since
                 wanted = before and (
-                    part.low is None or part.high is None or ((high is None or part.low <= high) and (low is None or part.high >= low))
+                    part.low is None
+                    or part.high is None
+                    or ((high is None or part.low <= high) and (low is None or part.high >= low))
                 )
             if wanted:
                 found.append(part)

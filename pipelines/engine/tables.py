@@ -12,7 +12,9 @@ READINGS = Table(
     key=("series", "observed_at"),
     time="observed_at",
     columns=(
-        Column(name="series", kind="series", meaning="Small number of the sensor; table series names it.", required=True),
+        Column(
+            name="series", kind="series", meaning="Small number of the sensor; table series names it.", required=True
+        ),
         Column(name="observed_at", kind="instant", meaning="When the device measured.", required=True),
         Column(name="value", kind="number", meaning="The value in the quantity's unit; empty = measured but unusable."),
         Column(name="quality", kind="code", meaning="0 good, 1 the feed's own missing-value code.", required=True),
@@ -37,9 +39,15 @@ ARRIVALS = Table(
     columns=(
         Column(name="arrival", meaning="Id of the arrival.", required=True),
         Column(name="feed", meaning="Feed.", required=True),
-        Column(name="observed_at", kind="instant", meaning="The payload's own clock, else when it came.", required=True),
-        Column(name="covers_from", kind="instant", meaning="From when on this payload tells what happened.", required=True),
-        Column(name="outcome", meaning="landed, refused or failed.", choices=("landed", "refused", "failed"), required=True),
+        Column(
+            name="observed_at", kind="instant", meaning="The payload's own clock, else when it came.", required=True
+        ),
+        Column(
+            name="covers_from", kind="instant", meaning="From when on this payload tells what happened.", required=True
+        ),
+        Column(
+            name="outcome", meaning="landed, refused or failed.", choices=("landed", "refused", "failed"), required=True
+        ),
         Column(name="words", meaning="What happened, in words, when it did not land."),
         Column(name="bytes", kind="integer", meaning="Size of the payload."),
         Column(name="decoded", kind="integer", meaning="Rows in it."),
@@ -87,7 +95,9 @@ KPI_VALUES = Table(
         Column(name="area", meaning="town, ward:<id>, asset:<id> or another level.", required=True),
         Column(name="window", kind="instant", meaning="Start of the window.", required=True),
         Column(name="end", kind="instant", meaning="End of the window.", required=True),
-        Column(name="revision", kind="integer", meaning="1 when first published; higher after late data.", required=True),
+        Column(
+            name="revision", kind="integer", meaning="1 when first published; higher after late data.", required=True
+        ),
         Column(name="value", kind="number", meaning="The value; empty = unknown, see reason."),
         Column(name="numerator", kind="number", meaning="Upper part of the ratio."),
         Column(name="denominator", kind="number", meaning="Lower part of the ratio."),

@@ -24,7 +24,14 @@ from pipelines.engine.tables import ENGINE_TABLES
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
-RUN_COLUMNS = {"job": pl.String, "started_at": pl.String, "ended_at": pl.String, "rows": pl.Int64, "outcome": pl.String, "words": pl.String}
+RUN_COLUMNS = {
+    "job": pl.String,
+    "started_at": pl.String,
+    "ended_at": pl.String,
+    "rows": pl.Int64,
+    "outcome": pl.String,
+    "words": pl.String,
+}
 PUBLIC_ENGINE_TABLES = ("arrivals", "quarantine", "kpi_values", "series")
 
 
@@ -135,7 +142,13 @@ class Town:
         return self._store
 
     def _renumber(self) -> None:
-        self._inputs.use(dict(self._store.rows("series", columns=["sensor", "series", "registered_at"]).drop("registered_at").iter_rows()))
+        self._inputs.use(
+            dict(
+                self._store.rows("series", columns=["sensor", "series", "registered_at"])
+                .drop("registered_at")
+                .iter_rows()
+            )
+        )
 
     def history(
         self, kpi: str, areas: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
@@ -160,7 +173,9 @@ class Town:
         """sensor, observed_at, value, quality, received_at; oldest first."""
         store = self._follow()
         wanted = self._inputs.dimension.filter(pl.col("sensor").is_in(list(sensors))).select("series", "sensor")
-        rows = store.rows("readings", start, end, "series IN (SELECT unnest($ids))", {"ids": wanted["series"].to_list()})
+        rows = store.rows(
+            "readings", start, end, "series IN (SELECT unnest($ids))", {"ids": wanted["series"].to_list()}
+        )
         named = rows.join(wanted, on="series").sort("observed_at", "sensor")
         return named.select("sensor", "observed_at", "value", "quality", "received_at")
 
@@ -171,7 +186,12 @@ class Town:
         sensors = self.sensors(domain)
         ids = self._inputs.dimension.join(sensors.select("sensor"), on="sensor", how="semi")["series"].to_list()
         rows = store.rows(
-            "readings", now - timedelta(days=3), None, "series IN (SELECT unnest($ids))", {"ids": ids}, columns=["series", "observed_at", "value"]
+            "readings",
+            now - timedelta(days=3),
+            None,
+            "series IN (SELECT unnest($ids))",
+            {"ids": ids},
+            columns=["series", "observed_at", "value"],
         )
         newest = rows.sort("observed_at").unique("series", keep="last")
         joined = newest.cast({"series": pl.Int32}).join(self._inputs.dimension, on="series")
@@ -206,19 +226,31 @@ class Town:
         """The newest quarantined rows: id, feed, received_at, table, row, reason, detail, original (text as far as readable)."""
         conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
         params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
-        newest = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"]).tail(limit)
+        newest = (
+            self._follow()
+            .rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"])
+            .tail(limit)
+        )
         start = newest["at"].min() if newest.height else None
         where = " AND ".join([*conditions, "id IN (SELECT unnest($ids))"])
         rows = self._store.rows("quarantine", start, None, where, {**params, "ids": newest["id"].to_list()}).reverse()
         text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
         return rows.select(
-            "id", "feed", pl.col("at").alias("received_at"), pl.col("table_name").alias("table"), "row", "reason", "detail"
+            "id",
+            "feed",
+            pl.col("at").alias("received_at"),
+            pl.col("table_name").alias("table"),
+            "row",
+            "reason",
+            "detail",
         ).with_columns(original=pl.Series(text, dtype=pl.String))
 
     def quarantine_counts(self) -> pl.DataFrame:
         """feed, reason, rows: how many rows are set aside for which reason."""
         rows = self._follow().rows("quarantine", columns=["feed", "reason", "at"])
-        return rows.group_by("feed", "reason").agg(rows=pl.len(), newest=pl.col("at").max()).sort("rows", descending=True)
+        return (
+            rows.group_by("feed", "reason").agg(rows=pl.len(), newest=pl.col("at").max()).sort("rows", descending=True)
+        )
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
         """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""
@@ -226,7 +258,9 @@ class Town:
         if not path.is_file():
             return pl.DataFrame(schema=RUN_COLUMNS)
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            rows = db.execute(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]).fetchall()
+            rows = db.execute(
+                f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]
+            ).fetchall()
         return pl.DataFrame(rows, schema=RUN_COLUMNS, orient="row")
 
     def dictionary(self) -> pl.DataFrame:

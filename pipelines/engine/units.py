@@ -58,7 +58,9 @@ def parse_unit(text: str) -> pint.Unit:
 
 
 @cache
-def conversion(from_unit: str, to_unit: str, molar_mass: float | None = None, temperature_c: float = 25.0) -> tuple[float, float]:
+def conversion(
+    from_unit: str, to_unit: str, molar_mass: float | None = None, temperature_c: float = 25.0
+) -> tuple[float, float]:
     """Factor and offset so that value * factor + offset turns from_unit into to_unit.
 
     A gas with a `molar_mass` (g/mol) may come as a share of volume (ppb, ppm): it becomes a mass per volume at
@@ -66,9 +68,15 @@ def conversion(from_unit: str, to_unit: str, molar_mass: float | None = None, te
     Raises UnitError when they do not measure the same thing.
     """
     source, target = parse_unit(from_unit), parse_unit(to_unit)
-    if molar_mass is not None and source.is_compatible_with(REGISTRY.dimensionless) and target.is_compatible_with("g/m^3"):
+    if (
+        molar_mass is not None
+        and source.is_compatible_with(REGISTRY.dimensionless)
+        and target.is_compatible_with("g/m^3")
+    ):
         litres_per_mol = GAS_CONSTANT * (273.15 + temperature_c) / ATMOSPHERE_KPA
-        grams_per_m3 = REGISTRY.Quantity(1.0, source).to("dimensionless").magnitude * molar_mass / litres_per_mol * 1000.0
+        grams_per_m3 = (
+            REGISTRY.Quantity(1.0, source).to("dimensionless").magnitude * molar_mass / litres_per_mol * 1000.0
+        )
         return float(f"{REGISTRY.Quantity(grams_per_m3, 'g/m^3').to(target).magnitude:.12g}"), 0.0
     if not source.is_compatible_with(target):
         raise UnitError(f"{from_unit} cannot be turned into {to_unit}: they do not measure the same thing")

@@ -33,7 +33,12 @@ class Checked:
 
 
 def check(
-    decoded: Decoded, feed: Feed, tables: Mapping[str, Table], registers: Registers, received_at: datetime, tolerance_s: float
+    decoded: Decoded,
+    feed: Feed,
+    tables: Mapping[str, Table],
+    registers: Registers,
+    received_at: datetime,
+    tolerance_s: float,
 ) -> Checked:
     """Sort a decoded payload into rows to keep and rows to set aside; every row ends in exactly one of both."""
     latest = received_at + timedelta(seconds=tolerance_s)
@@ -79,7 +84,18 @@ def _quarantine(marked: pl.DataFrame, table: str, decoded: Decoded, feed: Feed, 
     rows = []
     for row, reason, detail in marked.select(ROW, REASON, DETAIL).iter_rows():
         original = decoded.original(row)
-        rows.append((quarantine_id(feed.name, row, reason, original), feed.name, received_at, table, row, reason, detail, original))
+        rows.append(
+            (
+                quarantine_id(feed.name, row, reason, original),
+                feed.name,
+                received_at,
+                table,
+                row,
+                reason,
+                detail,
+                original,
+            )
+        )
     return pl.DataFrame(rows, schema=QUARANTINE.schema, orient="row")
 
 
@@ -116,7 +132,9 @@ def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) 
     frame = _convert(frame, registers)
     value, low, high = pl.col("value"), pl.col("low"), pl.col("high")
     number = value.round(6).cast(pl.String)
-    unit = pl.col("quantity").replace_strict({q.name: q.unit for q in registers.quantities.values()}, default="", return_dtype=pl.String)
+    unit = pl.col("quantity").replace_strict(
+        {q.name: q.unit for q in registers.quantities.values()}, default="", return_dtype=pl.String
+    )
     beyond = "{} {} is {} the possible {} {}. Check the sensor and the unit it reports in."
     faults: list[Fault] = [
         (pl.col("sensor").is_null(), "no_sensor", pl.lit("the row names no sensor.")),
@@ -139,12 +157,20 @@ def _convert(frame: pl.DataFrame, registers: Registers) -> pl.DataFrame:
     for name, unit in pairs.iter_rows():
         try:
             quantity = registers.quantities[name]
-            rows.append((name, unit, *conversion(unit, quantity.unit, quantity.molar_mass, registers.gas_temperature_c), False))
+            rows.append(
+                (name, unit, *conversion(unit, quantity.unit, quantity.molar_mass, registers.gas_temperature_c), False)
+            )
         except UnitError:
             rows.append((name, unit, None, None, True))
     table = pl.DataFrame(
         rows,
-        schema={"quantity": pl.String, "unit": pl.String, "_factor": pl.Float64, "_offset": pl.Float64, "_bad_unit": pl.Boolean},
+        schema={
+            "quantity": pl.String,
+            "unit": pl.String,
+            "_factor": pl.Float64,
+            "_offset": pl.Float64,
+            "_bad_unit": pl.Boolean,
+        },
         orient="row",
     )
     factor, offset = pl.coalesce("_factor", "factor"), pl.coalesce("_offset", "offset")
@@ -182,10 +208,14 @@ def _mark_rows(frame: pl.DataFrame, table: Table, registers: Registers, latest: 
             words = pl.format(f"column {column.name}: `{{}}` is none of {allowed}.", value)
             faults.append((~value.is_in(column.choices), "not_allowed", words))
         if column.low is not None:
-            words = pl.format(f"column {column.name}: {{}} is below the possible {column.low:g}.", value.cast(pl.String))
+            words = pl.format(
+                f"column {column.name}: {{}} is below the possible {column.low:g}.", value.cast(pl.String)
+            )
             faults.append((value < column.low, "out_of_range", words))
         if column.high is not None:
-            words = pl.format(f"column {column.name}: {{}} is above the possible {column.high:g}.", value.cast(pl.String))
+            words = pl.format(
+                f"column {column.name}: {{}} is above the possible {column.high:g}.", value.cast(pl.String)
+            )
             faults.append((value > column.high, "out_of_range", words))
     if table.time and KINDS[next(c.kind for c in table.columns if c.name == table.time)] == INSTANT:
         faults += _clock_faults(table.time, latest)
@@ -198,10 +228,14 @@ _WORDS = {"integer": "whole number", "number": "number", "flag": "yes or no", "i
 
 def _cast(name: str, found: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     if isinstance(found, pl.String) and isinstance(wanted, pl.Boolean):
-        return pl.col(name).str.to_lowercase().replace_strict(
-            {"true": True, "yes": True, "1": True, "y": True, "false": False, "no": False, "0": False, "n": False},
-            default=None,
-            return_dtype=pl.Boolean,
+        return (
+            pl.col(name)
+            .str.to_lowercase()
+            .replace_strict(
+                {"true": True, "yes": True, "1": True, "y": True, "false": False, "no": False, "0": False, "n": False},
+                default=None,
+                return_dtype=pl.Boolean,
+            )
         )
     if isinstance(found, pl.String) and isinstance(wanted, pl.Datetime):
         return pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
@@ -218,4 +252,3 @@ def _mark_foreign(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         pl.lit("domain_off").alias(REASON),
         pl.lit(f"the table {name} belongs to a domain that is not switched on in town.toml.").alias(DETAIL),
     )
-

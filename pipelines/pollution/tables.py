@@ -12,10 +12,24 @@ from pipelines.pollution.limit_tables import consents, noise_limits
 QUANTITIES = (
     Quantity(name="pm25_ug_m3", unit="ug/m^3", meaning="Fine particles PM2.5.", low=-10, high=2000),
     Quantity(name="pm10_ug_m3", unit="ug/m^3", meaning="Particles PM10.", low=-10, high=5000),
-    Quantity(name="no2_ug_m3", unit="ug/m^3", meaning="Nitrogen dioxide NO2 (not NOx).", low=-10, high=4000, molar_mass=46.0055),
+    Quantity(
+        name="no2_ug_m3",
+        unit="ug/m^3",
+        meaning="Nitrogen dioxide NO2 (not NOx).",
+        low=-10,
+        high=4000,
+        molar_mass=46.0055,
+    ),
     Quantity(name="o3_ug_m3", unit="ug/m^3", meaning="Ozone O3.", low=-10, high=2000, molar_mass=47.9982),
     Quantity(name="so2_ug_m3", unit="ug/m^3", meaning="Sulphur dioxide SO2.", low=-10, high=5000, molar_mass=64.0638),
-    Quantity(name="co_mg_m3", unit="mg/m^3", meaning="Carbon monoxide CO, in milligrams.", low=-1, high=150, molar_mass=28.0101),
+    Quantity(
+        name="co_mg_m3",
+        unit="mg/m^3",
+        meaning="Carbon monoxide CO, in milligrams.",
+        low=-1,
+        high=150,
+        molar_mass=28.0101,
+    ),
     Quantity(name="nh3_ug_m3", unit="ug/m^3", meaning="Ammonia NH3.", low=-10, high=5000, molar_mass=17.0305),
     Quantity(name="pb_ug_m3", unit="ug/m^3", meaning="Lead in particles.", low=-0.1, high=50),
     Quantity(

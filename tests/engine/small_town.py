@@ -56,7 +56,9 @@ ZONE = "Asia/Kolkata"
 NOON = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
 
 
-def make(folder: Path, text: str | None = None, zone: str = ZONE, domains: Iterable[str] = ("water", "grievances")) -> Path:
+def make(
+    folder: Path, text: str | None = None, zone: str = ZONE, domains: Iterable[str] = ("water", "grievances")
+) -> Path:
     """The town's folder on disk."""
     reference = folder / "reference"
     reference.mkdir(parents=True)
@@ -114,7 +116,7 @@ def send(line: Line, feed: str, payload: bytes, now: datetime) -> Receipt:
 def beat(line: Line, now: datetime) -> dict[str, Any]:
     """Beats until all that was touched is computed; the state on the board."""
     for work in line.kpis.works.values():
-        work.next_at, work.fresh = 0.0, True
+        work.next_at, work.fresh = now, True
     snapshot = flow.beat(line, now)
     while not line.kpis.settled:
         snapshot = flow.beat(line, now)

@@ -21,7 +21,9 @@ HIGH = {"limit": 100.0, "sign": 1, "deadband": 5.0, "on": 0, "off": 0}
 def flags(values: list[float], every_s: float = 10, **changed: Any) -> str:
     """The alarm after each sample, as a line of . and #."""
     how = {**HIGH, **changed}
-    limit = Limit(how["limit"], how["sign"], how["deadband"], timedelta(seconds=how["on"]), timedelta(seconds=how["off"]))
+    limit = Limit(
+        how["limit"], how["sign"], how["deadband"], timedelta(seconds=how["on"]), timedelta(seconds=how["off"])
+    )
     stamps = [T0 + timedelta(seconds=n * every_s) for n in range(len(values))]
     return "".join("#" if on else "." for on in timeline(values, stamps, limit))
 
@@ -188,11 +190,18 @@ def test_list_puts_active_alarms_first_by_priority_then_age(tmp_path: Path) -> N
 
 def test_excursion_within_one_payload_rings_and_returns(tmp_path: Path) -> None:
     line = open_line(make(tmp_path / "town"), NOON)
-    rows = [("T1.level", after(NOON, minutes), value) for minutes, value in ((0, 3.0), (5, 0.4), (10, 0.3), (15, 3.0), (20, 3.0))]
+    rows = [
+        ("T1.level", after(NOON, minutes), value)
+        for minutes, value in ((0, 3.0), (5, 0.4), (10, 0.3), (15, 3.0), (20, 3.0))
+    ]
     send(line, "network", csv_of(rows), after(NOON, 20))
     flow.beat(line, after(NOON, 20))
     (alarm,) = [a for a in line.alarms.listed() if a["rule"] == "tank_low"]
-    assert (alarm["state"], alarm["since"], alarm["returned_at"]) == ("returned", after(NOON, 10).isoformat(), after(NOON, 20).isoformat())
+    assert (alarm["state"], alarm["since"], alarm["returned_at"]) == (
+        "returned",
+        after(NOON, 10).isoformat(),
+        after(NOON, 20).isoformat(),
+    )
     line.close()
 
 

@@ -59,7 +59,10 @@ def test_hours_of_a_half_hour_zone_begin_on_the_towns_full_hour() -> None:
 
 def test_repeated_hour_is_two_hours() -> None:
     first, second = local("2026-10-25T02:30", ROME), local("2026-10-25T02:30", ROME, fold=1)
-    assert (floor(first, "hour", ROME), floor(second, "hour", ROME)) == (utc("2026-10-25T00:00"), utc("2026-10-25T01:00"))
+    assert (floor(first, "hour", ROME), floor(second, "hour", ROME)) == (
+        utc("2026-10-25T00:00"),
+        utc("2026-10-25T01:00"),
+    )
 
 
 def test_half_hour_clock_change_gives_one_hour_of_ninety_and_one_of_thirty_minutes() -> None:
@@ -94,8 +97,17 @@ def test_rolling_windows_hold_the_instant_and_are_all_of_them(hours: int, step: 
     assert (grid["end"] - grid["window"]).unique().to_list() == [timedelta(hours=hours)]
 
 
-@pytest.mark.parametrize(("zone", "begin"), [(ROME, "2026-03-28T20:00"), (ROME, "2026-10-24T20:00"), (KOLKATA, "2026-03-10T00:10"),
-                                             (LORD_HOWE, "2026-04-04T10:00"), (LORD_HOWE, "2026-10-03T10:00"), (CAIRO, "2026-04-23T18:00")])
+@pytest.mark.parametrize(
+    ("zone", "begin"),
+    [
+        (ROME, "2026-03-28T20:00"),
+        (ROME, "2026-10-24T20:00"),
+        (KOLKATA, "2026-03-10T00:10"),
+        (LORD_HOWE, "2026-04-04T10:00"),
+        (LORD_HOWE, "2026-10-03T10:00"),
+        (CAIRO, "2026-04-23T18:00"),
+    ],
+)
 def test_rollups_agree_with_the_windows_they_are_read_by(zone: str, begin: str) -> None:
     rows = [(1, utc(begin) + timedelta(minutes=10 * n), float(n)) for n in range(240)]
     frame = pl.DataFrame(rows, schema={"series": pl.Int32, "observed_at": INSTANT, "value": pl.Float64}, orient="row")
@@ -118,4 +130,6 @@ def test_unusable_readings_are_in_no_rollup() -> None:
         schema={"series": pl.Int32, "observed_at": INSTANT, "value": pl.Float64},
         orient="row",
     )
-    assert hourly(frame, "UTC").select("n", "sum", "sum_squares", "min", "max", "last").rows() == [(1, 3.0, 9.0, 3.0, 3.0, 3.0)]
+    assert hourly(frame, "UTC").select("n", "sum", "sum_squares", "min", "max", "last").rows() == [
+        (1, 3.0, 9.0, 3.0, 3.0, 3.0)
+    ]

@@ -164,7 +164,9 @@ def test_file_stays_when_nothing_could_be_made_durable(town: Town, monkeypatch: 
     assert town.look() == 4
 
 
-def test_file_that_cannot_be_opened_does_not_keep_the_others_waiting(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_cannot_be_opened_does_not_keep_the_others_waiting(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
     town.put("a.csv", GOOD)
     town.put("b.csv", GOOD)
     town.look()
@@ -221,7 +223,10 @@ def test_replay_keeps_the_gaps_divided_by_its_speed(tmp_path: Path) -> None:
     for name, body in (("20260113T030852Z", b"0"), ("20260113T030922Z", b"30"), ("20260113T031052Z", b"120")):
         (tmp_path / name).write_bytes(body)
     replay = Replay(list(tmp_path.iterdir()), NOON, speed=10.0)
-    sent = {seconds: [body for _, body in replay.due(NOON + timedelta(seconds=seconds))] for seconds in (0, 2.9, 3, 11.9, 12)}
+    sent = {
+        seconds: [body for _, body in replay.due(NOON + timedelta(seconds=seconds))]
+        for seconds in (0, 2.9, 3, 11.9, 12)
+    }
     assert sent == {0: [b"0"], 2.9: [], 3: [b"30"], 11.9: [], 12: [b"120"]}
     assert replay.over
     assert Replay([], NOON).over

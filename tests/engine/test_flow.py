@@ -18,7 +18,10 @@ from tests.engine import small_town as town
 from tests.engine.small_town import NOON, abandon, beat, csv_of, history, make, readings, send
 
 BOUNDED = settings(
-    max_examples=4, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=4,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 SENSORS = ("D1.in", "P1.p", "P2.p", "T1.level", "T1.out")
 END = NOON
@@ -151,7 +154,9 @@ def test_order_splitting_and_repetition_change_nothing(place: Path, undisturbed:
 
 @BOUNDED
 @given(seed=st.integers(0, 10_000))
-def test_kills_and_compactions_at_any_moment_change_nothing(place: Path, undisturbed: tuple[object, ...], seed: int) -> None:
+def test_kills_and_compactions_at_any_moment_change_nothing(
+    place: Path, undisturbed: tuple[object, ...], seed: int
+) -> None:
     chance = random.Random(seed)
     folder = fresh(place)
     line = open_line(folder, END)
@@ -216,7 +221,11 @@ def test_running_window_is_not_forgotten_when_the_process_ends_before_it_does(pl
 
 def test_late_rows_heal_the_history_to_what_an_orderly_run_publishes(place: Path) -> None:
     measured = sorted(rows(4), key=lambda row: row[1])
-    late = [row for n, row in enumerate(measured) if n % 9 == 4 or END - timedelta(hours=60) < row[1] < END - timedelta(hours=40)]
+    late = [
+        row
+        for n, row in enumerate(measured)
+        if n % 9 == 4 or END - timedelta(hours=60) < row[1] < END - timedelta(hours=40)
+    ]
     prompt = [row for row in measured if row not in late]
 
     def published(folder: Path, first: list, second: list) -> tuple[dict, int]:
@@ -284,7 +293,11 @@ DIRT = st.one_of(
 
 
 @settings(BOUNDED, max_examples=40)
-@given(sent=st.lists(st.tuples(st.sampled_from(["network", "book", "bills", "open311_json", "push"]), DIRT), min_size=1, max_size=6))
+@given(
+    sent=st.lists(
+        st.tuples(st.sampled_from(["network", "book", "bills", "open311_json", "push"]), DIRT), min_size=1, max_size=6
+    )
+)
 def test_every_decoded_row_is_stored_known_or_set_aside(dirty: Line, sent: list[Payload]) -> None:
     line = dirty
     before = line.feeds.ledger()
@@ -321,7 +334,9 @@ def test_poison_payload_does_not_touch_the_others_of_its_batch(place: Path, monk
     monkeypatch.setattr(flow.validate, "check", check)
     feeds = line.settings.feeds
     poison, good = flow.take(
-        line, [RawMessage(feeds["book"], book(complaints()), END), RawMessage(feeds["network"], csv_of(rows(1)), END)], END
+        line,
+        [RawMessage(feeds["book"], book(complaints()), END), RawMessage(feeds["network"], csv_of(rows(1)), END)],
+        END,
     )
     line.close()
     assert (poison.decoded, poison.quarantined) == (1, 1)
@@ -329,7 +344,9 @@ def test_poison_payload_does_not_touch_the_others_of_its_batch(place: Path, monk
     assert good.stored == 5 * 96
 
 
-def test_nothing_is_kept_and_no_number_given_when_the_disk_refuses(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_kept_and_no_number_given_when_the_disk_refuses(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make(place / "town")
     line = open_line(folder, END)
 
@@ -349,7 +366,9 @@ def test_nothing_is_kept_and_no_number_given_when_the_disk_refuses(place: Path, 
     line.close()
 
 
-def test_values_that_the_disk_refused_are_published_by_the_next_beat(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_the_disk_refused_are_published_by_the_next_beat(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = open_line(make(place / "town"), END)
     send(line, "network", csv_of(rows(3)), END)
 

@@ -33,7 +33,9 @@ def line(tmp_path: Path) -> Iterator[Line]:
 
 
 def message(line: Line, number: int) -> RawMessage:
-    return RawMessage(line.settings.feeds["network"], csv_of([("P1.p", NOON - timedelta(minutes=number), float(number % 50))]), NOON)
+    return RawMessage(
+        line.settings.feeds["network"], csv_of([("P1.p", NOON - timedelta(minutes=number), float(number % 50))]), NOON
+    )
 
 
 def now() -> datetime:
@@ -97,7 +99,9 @@ def test_client_that_goes_away_harms_nobody_else(line: Line) -> None:
     queue.stop()
 
 
-def test_senders_get_the_error_when_nothing_was_kept_and_the_next_batch_goes_on(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_senders_get_the_error_when_nothing_was_kept_and_the_next_batch_goes_on(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue = Intake(line, now)
 
     def full(*_: object) -> int:
@@ -257,7 +261,9 @@ def test_job_never_runs_twice_at_once_and_missed_runs_become_one(state: State) -
         (lambda: (_ for _ in ()).throw(ValueError("x")), "failed", "ValueError: x"),
     ],
 )
-def test_every_run_is_on_record_with_its_outcome(state: State, work: Callable[[], int | None], outcome: str, words: str) -> None:
+def test_every_run_is_on_record_with_its_outcome(
+    state: State, work: Callable[[], int | None], outcome: str, words: str
+) -> None:
     job = Job("hourly", timedelta(hours=1), "why", work)
     schedule = Schedule([job], state, now)
     schedule._run(job)

@@ -107,7 +107,9 @@ def test_short_write_leaves_the_journal_as_before(tmp_path: Path, monkeypatch: p
     assert seen(tmp_path) == [(1, 1.0), (2, 3.0)]
 
 
-def test_journal_goes_on_in_a_new_segment_when_it_cannot_even_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_goes_on_in_a_new_segment_when_it_cannot_even_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = Journal(tmp_path)
     opened.append([entry(1)])
     whole = os.write
@@ -158,7 +160,9 @@ def test_failed_sync_keeps_nothing_and_its_descriptor_is_never_used_again(
 
 
 @pytest.mark.parametrize("kept", [0, 1])
-def test_reader_is_told_when_a_frame_it_saw_is_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+def test_reader_is_told_when_a_frame_it_saw_is_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
     opened, tail = Journal(tmp_path), Tail(tmp_path, 0)
     for number in range(kept):
         opened.append([entry(number)])
@@ -194,7 +198,7 @@ def test_frame_is_kept_when_the_next_segment_cannot_be_begun(tmp_path: Path, mon
 def test_tail_waits_for_a_frame_that_is_still_being_written(tmp_path: Path) -> None:
     path = written(tmp_path, 2)
     raw = path.read_bytes()
-    second = [offset for offset, seq, _ in frames(raw) if seq == 2][0]
+    second = next(offset for offset, seq, _ in frames(raw) if seq == 2)
     path.write_bytes(raw[: second + 10])
     tail = Tail(tmp_path, 0)
     assert [seq for seq, _ in tail.poll()] == [1]

@@ -96,7 +96,11 @@ def test_payload_is_fetched_and_its_marks_are_sent_back(server: Server) -> None:
     server.answer = plain(304, b"")
     assert poll.fetch(T0, still) is None
     path, headers = server.asked[1]
-    assert (path, headers["if-none-match"], headers["if-modified-since"]) == ("/feed", '"v1"', "Tue, 10 Mar 2026 00:00:00 GMT")
+    assert (path, headers["if-none-match"], headers["if-modified-since"]) == (
+        "/feed",
+        '"v1"',
+        "Tue, 10 Mar 2026 00:00:00 GMT",
+    )
     assert (headers["x-key"], headers["user-agent"]) == ("secret", "Townboard")
     assert poll.failures == 0
     poll.close()
@@ -249,7 +253,9 @@ def test_unchanged_answer_keeps_the_feed_alive(server: Server, polled: Any) -> N
     assert state.counts["stored"] == 1
 
 
-def test_payload_that_was_not_kept_is_asked_for_again(server: Server, polled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payload_that_was_not_kept_is_asked_for_again(
+    server: Server, polled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service, work, _ = polled
     server.answer = plain(200, csv_of([("P1.p", NOON, 20.0)]), ETag='"v1"')
 

@@ -128,10 +128,20 @@ def test_town_may_tune_what_a_domain_declares(tmp_path: Path) -> None:
     kpi = next(kpi for kpi in water.kpis if kpi.id == "pressure_compliance")
     alarms = {rule.name: rule for rule in water.alarms}
     assert (kpi.target, kpi.min_coverage) == (80.0, 0.5)
-    assert (alarms["tank_low"].below, alarms["tank_low"].on_delay, alarms["tank_low"].priority) == (2.5, timedelta(minutes=3), "low")
+    assert (alarms["tank_low"].below, alarms["tank_low"].on_delay, alarms["tank_low"].priority) == (
+        2.5,
+        timedelta(minutes=3),
+        "low",
+    )
     assert "e_coli" not in alarms
     feed = found.feeds["f"]
-    assert (feed.every, feed.origin, feed.table, feed.zone, feed.declared) == (timedelta(seconds=90), "drop_folder", "readings", "Europe/Rome", True)
+    assert (feed.every, feed.origin, feed.table, feed.zone, feed.declared) == (
+        timedelta(seconds=90),
+        "drop_folder",
+        "readings",
+        "Europe/Rome",
+        True,
+    )
     # A source that the town does not name still has its drop folder, and pushes a feed of their own.
     assert not found.feeds["tank_readings"].declared
     assert "network_readings" not in found.feeds

@@ -22,12 +22,28 @@ T0 = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
 
 
 def state(seq: int, **kpis: Any) -> dict[str, Any]:
-    return {"seq": seq, "built_at": T0.isoformat(), "kpis": kpis, "feeds": {}, "assets": {}, "alarms": [], "jobs": [], "ledger": {}, "town": {}, "build": "1"}
+    return {
+        "seq": seq,
+        "built_at": T0.isoformat(),
+        "kpis": kpis,
+        "feeds": {},
+        "assets": {},
+        "alarms": [],
+        "jobs": [],
+        "ledger": {},
+        "town": {},
+        "build": "1",
+    }
 
 
 def test_snapshot_is_the_same_in_every_form() -> None:
     first = Snapshot.build(state(1, a={"value": 1}))
-    assert json.loads(first.json) == json.loads(gzip.decompress(first.gz)) == json.loads(brotli.decompress(first.br)) == state(1, a={"value": 1})
+    assert (
+        json.loads(first.json)
+        == json.loads(gzip.decompress(first.gz))
+        == json.loads(brotli.decompress(first.br))
+        == state(1, a={"value": 1})
+    )
 
 
 def test_stream_blocks_follow_one_another_in_one_compressed_stream() -> None:
@@ -76,9 +92,23 @@ def test_board_keeps_the_last_good_snapshot_when_the_file_is_torn(tmp_path: Path
 
 
 def feed_state(landed_s: float | None, fault_s: float | None = None, declared: bool = True) -> FeedState:
-    feed = Feed(name="f", title="F", origin="poll", format="csv", table="readings", every=timedelta(minutes=10), zone="UTC", declared=declared)
+    feed = Feed(
+        name="f",
+        title="F",
+        origin="poll",
+        format="csv",
+        table="readings",
+        every=timedelta(minutes=10),
+        zone="UTC",
+        declared=declared,
+    )
     at = lambda s: None if s is None else T0 - timedelta(seconds=s)  # noqa: E731
-    return FeedState(feed, last_landed_at=at(landed_s), last_fault_at=at(fault_s), last_fault="it answered 500." if fault_s is not None else "")
+    return FeedState(
+        feed,
+        last_landed_at=at(landed_s),
+        last_fault_at=at(fault_s),
+        last_fault="it answered 500." if fault_s is not None else "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +121,11 @@ def feed_state(landed_s: float | None, fault_s: float | None = None, declared: b
         (feed_state(1801), "silent", "Nothing usable for 30 minutes (it should come every 10 minutes)."),
         (feed_state(7200), "silent", "Nothing usable for 2 hours (it should come every 10 minutes)."),
         (feed_state(None, 5), "failing", "The last attempt failed: it answered 500."),
-        (feed_state(600, 5), "late", "Nothing usable for 10 minutes (it should come every 10 minutes). it answered 500."),
+        (
+            feed_state(600, 5),
+            "late",
+            "Nothing usable for 10 minutes (it should come every 10 minutes). it answered 500.",
+        ),
         (feed_state(1801, 5), "failing", "The last attempt failed: it answered 500."),
         # A fault that a later payload has overtaken is not mentioned any more.
         (feed_state(1000, 2000), "late", "Nothing usable for 16 minutes (it should come every 10 minutes)."),
@@ -104,7 +138,16 @@ def test_feed_state_is_told_in_words(known: FeedState, expected: str, words: str
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(30, "30 seconds"), (60, "1 minute"), (90, "90 seconds"), (840, "14 minutes"), (3600, "1 hour"), (10900, "3 hours"), (172800, "2 days"), (2678400, "31 days")],
+    [
+        (30, "30 seconds"),
+        (60, "1 minute"),
+        (90, "90 seconds"),
+        (840, "14 minutes"),
+        (3600, "1 hour"),
+        (10900, "3 hours"),
+        (172800, "2 days"),
+        (2678400, "31 days"),
+    ],
 )
 def test_spans_are_spoken_as_people_do(seconds: int, words: str) -> None:
     assert spoken(timedelta(seconds=seconds)) == words
@@ -127,11 +170,23 @@ SENSORS = pl.DataFrame(
 
 def test_expected_readings_are_counted_from_the_register_for_what_has_elapsed() -> None:
     rows = pl.DataFrame(
-        [("s1", T0 + timedelta(minutes=m)) for m in (0, 15, 45)], schema={"sensor": pl.String, "observed_at": INSTANT}, orient="row"
+        [("s1", T0 + timedelta(minutes=m)) for m in (0, 15, 45)],
+        schema={"sensor": pl.String, "observed_at": INSTANT},
+        orient="row",
     )
-    found = {row["area"]: (row["n"], row["n_expected"]) for row in coverage.of_readings(rows, SENSORS, window(24, 2)).iter_rows(named=True)}
+    found = {
+        row["area"]: (row["n"], row["n_expected"])
+        for row in coverage.of_readings(rows, SENSORS, window(24, 2)).iter_rows(named=True)
+    }
     # In two hours s1 sends eight, s2 two; s2 sent nothing.
-    assert found == {"town": (3, 10), "ward:W1": (3, 8), "ward:W2": (0, 2), "asset:A1": (3, 8), "asset:A2": (0, 2), "asset:D1": (3, 10)}
+    assert found == {
+        "town": (3, 10),
+        "ward:W1": (3, 8),
+        "ward:W2": (0, 2),
+        "asset:A1": (3, 8),
+        "asset:A2": (0, 2),
+        "asset:D1": (3, 10),
+    }
 
 
 def test_nothing_is_expected_before_the_first_interval_is_over() -> None:
@@ -145,7 +200,10 @@ def test_spans_that_overlap_or_touch_become_one() -> None:
     rows = [("f", T0 + timedelta(minutes=a), T0 + timedelta(minutes=b)) for a, b in minutes]
     spans = pl.DataFrame(rows, schema={"feed": pl.String, "low": INSTANT, "high": INSTANT}, orient="row")
     found = coverage.merge(spans, "feed").sort("low")
-    assert [((a - T0).seconds // 60, (b - T0).seconds // 60) for a, b in found.select("low", "high").rows()] == [(0, 15), (20, 30)]
+    assert [((a - T0).seconds // 60, (b - T0).seconds // 60) for a, b in found.select("low", "high").rows()] == [
+        (0, 15),
+        (20, 30),
+    ]
 
 
 # judgement ---------------------------------------------------------------------------------------------------------
@@ -182,5 +240,7 @@ def kpi(**changed: Any) -> Kpi:
         (kpi(better="lower", target=0.0), 0.1, 0, "breach"),
     ],
 )
-def test_value_is_judged_against_its_target_and_its_age(declared: Kpi, value: float | None, age_s: float, word: str) -> None:
+def test_value_is_judged_against_its_target_and_its_age(
+    declared: Kpi, value: float | None, age_s: float, word: str
+) -> None:
     assert judge(declared, value, T0 - timedelta(seconds=age_s), 900.0, T0) == word

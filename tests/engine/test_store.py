@@ -100,7 +100,9 @@ def test_value_that_becomes_unusable_is_a_correction(writer: Writer) -> None:
 def test_older_version_that_comes_late_changes_nothing(writer: Writer) -> None:
     assert writer.take("cases", cases(("A", 0, 3, "third"))) == [NEW]
     assert writer.take("cases", cases(("A", 0, 2, "second"))) == [DUPLICATE]
-    assert writer.take("cases", cases(("A", 0, 3, "third"), ("A", 0, 1, "first"), ("A", 0, 3, "third"))) == [DUPLICATE] * 3
+    assert (
+        writer.take("cases", cases(("A", 0, 3, "third"), ("A", 0, 1, "first"), ("A", 0, 3, "third"))) == [DUPLICATE] * 3
+    )
     assert writer.take("cases", cases(("A", 0, 3, "third, mended"))) == [CORRECTS]
     assert writer.store.rows("cases")["note"].to_list() == ["third, mended"]
 

@@ -62,7 +62,11 @@ def reading(town: Registers, **changed: object) -> validate.Checked:
         ({"sensor": None}, "no_sensor", "names no sensor"),
         ({"sensor": "T9"}, "unknown_sensor", "`T9` is not in sensors.csv. Add it there"),
         ({"observed_at": None}, "no_time", "has no time"),
-        ({"observed_at": NOON + timedelta(seconds=301)}, "from_the_future", "2026-03-10 06:35:01 UTC lies in the future"),
+        (
+            {"observed_at": NOON + timedelta(seconds=301)},
+            "from_the_future",
+            "2026-03-10 06:35:01 UTC lies in the future",
+        ),
         ({"observed_at": datetime(1999, 12, 31, tzinfo=UTC)}, "clock_not_set", "never set"),
         ({"value": "full"}, "unreadable_number", "`full` is not a number"),
         ({"value": float("inf")}, "unreadable_number", "inf"),
@@ -94,7 +98,9 @@ def test_reading_is_set_aside_with_its_reason(town: Registers, changed: dict, re
         ({"value": 0.0}, 0.0, 0),
     ],
 )
-def test_reading_is_kept_in_the_unit_of_its_quantity(town: Registers, changed: dict, value: float | None, quality: int) -> None:
+def test_reading_is_kept_in_the_unit_of_its_quantity(
+    town: Registers, changed: dict, value: float | None, quality: int
+) -> None:
     found = reading(town, **changed)
     (row,) = found.good["readings"].rows(named=True)
     assert row["value"] == (pytest.approx(value) if value is not None else None)
@@ -142,7 +148,9 @@ def test_row_is_kept_in_declared_columns_and_kinds(town: Registers) -> None:
 
 
 @pytest.mark.parametrize(("lat", "lon", "ward"), [("0.5", "0.5", "W1"), ("5", "5", None), (None, "0.5", None)])
-def test_ward_is_found_from_the_place_and_left_empty_outside(town: Registers, lat: str | None, lon: str, ward: str | None) -> None:
+def test_ward_is_found_from_the_place_and_left_empty_outside(
+    town: Registers, lat: str | None, lon: str, ward: str | None
+) -> None:
     assert case(town, lat=lat, lon=lon).good["cases"]["ward"].to_list() == [ward]
 
 
@@ -156,7 +164,12 @@ def test_rows_the_decoder_refused_are_kept_byte_for_byte(town: Registers) -> Non
     decoded = Decoded({}, refused=(Refusal(7, "no_cells", "the line is empty", b"\xff\x00raw", "cases"),))
     found = validate.check(decoded, FEED, {"cases": CASES}, town, NOON, TOLERANCE_S)
     row = found.refused.row(0, named=True)
-    assert (row["row"], row["reason"], bytes(row["original"]), row["table_name"]) == (7, "no_cells", b"\xff\x00raw", "cases")
+    assert (row["row"], row["reason"], bytes(row["original"]), row["table_name"]) == (
+        7,
+        "no_cells",
+        b"\xff\x00raw",
+        "cases",
+    )
 
 
 def test_same_refused_row_has_the_same_id_and_another_has_another(town: Registers) -> None:

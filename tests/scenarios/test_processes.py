@@ -129,7 +129,9 @@ class Running:
         """Every stored reading of the pressure point as a reader sees them now."""
         store = Store(self.settings.store, ENGINE_TABLES)
         store.open()
-        numbers = dict(store.rows("series", columns=["sensor", "series", "registered_at"]).select("sensor", "series").iter_rows())
+        numbers = dict(
+            store.rows("series", columns=["sensor", "series", "registered_at"]).select("sensor", "series").iter_rows()
+        )
         rows = store.rows("readings", columns=["series", "observed_at", "value"])
         return [(at, value) for series, at, value in rows.iter_rows() if series == numbers.get("P1.p")]
 
@@ -199,7 +201,11 @@ def test_web_that_is_killed_comes_back_and_nothing_is_lost_meanwhile(town: Runni
     # While nobody can look, the tank runs dry.
     for minutes in (2, 0):
         assert town.push_to_line([("T1.level", town.begun - timedelta(minutes=minutes), 0.2)])
-    until(lambda: any(a["rule"] == "tank_low" and a["state"] == "active" for a in town.board()["alarms"]), 10, "the alarm stands")
+    until(
+        lambda: any(a["rule"] == "tank_low" and a["state"] == "active" for a in town.board()["alarms"]),
+        10,
+        "the alarm stands",
+    )
     until(town.answers, 25, "the web process is back")
     pusher.ended.set()
     pusher.join(10)

@@ -10,7 +10,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def hysteresis(inputs: dict[str, Any]) -> list[bool]:
     """AL-09: whether the alarm stands after each sample; stamps from `dt_s`, or given as `t_s` or `stamps_s`."""
-    seconds = inputs.get("t_s") or inputs.get("stamps_s") or [n * inputs.get("dt_s", 1) for n in range(len(inputs["values"]))]
+    seconds = (
+        inputs.get("t_s") or inputs.get("stamps_s") or [n * inputs.get("dt_s", 1) for n in range(len(inputs["values"]))]
+    )
     low = inputs.get("high") is None
     limit = Limit(
         float(inputs["low"] if low else inputs["high"]),

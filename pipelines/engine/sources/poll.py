@@ -61,7 +61,9 @@ class Poll:
             if answer.status_code == httpx.codes.NOT_MODIFIED:
                 return None
             if answer.status_code != httpx.codes.OK:
-                raise SourceDown(f"{self.feed.url} answered {answer.status_code} {answer.reason_phrase} instead of data.")
+                raise SourceDown(
+                    f"{self.feed.url} answered {answer.status_code} {answer.reason_phrase} instead of data."
+                )
             payload = self._body(answer, clock, clock())
             self._remember(answer)
             return payload
@@ -73,7 +75,9 @@ class Poll:
         for chunk in answer.iter_bytes():
             body += chunk
             if len(body) > limit:
-                raise SourceDown(f"{self.feed.url} sent more than {self.feed.max_mb:g} MB; the rest was not read. Raise max_mb if this is right.")
+                raise SourceDown(
+                    f"{self.feed.url} sent more than {self.feed.max_mb:g} MB; the rest was not read. Raise max_mb if this is right."
+                )
             if clock() - began > longest:
                 raise SourceDown(f"{self.feed.url} was still sending after {longest.total_seconds():g} seconds.")
         return bytes(body)

@@ -61,7 +61,9 @@ def test_optional_files_may_be_missing_and_give_empty_tables():
     tables = decode(packed(), {}, NOW).tables
     assert tables["gtfs_frequencies"].is_empty()
     assert tables["gtfs_shapes"].is_empty()
-    assert set(tables) == {f"gtfs_{n}" for n in ["routes", "trips", "stops", "stop_times", "service_days", "frequencies", "shapes"]}
+    assert set(tables) == {
+        f"gtfs_{n}" for n in ["routes", "trips", "stops", "stop_times", "service_days", "frequencies", "shapes"]
+    }
 
 
 def test_files_in_a_folder_of_the_zip_are_found():
