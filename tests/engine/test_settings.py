@@ -22,7 +22,7 @@ EXPECTED = {
     "no_domain": (4, "no domain", "choose from energy"),
     "domains_is_text": (4, 'domains = "water"', "a list of texts"),
     "unknown_town_key": (5, "`langages`", "Did you mean `languages`?"),
-    "beat_is_zero": (5, "`beat_s = 0`", "seconds above 0"),
+    "beat_is_zero": (5, "`beat_s = 0`", "above 0"),
     "unknown_section": (6, "`watter`", "Did you mean `water`?"),
     "feeds_is_a_number": (1, "`feeds = 5`", "[feeds]"),
     "feed_is_a_number": (7, "`bus = 5`", "[feeds.bus]"),
