@@ -25,24 +25,25 @@ class FeedState:
     last_landed_at: datetime | None = None
     last_fault_at: datetime | None = None
     last_fault: str = ""
+    listening_since: datetime | None = None
 
     def state(self, now: datetime) -> str:
         """live, late, silent, failing or waiting (nothing ever came)."""
         if self.last_fault_at and (self.last_landed_at is None or self.last_fault_at > self.last_landed_at):
-            base = self.last_landed_at or self.last_fault_at
-            return "failing" if self.last_landed_at is None or now - base > self.feed.every * SILENT else "late"
+            overdue = self.last_landed_at is None or self._missing(now) > self.feed.every * SILENT
+            return "failing" if overdue else "late"
         if self.last_landed_at is None:
             return "waiting"
         if not self.feed.declared:
             return "live"
-        age = now - self.last_landed_at
-        return (
-            "silent"
-            if age > self.feed.every * SILENT
-            else "late"
-            if age > self.feed.every * LATE + timedelta(seconds=5)
-            else "live"
-        )
+        if self._missing(now) > self.feed.every * SILENT:
+            return "silent"
+        return "late" if now - self.last_landed_at > self.feed.every * LATE + timedelta(seconds=5) else "live"
+
+    def _missing(self, now: datetime) -> timedelta:
+        """How long the feed has been heard nothing of while somebody listened: after a start it gets its time to come."""
+        since = [at for at in (self.last_landed_at, self.listening_since) if at is not None]
+        return now - max(since) if since else timedelta(0)
 
     def words(self, now: datetime) -> str:
         """One sentence for the clerk."""
@@ -73,7 +74,9 @@ class Feeds:
                 self.states[row["feed"]].counts = {name: row[name] or 0 for name in (*COUNTERS, "payloads")}
 
     def restore(self, now: datetime) -> None:
-        """Take the last arrivals of the past days from the store."""
+        """Take the last arrivals of the past days from the store; from now on somebody listens."""
+        for state in self.states.values():
+            state.listening_since = now
         slowest = max((state.feed.every for state in self.states.values()), default=timedelta(0))
         reach = max(timedelta(days=8), slowest * (SILENT + 1))
         recent = self._store.rows("arrivals", now - reach, now + timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""Puts the state that every screen shows together: KPIs, feeds, assets, alarms, jobs, ledger; numbered and built once."""
+"""Puts together what every screen shows: KPIs, feeds, assets, alarms, jobs, ledger; numbered and built once."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -177,9 +177,9 @@ class Publisher:
         quantity = first.removesuffix("_hourly").removesuffix("_daily")
         own = self._line.registers.sensors.filter(pl.col("quantity") == quantity)["every_s"]
         step = LENGTHS[work.kpi.window.step].total_seconds() if work.kpi.settles is not None else 0.0
-        fastest = own.median() if own.len() else (min(feeds) if feeds else None)
+        fastest = own.quantile(0.5, "linear") if own.len() else (min(feeds) if feeds else None)
         # Below a minute a missed call says nothing yet.
-        return max(float(fastest), step, 60.0) if fastest is not None else None
+        return max(fastest, step, 60.0) if fastest is not None else None
 
     def _last_week(self, kpi: str, window: datetime | None) -> float | None:
         return _rounded(self._trail.get(kpi, {}).get(window - WEEK)) if window else None
