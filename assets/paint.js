@@ -58,7 +58,7 @@
     if (value && value.textContent !== shown) { value.textContent = shown; value.classList.remove('fresh-value'); void value.offsetWidth; value.classList.add('fresh-value'); }
     text(field(node, 'trend'), trend(row));
     text(field(node, 'when'), when(row, status));
-    text(field(node, 'coverage'), node.tagName === 'TR' ? coverage(row.coverage) : completeness(row));
+    text(field(node, 'coverage'), node.tagName !== 'TR' ? completeness(row) : row.coverage === null || row.coverage === undefined ? '–' : coverage(row.coverage));
     text(field(node, 'when-short'), whenShort(row, status));
     text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : `${Math.floor(row.coverage * 100)} % arrived`);
     text(field(node, 'why'), row.value === null ? reason(row) : detail(row, board.state));
@@ -145,7 +145,7 @@
     for (const box of all('[data-chart]')) {
       const plot = box.querySelector('.js-plotly-plot'), row = board.state.kpis[box.dataset.chart];
       if (!plot || !plot.data || !plot.data[0] || !row || row.value === null || !row.window_start || !inView(box)) continue;
-      const trace = plot.data[0], at = localText(row.window_start), last = trace.x[trace.x.length - 1];
+      const trace = plot.data[0], at = localText(box.dataset.at === 'end' ? row.window_end : row.window_start), last = trace.x[trace.x.length - 1];
       if (at > last) Plotly.extendTraces(plot, {x: [[at]], y: [[row.value]]}, [0]);
       else if (at === last && trace.y[trace.y.length - 1] !== row.value) {
         const y = [...trace.y]; y[y.length - 1] = row.value;

@@ -51,7 +51,7 @@ def rows_of(state: Mapping[str, Any], domain: str) -> pl.DataFrame:
 
 def _newest(domain: str) -> pl.DataFrame:
     """The newest readings per asset, at most a few seconds old: a crowd that looks at once asks the store once."""
-    key, now = (id(glass.town()), domain), time.monotonic()
+    key, now = (glass.binding(), domain), time.monotonic()
     kept = _kept.get(key)
     if kept is None or now - kept[0] > KEPT_S:
         kept = _kept[key] = (now, _latest(glass.town().latest(domain)))

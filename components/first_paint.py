@@ -85,7 +85,7 @@ def _attributes(node: Component) -> str:
     extra = BOOTSTRAP_CLASS.get(node._type, "") if node._namespace == "dash_bootstrap_components" else ""
     if extra:
         props["className"] = f"{extra} {props.get('className', '')}".strip()
-    return "".join(_attribute(key, value) for key, value in props.items())
+    return "".join(_attribute(key, value) for key, value in sorted(props.items()))
 
 
 def _attribute(key: str, value: Any) -> str:

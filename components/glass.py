@@ -26,6 +26,7 @@ EMPTY: dict[str, Any] = {
 class _Bound:
     town: Town | None = None
     prefix: str = "/"
+    times: int = 0
 
 
 _bound = _Bound()
@@ -33,7 +34,12 @@ _bound = _Bound()
 
 def bind(town: Town, prefix: str) -> None:
     """Show this town from now on, at addresses that begin with `prefix` (with a slash at both ends)."""
-    _bound.town, _bound.prefix = town, prefix
+    _bound.town, _bound.prefix, _bound.times = town, prefix, _bound.times + 1
+
+
+def binding() -> int:
+    """Which binding this is: what was kept from an earlier town is not shown for this one."""
+    return _bound.times
 
 
 def town() -> Town:

@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -20,33 +20,40 @@ Points = tuple[list[str], list[float | None]]
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Points]] = OrderedDict()
 
 
-def series(history: pl.DataFrame, zone: str) -> Points:
-    """Window starts on the town's clock and values, oldest first; the newest revision of each window."""
-    if history.is_empty():
-        return [], []
+def placed_at(kpi: Kpi) -> str:
+    """Which end of a window places its value on the axis: a rolling window looks back, so it stands at its end."""
+    return "end" if kpi.window.kind == "rolling" else "window"
+
+
+def series(history: pl.DataFrame, zone: str, kpi: Kpi) -> Points:
+    """Instants on the town's clock and values, oldest first; where windows are missing, a gap."""
+    at = placed_at(kpi)
     rows = history.sort("window", "revision").unique("window", keep="last").sort("window")
-    return [wording.local_text(at, zone) for at in rows["window"].to_list()], rows["value"].to_list()
+    step = timedelta(seconds=wording.STEPS[kpi.window.step][1])
+    lost = rows.filter(pl.col(at).shift(-1) - pl.col(at) > step * 1.6).select(pl.col(at) + step, value=None)
+    placed = pl.concat([rows.select(at, "value"), lost.cast({"value": pl.Float64})]).sort(at)
+    return [wording.local_text(moment, zone) for moment in placed[at].to_list()], placed["value"].to_list()
 
 
 def points(kpi: Kpi, area: str, view: View, row: Mapping[str, Any]) -> Points:
     """The KPI's values in the period of the view, the newest as the board has it."""
     town = glass.town()
-    key = (id(town), kpi.id, area, view.days, row.get("window_start"))
+    key = (glass.binding(), kpi.id, area, view.days, row.get("window_start"))
     kept = _kept.get(key)
     if kept is None or time.monotonic() - kept[0] > KEPT_S:
         start, end = view.span(kpi.window.step)
-        kept = (time.monotonic(), series(town.history(kpi.id, [area], start, end), town.zone))
+        kept = (time.monotonic(), series(town.history(kpi.id, [area], start, end), town.zone, kpi))
         _kept[key] = kept
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
-    return _newest(kept[1], row, town.zone)
+    return _newest(kept[1], row, town.zone, kpi)
 
 
-def _newest(known: Points, row: Mapping[str, Any], zone: str) -> Points:
-    start: datetime | None = wording.moment(row.get("window_start"))
-    if start is None or row.get("value") is None:
+def _newest(known: Points, row: Mapping[str, Any], zone: str, kpi: Kpi) -> Points:
+    place = wording.moment(row.get("window_end" if placed_at(kpi) == "end" else "window_start"))
+    if place is None or row.get("value") is None:
         return known
-    x, y, at = list(known[0]), list(known[1]), wording.local_text(start, zone)
+    x, y, at = list(known[0]), list(known[1]), wording.local_text(place, zone)
     if x and at < x[-1]:
         return known
     if x and at == x[-1]:

@@ -194,6 +194,10 @@ def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
     )
 
 
+def _arrived(share: float | None) -> str:
+    return wording.DASH if share is None else wording.coverage(share)
+
+
 def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
     row, zone = row_of(state, kpi, area), glass.town().zone
     why = wording.why(row, state)
@@ -208,7 +212,7 @@ def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
         html.Td(wording.target(row).removeprefix("target: ")),
         html.Td(wording.trend(row), **props({"data-f": "trend"})),
         html.Td(when(row, zone)),
-        html.Td(wording.coverage(row.get("coverage")), **props({"data-f": "coverage"})),
+        html.Td(_arrived(row.get("coverage")), **props({"data-f": "coverage"})),
     ]
     labels = ["", "Value", "State", "Target", "Last week", "As of", "Completeness"]
     for cell, label in zip(cells, labels, strict=True):

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import brotli
@@ -30,8 +31,9 @@ class File:
     tag: bytes
 
     @classmethod
+    @lru_cache(maxsize=128)
     def pack(cls, raw: bytes, kind: bytes) -> "File":
-        """Compress a file well; slow, so once and in a thread."""
+        """Compress a file well; slow, so once per content and in a thread."""
         tag = b'"%s"' % hashlib.sha1(raw, usedforsecurity=False).hexdigest()[:16].encode()
         if kind.split(b";")[0] in ALREADY_PACKED or len(raw) < 500:
             return cls(raw, None, None, kind, tag)

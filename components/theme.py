@@ -69,7 +69,7 @@ def chart_layout() -> dict[str, Any]:
     axis = {"gridcolor": "rgba(125,135,144,.18)", "linecolor": "rgba(125,135,144,.6)", "zeroline": False, "ticks": ""}
     return {
         "autosize": True,
-        "margin": {"l": 40, "r": 12, "t": 10, "b": 30},
+        "margin": {"l": 40, "r": 12, "t": 10, "b": 40},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": "#7d8790"},

@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from components import glass, theme, wording
 from components.address import View, ward_names
-from components.histories import Points, points
+from components.histories import Points, placed_at, points
 from components.kpi_tile import area_for, csv_link
 from components.props import props
 from pipelines.engine.model import AlarmRule, Kpi
@@ -168,7 +168,11 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
     return html.Section(
         [
             html.Div(head, className="panel-head"),
-            html.Div(graph(figure), className="chart-box", **props({"data-chart": f"{kpi.id}|{area}"})),
+            html.Div(
+                graph(figure),
+                className="chart-box",
+                **props({"data-chart": f"{kpi.id}|{area}", "data-at": placed_at(kpi)}),
+            ),
             html.Div(link, className="panel-foot"),
         ],
         className="panel chart-panel",

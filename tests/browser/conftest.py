@@ -38,6 +38,7 @@ class Served:
     beating: bool = True
     paused: bool = False
     values: dict[str, float | None] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
 
@@ -64,7 +65,11 @@ class Served:
     def publish(self, **values: float | None) -> None:
         self.values |= values
         self.seq += 1
-        self.town.beat(self.seq, **self.values)
+        self.town.beat(self.seq, self.statuses, **self.values)
+
+    def turn(self, **statuses: str) -> None:
+        self.statuses |= statuses
+        self.publish()
 
     def keep_beating(self) -> None:
         while self.beating:

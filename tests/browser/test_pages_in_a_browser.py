@@ -40,7 +40,7 @@ class Watched:
         self.address = served.address
 
     def open(self, path: str) -> Any:
-        self.page.goto(self.address + path)
+        self.page.goto(self.address + path, wait_until="domcontentloaded")
         self.page.wait_for_selector("body.ready", timeout=20_000)
         self.page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
         return self.page
@@ -63,6 +63,53 @@ def test_every_page_is_quiet_fits_and_asks_nobody_else(watched: Watched) -> None
     expected = [c for c in watched.complaints if "404" not in c]
     assert expected == []
     assert watched.strangers == []
+
+
+@pytest.mark.parametrize("watched", SIZES[:2], indirect=True, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_the_overview_tells_the_state_of_the_town_without_scrolling(watched: Watched) -> None:
+    page = watched.open("/")
+    height = page.evaluate("innerHeight")
+    for part in (".card-domain >> nth=-1", ".alarm-panel", ".map svg", ".feeds-panel"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= height, part
+    assert page.locator(".card-domain").count() == 5
+
+
+@pytest.mark.parametrize("watched", SIZES[:2], indirect=True, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_headline_tiles_stand_in_full_rows_of_equal_height(watched: Watched) -> None:
+    for path in ("/water", "/pollution"):
+        boxes = [t.bounding_box() for t in watched.open(path).locator(".headline .tile").all()]
+        assert len({round(b["y"]) for b in boxes}) == 1, path
+        assert len({round(b["height"]) for b in boxes}) == 1, path
+
+
+@pytest.mark.parametrize("watched", SIZES[2:], indirect=True, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_a_phone_begins_with_state_and_headlines_and_folds_the_long_parts(watched: Watched) -> None:
+    page = watched.open("/water")
+    assert page.locator(".page-head .title .chip").bounding_box()["y"] < 250
+    third = page.locator(".headline .tile >> nth=2").bounding_box()
+    assert third["y"] + third["height"] < 844
+    assert page.locator("details.fold[open]").count() == 0
+    assert page.evaluate("document.documentElement.scrollHeight") < 6000
+    page.click("details.fold:has(#assets-table) > summary")
+    page.wait_for_selector("#assets-table [role=status]:has-text('page 1 of 260')", timeout=10_000)
+    assert page.locator("#assets-table tbody tr").count() == 10
+
+
+def test_a_kpi_that_worsens_comes_up_on_the_overview_unless_somebody_points_at_it(
+    watched: Watched, served: Served
+) -> None:
+    page = watched.open("/")
+    lines = page.locator(".card-domain:has-text('Grievances') .lines")
+    first = lines.locator("li >> nth=0")
+    assert "Median days to close" not in first.inner_text()
+    lines.hover()
+    served.turn(median_days_to_close="breach")
+    lines.locator("li[data-kpi^=median_days_to_close][data-state=breach]").wait_for(state="attached", timeout=10_000)
+    assert "Median days to close" not in first.inner_text()
+    page.mouse.move(5, 700)
+    lines.locator("li:nth-child(1)[data-kpi^=median_days_to_close]").wait_for(timeout=10_000)
+    served.statuses.clear()
 
 
 def test_charts_are_drawn_on_a_domain_page(watched: Watched) -> None:
@@ -121,10 +168,15 @@ def test_the_asset_table_searches_and_turns_pages_among_thousands(watched: Watch
 
 def test_the_export_preview_follows_the_choice(watched: Watched) -> None:
     page = watched.open("/exports")
-    page.select_option("#exports-table", "water_bills")
-    page.wait_for_selector("#exports-preview a[href*='/api/v1/tables/water_bills?']", timeout=10_000)
+    page.select_option("#exports-table", "wards")
+    page.wait_for_selector("#exports-preview a[href*='/api/v1/tables/wards?']", timeout=10_000)
+    page.wait_for_selector("#exports-from:disabled", timeout=10_000)
     page.select_option("#exports-ward", "W12")
-    page.wait_for_selector("#exports-preview :text('No rows in this time and place')", timeout=10_000)
+    page.wait_for_selector("#exports-preview :text('1 row')", timeout=10_000)
+    page.select_option("#exports-table", "water_bills")
+    page.wait_for_selector("#exports-ward:disabled", timeout=10_000)
+    page.wait_for_selector("#exports-preview a[href*='/api/v1/tables/water_bills?']", timeout=10_000)
+    assert "ward=" not in page.get_attribute("#exports-preview a.btn", "href")
 
 
 def test_without_scripts_the_figures_the_map_and_the_filters_are_there(chromium: Any, served: Served) -> None:

@@ -3,6 +3,8 @@
 import math
 import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -51,7 +53,10 @@ class FakeTown:
     name, zone, languages = "Nadipur", "Asia/Kolkata", ["en"]
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:
-        self.domains, self.settings = domains, {}
+        self.domains = domains
+        self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={})
+        self.registers = SimpleNamespace(references={})
+        self.now = lambda: datetime.now(UTC)
         self._wards = pl.DataFrame(
             {
                 "ward": [f"W{i:02}" for i in range(1, 13)],
@@ -69,9 +74,11 @@ class FakeTown:
         before = self._snapshot.state if self._snapshot else None
         self._snapshot = Snapshot.build(state, before)
 
-    def beat(self, seq: int, **values: float | None) -> dict[str, Any]:
-        """Publish a state in which these KPIs have these values for the town."""
+    def beat(self, seq: int, statuses: dict[str, str] | None = None, **values: float | None) -> dict[str, Any]:
+        """Publish a state in which these KPIs have these values and states for the town."""
         state = self.state_at(seq)
+        for kpi, status in (statuses or {}).items():
+            state["kpis"][f"{kpi}|town"]["status"] = status
         for kpi, value in values.items():
             row = state["kpis"][f"{kpi}|town"]
             state["kpis"][f"{kpi}|town"] = {**row, "value": value, "reason": "no_data" if value is None else None}

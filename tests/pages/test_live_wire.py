@@ -181,3 +181,28 @@ def test_the_page_writes_numbers_ages_and_times_as_the_server_does() -> None:
     assert _in_node("given.map(b.clock)", moments) == [wording.clock(m, "Asia/Kolkata") for m in moments]
     rows = [{"value": 112.4, "last_week": w, "decimals": d} for w in (108.0, 112.4, None, 200.0) for d in (0, 1)]
     assert _in_node("given.map(b.trend)", rows) == [wording.trend(r) for r in rows]
+
+
+def test_the_page_names_windows_and_details_as_the_server_does(town: FakeTown) -> None:
+    from components import wording
+
+    spans = [
+        ("2026-11-21T18:30:00Z", "2026-11-22T18:30:00Z"),
+        ("2026-11-15T18:30:00Z", "2026-11-22T18:30:00Z"),
+        ("2025-09-30T18:30:00Z", "2025-10-31T18:30:00Z"),
+        ("2024-12-31T18:30:00Z", "2025-12-31T18:30:00Z"),
+        ("2025-11-23T01:30:00Z", "2025-11-23T02:30:00Z"),
+        ("2025-09-22T02:30:00Z", "2025-09-23T02:30:00Z"),
+        ("2025-08-25T18:30:00Z", "2025-11-23T18:30:00Z"),
+    ]
+    expected = [wording.span(*(wording.moment(at) for at in pair), "Asia/Kolkata") for pair in spans]  # type: ignore[arg-type]
+    assert _in_node("given.map(([a,b_])=>b.span(a,b_))", spans) == expected
+    closed = {"window_start": spans[2][0], "window_end": spans[2][1], "as_of": spans[2][1], "status": "good"}
+    rows = [closed, {"as_of": None, "window_start": None, "window_end": None, "status": "no data"}]
+    assert _in_node("given.map((r)=>b.when(r))", rows) == [wording.when(r, "Asia/Kolkata") for r in rows]
+    assert _in_node("given.map((r)=>b.whenShort(r))", rows) == [wording.when_short(r, "Asia/Kolkata") for r in rows]
+    state = {"assets": {"T3": {"name": "Station tank"}}, "feeds": {"bus_trips": {"title": "Bus trips"}}}
+    told = [[{"detail": d}, state] for d in ("T3", "bus_trips", "6 deaths", None)]
+    assert _in_node("given.map(([r,s])=>b.detail(r,s))", told) == [wording.detail(r, s) for r, s in told]
+    known = [{"value": None, "reason": "only 8% has arrived; 75% is needed", "coverage": 0.08}, {"value": 1, "coverage": 0.5}]
+    assert _in_node("given.map((r)=>b.completeness(r))", known) == [wording.completeness(r) for r in known]

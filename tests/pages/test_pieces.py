@@ -1,5 +1,7 @@
 """Pieces of pages by themselves: bars, strips, sparklines, the asset table."""
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 import pytest
 
@@ -87,3 +89,100 @@ def test_every_active_alarm_comes_before_a_few_that_are_back_to_normal() -> None
     alarms = [{"id": i, "state": "active" if i % 2 else "returned"} for i in range(20)]
     assert [a["id"] for a in shown(alarms, 20)] == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 0, 2, 4]
     assert len(shown(alarms, 4)) == 7
+
+
+def test_missing_hours_are_a_gap_and_the_newest_value_is_the_boards(town: FakeTown) -> None:
+    from components.address import View
+    from components.histories import points, series
+
+    kpi = next(k for k in town.domain("transport").kpis if k.id == "service_delivered")
+    hours = [datetime(2026, 11, 23, h, tzinfo=UTC) for h in (1, 2, 6)]
+    frame = pl.DataFrame({"window": hours, "value": [1.0, 2.0, 3.0], "revision": [1, 1, 1]})
+    x, y = series(frame, "Asia/Kolkata", kpi)
+    assert y == [1.0, 2.0, None, 3.0]
+    assert (x[0], x[2], x[3]) == ("2026-11-23T06:30:00", "2026-11-23T08:30:00", "2026-11-23T11:30:00")
+    last = town.history("service_delivered", None, None, None)["window"][-1]
+    row = {**glass.state()["kpis"]["service_delivered|town"], "value": 55.5, "window_start": last.isoformat()}
+    assert points(kpi, "town", View(), row)[1][-1] == 55.5
+
+
+def test_the_store_is_asked_once_per_window(town: FakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.address import View
+    from components.histories import points
+
+    asked = []
+    monkeypatch.setattr(town, "history", lambda *a: asked.append(a) or FakeTown.history(town, *a))
+    kpi, row = town.domain("transport").kpis[0], glass.state()["kpis"]["on_time_performance|town"]
+    for _ in range(3):
+        points(kpi, "town", View(), row)
+    assert len(asked) == 1
+    points(kpi, "town", View(), {**row, "window_start": "2030-01-01T00:00:00+00:00"})
+    assert len(asked) == 2
+
+
+def test_a_kpi_without_a_history_gives_its_place_to_one_that_has_one(town: FakeTown) -> None:
+    from components.address import View
+    from components.trend import trends
+
+    domain = town.domain("pollution")
+    state = glass.state()
+    shown = to_html(trends(state, domain.kpis[:2], domain.kpis[2:], View(), ()))
+    assert shown.count("chart-box") == 2
+    assert "Not drawn, for there are fewer than two values in this period: PM2.5, daily mean." in shown
+
+
+def test_months_are_bars_from_zero_with_the_target_in_the_margin() -> None:
+    from components.trend import bar_figure
+
+    figure = bar_figure(["2026-09-01T00:00:00", "2026-10-01T00:00:00"], [28.0, 29.0], {"target": 20}, "month")
+    assert figure["data"][0]["type"] == "bar"
+    assert figure["layout"]["yaxis"]["rangemode"] == "tozero"
+    label = figure["layout"]["annotations"][0]
+    assert (label["x"], label["xanchor"], label["text"]) == (1, "left", "target<br>20")
+    first, last = figure["layout"]["xaxis"]["range"]
+    assert datetime.fromisoformat(last) - datetime.fromisoformat(first) > timedelta(days=150)
+
+
+def test_headline_tiles_leave_no_lone_one_in_a_row(town: FakeTown) -> None:
+    from components.kpi_tile import tiles
+
+    kpis = town.domain("water").kpis
+    for count, desk in ((3, 3), (4, 4), (5, 5), (6, 3)):
+        made = tiles(glass.state(), kpis[:count], "town", {})
+        assert made.style["--desk"] == desk
+        assert count % desk != 1
+
+
+def test_a_tile_says_why_it_has_no_line() -> None:
+    from components.kpi_tile import tile
+
+    state, kpi = glass.state(), glass.town().domain("water").kpis[0]
+    state["kpis"]["supply_per_head|town"]["spark"] = [1.0]
+    assert "too few earlier values for a line" in to_html(tile(state, kpi))
+
+
+def test_a_feed_in_trouble_says_so_in_words_and_a_slow_one_has_no_hourly_strip() -> None:
+    state = glass.state()
+    state["feeds"]["bills"]["every_s"] = 2_678_400
+    shown = to_html(freshness.feed_table(state))
+    rows = {r.split('"')[0]: r for r in shown.split('id="feed-')[1:]}
+    assert list(rows)[0] == "air_stations"
+    assert "every 31 days" in rows["bills"] and "strip" not in rows["bills"].replace("no hourly strip", "")
+    assert 'hidden>Arriving as expected' in rows["bus_positions"]
+    assert 'hidden' not in rows["scada"]
+    assert shown.count("Water telemetry<") == 1
+
+
+def test_the_overview_lists_only_feeds_that_are_not_live() -> None:
+    shown = to_html(freshness.feed_strip(glass.state(), troubled_only=True))
+    hidden = [part for part in shown.split("<li ")[1:] if "hidden" in part.split(">")[0]]
+    assert len(hidden) == 4
+    assert freshness.feeds_in_a_sentence(glass.state()) == "4 of 6 feeds arriving as expected."
+
+
+def test_only_the_topmost_alarm_shows_what_to_do() -> None:
+    from components.alarm_list import alarm_list
+
+    shown = to_html(alarm_list(glass.state()))
+    assert shown.count('class="todo" open') == 1
+    assert shown.index('class="todo" open') < shown.index("Transformer loaded")

@@ -77,10 +77,10 @@ def test_units_are_written_as_people_write_them() -> None:
 
 
 def test_the_spoken_sentence_gives_value_standing_and_age() -> None:
-    said = wording.sentence("Water supplied", ROW, NOW)
-    assert said == "Water supplied, 112 L per person a day, below the target of 135, 3 h old."
+    said = wording.sentence("Water supplied", ROW, "Asia/Kolkata", NOW)
+    assert said == "Water supplied, 112 L per person a day, below the target of 135, as of 05:30, 3 h old."
     assert (
-        wording.sentence("Water supplied", {**ROW, "value": None, "reason": "stale"}, NOW)
+        wording.sentence("Water supplied", {**ROW, "value": None, "reason": "stale"}, "Asia/Kolkata", NOW)
         == "Water supplied: no value, the readings stopped."
     )
 
@@ -88,12 +88,73 @@ def test_the_spoken_sentence_gives_value_standing_and_age() -> None:
 def test_the_trend_compares_with_the_same_time_last_week() -> None:
     assert wording.trend(ROW) == "▲ 4 on last week (108)"
     assert wording.trend({**ROW, "last_week": 112.4}) == "as last week (112)"
-    assert wording.trend({**ROW, "last_week": None}) == "no value last week to compare"
+    assert wording.trend({**ROW, "last_week": None}) == "no value last week"
 
 
 def test_coverage_is_never_rounded_up_to_whole() -> None:
-    assert wording.coverage(0.999) == "99 % of readings"
+    assert wording.coverage(0.999) == "99 % of what is expected"
     assert wording.coverage(None) == "completeness unknown"
+
+
+DAY = {"window_start": "2026-11-21T18:30:00Z", "window_end": "2026-11-22T18:30:00Z", "as_of": "2026-11-22T18:29:00Z"}
+
+
+def test_a_closed_window_is_named_and_a_running_one_tells_its_age() -> None:
+    closed = {**ROW, **DAY}
+    running = {**closed, "window_end": "2026-11-23T18:30:00Z", "as_of": "2026-11-23T02:59:56Z"}
+    assert wording.when(closed, "Asia/Kolkata", NOW) == "for 22 Nov"
+    assert wording.when({**closed, "status": "stale"}, "Asia/Kolkata", NOW) == "for 22 Nov, 8 h 31 min old"
+    assert wording.when(running, "Asia/Kolkata", NOW) == "as of 08:29, 4 s old"
+    assert wording.when_short(running, "Asia/Kolkata", NOW) == "4 s old"
+    assert wording.when({**ROW, "as_of": None}, "Asia/Kolkata", NOW) == ""
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        ("2026-11-21T18:30:00Z", "2026-11-22T18:30:00Z", "22 Nov"),
+        ("2026-11-15T18:30:00Z", "2026-11-22T18:30:00Z", "16 Nov to 22 Nov"),
+        ("2026-09-30T18:30:00Z", "2026-10-31T18:30:00Z", "Oct 2026"),
+        ("2024-12-31T18:30:00Z", "2025-12-31T18:30:00Z", "2025"),
+        ("2026-11-23T01:30:00Z", "2026-11-23T02:30:00Z", "07:00 to 08:00"),
+        ("2026-11-22T02:30:00Z", "2026-11-23T02:30:00Z", "the 24 h to 08:00"),
+        ("2026-10-24T18:30:00Z", "2026-11-22T18:30:00Z", "25 Oct to 22 Nov"),
+    ],
+)
+def test_windows_are_named_as_people_name_them(start: str, end: str, words: str) -> None:
+    begin, finish = wording.moment(start), wording.moment(end)
+    assert begin and finish
+    assert wording.span(begin, finish, "Asia/Kolkata", NOW) == words
+
+
+def test_a_day_of_twenty_three_hours_is_still_that_day() -> None:
+    spring = datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 3, 29, 22, tzinfo=UTC)
+    assert wording.span(*spring, "Europe/Rome", NOW) == "29 Mar"
+
+
+def test_a_detail_that_is_an_asset_or_a_feed_is_told_by_name() -> None:
+    state = {"assets": {"T3": {"name": "Station tank"}}, "feeds": {"bus_trips": {"title": "Bus trips"}}}
+    details = ["T3", "bus_trips", "6 deaths", None]
+    assert [wording.detail({"detail": d}, state) for d in details] == ["Station tank", "Bus trips", "6 deaths", ""]
+
+
+def test_completeness_is_not_told_twice() -> None:
+    reason = "only 8% of what is expected has arrived; 75% is needed"
+    assert wording.completeness({"value": None, "reason": reason, "coverage": 0.08}) == ""
+    assert wording.completeness({"value": 3.0, "reason": None, "coverage": 0.98}) == "98 % of what is expected"
+
+
+def test_months_are_not_compared_with_last_week() -> None:
+    month = {"window_start": "2026-10-31T18:30:00Z", "window_end": "2026-11-30T18:30:00Z"}
+    assert wording.trend({**ROW, **month, "last_week": None}) == "new with each month"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(30, "every 30 s"), (86_400, "every day"), (604_800, "every 7 days"), (2_678_400, "every 31 days"), (None, "no fixed pace")],
+)
+def test_paces_are_told_in_the_unit_that_fits(seconds: float | None, words: str) -> None:
+    assert wording.pace(seconds) == words
 
 
 def test_the_worst_state_is_the_one_that_needs_people_most() -> None:
