@@ -1,5 +1,6 @@
-"""The journal: append-only, checksummed frames, fsynced before anything is acknowledged; the truth of the recent past."""
+"""The journal: append-only, checksummed frames, fsynced before anything is acknowledged; the recent past's truth."""
 
+import errno
 import fcntl
 import io
 import json
@@ -8,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,7 @@ class Journal:
         self.folder, self._limit = folder, segment_bytes
         self.torn_bytes = 0
         self.seq = 0
+        self._closed = False
         self._handle: int | None = None
         self._end = 0
         self._lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o640)
@@ -191,6 +194,8 @@ class Journal:
 
     def _ready(self) -> int:
         """The descriptor to append to, of a new segment when the last one is full or was given up."""
+        if self._closed:
+            raise OSError(errno.EBADF, "the journal is closed; whoever holds its folder now is the only one to write")
         if self._end >= self._limit:
             self._let_go()
         if self._handle is None:
@@ -213,7 +218,7 @@ class Journal:
     def drop_before(self, seq: int) -> int:
         """Delete segments whose frames are all at or below `seq`; returns how many."""
         present, dropped = segments(self.folder), 0
-        for path, following in zip(present, present[1:], strict=False):
+        for path, following in pairwise(present):
             if number(following) - 1 <= seq:
                 path.unlink()
                 dropped += 1
@@ -221,6 +226,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the folder."""
+        self._closed = True
         self._let_go()
         os.close(self._lock)
 

@@ -1,6 +1,7 @@
 """Scheduled jobs as one table: what, how often, why; each run recorded. The only module that knows APScheduler."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from pipelines.engine.state import State
 log = logging.getLogger("townboard")
 # Jobs that run every few seconds are recorded when they did something, or failed; the others always.
 QUIET_JOBS = timedelta(seconds=10)
+# How long a stop waits for jobs that run; all has to be over within five seconds.
+PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Schedule:
         self._jobs = {job.name: job for job in jobs}
         self._state, self._clock = state, clock
         self._last: dict[str, dict] = {}
+        self._running, self._ending = 0, False
+        self._idle = threading.Condition()
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(8)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -55,9 +60,12 @@ class Schedule:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End; jobs that run are not waited for longer than they need to notice."""
+        """End: nothing begins any more, and what runs is given a moment to finish its work on the store."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        with self._idle:
+            self._ending = True
+            self._idle.wait_for(lambda: not self._running, PATIENCE_S)
 
     def shown(self) -> list[dict]:
         """Each job with its last run and its next, for the snapshot."""
@@ -73,6 +81,22 @@ class Schedule:
         return rows
 
     def _run(self, job: Job) -> None:
+        with self._idle:
+            if self._ending:
+                return
+            self._running += 1
+        try:
+            self._recorded(job)
+        except Exception:
+            # What outlives the patience finds the store closed; its work is done again after the start.
+            if not self._ending:
+                raise
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def _recorded(self, job: Job) -> None:
         started = self._clock()
         rows: int | None = 0
         outcome, words = "done", ""
@@ -81,13 +105,16 @@ class Schedule:
         except SourceDown as down:
             outcome, words = "failed", str(down)
         except Exception as error:
+            if self._ending:
+                raise
             log.exception("job %s failed", job.name)
             outcome, words = "failed", f"{type(error).__name__}: {error}"
         if rows is None:
             outcome = "nothing to do"
         ended = self._clock()
         self._last[job.name] = {
-            "started_at": started.isoformat(), "ended_at": ended.isoformat(), "rows": rows, "outcome": outcome, "words": words,
+            "started_at": started.isoformat(), "ended_at": ended.isoformat(),
+            "rows": rows, "outcome": outcome, "words": words,
         }  # fmt: skip
         if job.every > QUIET_JOBS or outcome == "failed" or rows:
             self._state.keep_run(job.name, started, ended, rows or 0, outcome, words)

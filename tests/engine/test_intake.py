@@ -281,6 +281,49 @@ def test_quick_jobs_are_recorded_when_they_did_something_or_failed(state: State)
     assert [run["rows"] for run in state.runs()] == [3]
 
 
+def test_stop_waits_for_the_job_that_runs_and_lets_none_begin(state: State) -> None:
+    begun, finished = threading.Event(), []
+
+    def work() -> int:
+        begun.set()
+        threading.Event().wait(0.3)
+        finished.append(1)
+        return 1
+
+    schedule = Schedule([Job("work", timedelta(hours=1), "test", work)], state, clock)
+    schedule.start()
+    assert begun.wait(10)
+    schedule.stop()
+    assert finished == [1]
+    schedule._run(Job("late", timedelta(hours=1), "test", work))
+    assert finished == [1]
+
+
+def test_job_that_outlives_the_stop_brings_no_traceback(
+    state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipelines.engine.schedule.PATIENCE_S", 0.05)
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> int:
+        begun.set()
+        go_on.wait(10)
+        raise ValueError("the store is closed")
+
+    schedule = Schedule([], state, clock)
+
+    def run() -> None:
+        schedule._run(Job("work", timedelta(hours=1), "test", work))
+        ended.set()
+
+    threading.Thread(target=run).start()
+    assert begun.wait(10)
+    schedule.stop()
+    go_on.set()
+    assert ended.wait(10)
+    assert "store is closed" not in caplog.text
+
+
 def test_shown_jobs_say_why_and_when_next(state: State) -> None:
     schedule = Schedule([Job("a", timedelta(hours=1), "because", lambda: 1, timedelta(minutes=5))], state, clock)
     schedule.start()

@@ -195,6 +195,18 @@ def test_frame_is_kept_when_the_next_segment_cannot_be_begun(tmp_path: Path, mon
     assert seen(tmp_path) == [(1, 1.0), (2, 3.0)]
 
 
+def test_closed_journal_writes_nothing_more_where_another_may_write_now(tmp_path: Path) -> None:
+    first = Journal(tmp_path, segment_bytes=10)
+    first.append([entry(1)])
+    first.close()
+    second = Journal(tmp_path, segment_bytes=10)
+    second.append([entry(2)])
+    with pytest.raises(OSError, match="closed"):
+        first.append([entry(9)])
+    second.close()
+    assert seen(tmp_path) == [(1, 1.0), (2, 2.0)]
+
+
 def test_tail_waits_for_a_frame_that_is_still_being_written(tmp_path: Path) -> None:
     path = written(tmp_path, 2)
     raw = path.read_bytes()
