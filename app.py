@@ -128,12 +128,14 @@ def web(options: argparse.Namespace) -> int:
 
 def compact(options: argparse.Namespace) -> int:
     """Compaction, as the line's child."""
+    from pipelines import available
     from pipelines.engine import compaction
     from pipelines.engine.settings import RETENTION
     from pipelines.engine.tables import ENGINE_TABLES
 
     settings = _settings(options)
-    tables = (*ENGINE_TABLES, *(table for domain in settings.domains for table in domain.tables))
+    # Of every domain that is installed, also one that was switched off while its rows still stood in the journal.
+    tables = (*ENGINE_TABLES, *(table for domain in available().values() for table in domain.tables))
     compaction.compact(settings.store, tables, settings.zone)
     compaction.forget(settings.store, RETENTION, now())
     compaction.sweep(settings.store, now())
@@ -151,8 +153,8 @@ def check(options: argparse.Namespace) -> int:
     if options.run is check:
         domains = ", ".join(domain.title for domain in settings.domains)
         print(
-            f"{settings.name}: no mistakes found. {domains}; {len(settings.feeds)} feeds, {found.sensors.height} sensors, "
-            f"{found.assets.height} assets, {found.wards.height} wards."
+            f"{settings.name}: no mistakes found. {domains}; {len(settings.feeds)} feeds, "
+            f"{found.sensors.height} sensors, {found.assets.height} assets, {found.wards.height} wards."
         )
     return 0
 

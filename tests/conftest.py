@@ -1,9 +1,16 @@
 """What every test may use."""
 
+import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples in every run: a red test is a change, never chance. `HYPOTHESIS_PROFILE=search` looks for new ones.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -28,3 +35,18 @@ def recorded() -> Path:
     if not folder.is_dir():
         pytest.skip("the recorded feeds are not here")
     return folder
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End here: threads of closed servers still hold DuckDB cursors, and its binding would print pages about them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(config.stash.get(STATUS, 0)))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+STATUS = pytest.StashKey[int]()

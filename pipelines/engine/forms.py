@@ -1,5 +1,6 @@
 """Rows as bytes: CSV, JSON, NDJSON as streams; Parquet and Excel as files. One place decides how a cell is written."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
@@ -26,6 +27,8 @@ RFC_3339 = "%Y-%m-%dT%H:%M:%S%.fZ"
 # What a spreadsheet takes for a formula (OWASP, CSV injection), the full-width forms included.
 FORMULA = "^[=+\\-@\t\r\n＝＋－＠]"
 SHEET_ROWS, CELL_TEXT, EXACT = 1_048_575, 32_767, 2**53
+# The largest number a cell can hold (Excel specifications and limits).
+LARGEST = 9.99999999999999e307
 SHEET_EPOCH = datetime(1900, 3, 1, tzinfo=UTC)
 
 
@@ -156,8 +159,8 @@ def _line(sheet: Any, row: int, cells: Iterable[Any], styles: dict[str, Any]) ->
 
 
 def _figure(sheet: Any, row: int, place: int, cell: float) -> None:
-    """A number; whole numbers that a spreadsheet would round stand as text, what is no number stays empty."""
-    if isinstance(cell, int) and abs(cell) > EXACT:
+    """A number; one that a spreadsheet would round or cannot hold stands as text, what is no number stays empty."""
+    if (isinstance(cell, int) and abs(cell) > EXACT) or LARGEST < abs(cell) < math.inf:
         sheet.write_string(row, place, str(cell))
     elif cell - cell == 0:
         sheet.write_number(row, place, cell)

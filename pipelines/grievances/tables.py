@@ -17,6 +17,7 @@ SERVICE_REQUESTS = Table(
     meaning="What people asked the town to put right, one row per request, newest version.",
     key=("service_request_id",),
     time="requested_datetime",
+    version="updated_datetime",
     located=True,
     columns=(
         Column(name="service_request_id", meaning="The request's number", required=True),

@@ -109,7 +109,7 @@ def test_excel_read_back_is_the_rows(rows: list[tuple[Any, ...]], tmp_path_facto
         if text and text.isprintable():
             assert line[1].value == guarded(text)
         if value is not None and math.isfinite(value):
-            assert line[2].value == pytest.approx(value, rel=1e-14, abs=1e-300)
+            assert float(line[2].value) == pytest.approx(value, rel=1e-14, abs=1e-300)
         if count is not None:
             assert int(line[3].value) == count
         assert line[4].value == yes
