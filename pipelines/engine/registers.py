@@ -15,7 +15,7 @@ from shapely.errors import ShapelyError
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
 from pipelines.engine.model import Column, Quantity, Reference
-from pipelines.engine.settings import Settings, _shown, duration
+from pipelines.engine.settings import Settings, duration, shown_path
 from pipelines.engine.units import UnitError, conversion
 
 WARDS = Reference(
@@ -115,12 +115,12 @@ def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int
     empty = pl.DataFrame(schema=reference.schema)
     if not path.is_file():
         if not reference.optional:
-            mistakes.append(f"{_shown(path)} is missing. It holds {reference.meaning.lower()}")
+            mistakes.append(f"{shown_path(path)} is missing. It holds {reference.meaning.lower()}")
         return empty
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
-        mistakes.append(f"{_shown(path)} is not saved as UTF-8. In the spreadsheet choose 'CSV UTF-8' when saving.")
+        mistakes.append(f"{shown_path(path)} is not saved as UTF-8. In the spreadsheet choose 'CSV UTF-8' when saving.")
         return empty
     rows = list(
         csv.reader(
@@ -132,10 +132,11 @@ def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int
     missing = [c.name for c in reference.columns if c.required and c.name not in header]
     if missing:
         mistakes.append(
-            f"{_shown(path)}, line 1: the column {', '.join(missing)} is missing. Found: {', '.join(header) or 'nothing'}."
+            f"{shown_path(path)}, line 1: the column {', '.join(missing)} is missing. "
+            f"Found: {', '.join(header) or 'nothing'}."
         )
         return empty
-    shown = _shown(path)
+    shown = shown_path(path)
     read: dict[str, list[Any]] = {column.name: [] for column in reference.columns}
     seen: dict[tuple[Any, ...], int] = {}
     for number, row in enumerate(rows[1:], 2):
@@ -143,7 +144,8 @@ def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int
             continue
         if any(cell.strip() for cell in row[len(header) :]):
             mistakes.append(
-                f"{shown}, line {number}: more cells than the {len(header)} columns. A text with a comma in it must stand in quotes."
+                f"{shown}, line {number}: more cells than the {len(header)} columns. "
+                "A text with a comma in it must stand in quotes."
             )
             continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
@@ -151,7 +153,7 @@ def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int
         key = tuple(values[name] for name in reference.key)
         if key in seen:
             mistakes.append(
-                f"{_shown(path)}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one."
+                f"{shown}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one."
             )
             continue
         seen[key] = number
@@ -194,7 +196,8 @@ def _refers(
     for line, value in zip(lines, column, strict=True):
         if value is not None and value not in allowed:
             mistakes.append(
-                f"{_shown(path)}, line {line}, column {column.name}: `{value}` is not in {where}. Add it there or mend it here."
+                f"{shown_path(path)}, line {line}, column {column.name}: `{value}` is not in {where}. "
+                "Add it there or mend it here."
             )
 
 
@@ -213,17 +216,17 @@ def _sensors(
         try:
             every = duration(row["every"]).total_seconds()
         except ValueError as error:
-            mistakes.append(f"{_shown(path)}, line {line}, column every: {error}.")
+            mistakes.append(f"{shown_path(path)}, line {line}, column every: {error}.")
         if row["low"] is not None and row["high"] is not None and row["low"] > row["high"]:
             mistakes.append(
-                f"{_shown(path)}, line {line}: low {row['low']:g} is above high {row['high']:g}. Exchange them."
+                f"{shown_path(path)}, line {line}: low {row['low']:g} is above high {row['high']:g}. Exchange them."
             )
         quantity = quantities.get(row["quantity"])
         if quantity and row["unit"]:
             try:
                 factor, offset = conversion(row["unit"], quantity.unit, quantity.molar_mass, gas_temperature_c)
             except UnitError as error:
-                mistakes.append(f"{_shown(path)}, line {line}, column unit: {error}.")
+                mistakes.append(f"{shown_path(path)}, line {line}, column unit: {error}.")
         seconds.append(every)
         factors.append(factor)
         offsets.append(offset)
@@ -258,7 +261,8 @@ def _shapes(path: Path, wards: pl.DataFrame, mistakes: list[str]) -> Wards:
         return Wards(collection, set(wards["ward"]))
     except (ValueError, LookupError, TypeError, AttributeError, ShapelyError) as error:
         mistakes.append(
-            f"{_shown(path)} is not readable as GeoJSON: {error}. Export the ward borders again as GeoJSON (WGS 84)."
+            f"{shown_path(path)} is not readable as GeoJSON: {error}. "
+            "Export the ward borders again as GeoJSON (WGS 84)."
         )
         return Wards({})
 

@@ -1,0 +1,134 @@
+"""town.toml -> Settings; every refusal names file, line, what was found and what is allowed."""
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pipelines.engine.errors import SettingsError
+from pipelines.engine.kinds import well_formed
+from pipelines.engine.model import Domain, Kpi
+from pipelines.engine.settings.document import Document, duration, shown_path
+from pipelines.engine.settings.feeds import FEED_KEYS, ORIGINS, Feed, read_feeds
+from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
+
+__all__ = (
+    "ALARM_KEYS", "FEED_KEYS", "KPI_KEYS", "ORIGINS", "RETENTION", "TOWN_KEYS", "Feed", "Settings", "duration", "load",
+    "shown_path",
+)  # fmt: skip
+TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c"}
+RETENTION = {"readings": timedelta(days=1100), "quarantine": timedelta(days=90), "arrivals": timedelta(days=400)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a town has decided, checked."""
+
+    folder: Path
+    name: str
+    zone: str
+    languages: tuple[str, ...]
+    domains: tuple[Domain, ...]
+    feeds: Mapping[str, Feed]
+    tuning: Mapping[str, Mapping[str, Any]]
+    demo: bool = False
+    beat_s: float = 2.0
+    future_tolerance_s: float = 300.0
+    gas_temperature_c: float = 25.0
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store."""
+        return self.folder / "store"
+
+    @property
+    def drop(self) -> Path:
+        """The folder of the drop folders."""
+        return self.folder / "drop"
+
+    @property
+    def kpis(self) -> tuple[Kpi, ...]:
+        """The KPIs of all domains that are on, as tuned."""
+        return tuple(kpi for domain in self.domains for kpi in domain.kpis)
+
+    def domain_of(self, kpi_id: str) -> str:
+        """The domain that declares this KPI."""
+        return next(d.name for d in self.domains if any(k.id == kpi_id for k in d.kpis))
+
+
+def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Settings:
+    """The settings in folder/town.toml, with every mistake of the file named at once.
+
+    `available` gives the domains that this installation has, by name.
+    Raises SettingsError.
+    """
+    path = folder / "town.toml"
+    if not path.is_file():
+        raise SettingsError([
+            f"{shown_path(path)} is missing. Copy data/town.example.toml to that place and write your town's name, "
+            "time zone and domains into it, or look at the demo town first: python app.py demo"
+        ])  # fmt: skip
+    try:
+        document = Document(path)
+        raw = tomllib.loads("\n".join(document.lines))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            [f"{shown_path(path)}: this is not readable as TOML: {error}. Mend that line and start again."]
+        ) from error
+    raw = well_formed(raw, document.wrong)
+    town = _town(document, raw.get("town"), available())
+    known = {domain.name: domain for domain in town.pop("domains")}
+    for section in raw:
+        if section not in {"town", "feeds", "web", *known}:
+            document.unknown("", section, {"town", "feeds", *known})
+    feeds = read_feeds(document, raw.get("feeds", {}), known, town["zone"])
+    tuning: dict[str, dict[str, Any]] = {}
+    domains = tuple(tuned(document, domain, raw.get(name, {}), tuning) for name, domain in known.items())
+    if document.mistakes:
+        raise SettingsError(document.mistakes)
+    return Settings(folder=folder, domains=domains, feeds=feeds, tuning=tuning, **town)
+
+
+def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise SettingsError([f"{document.shown}: the section [town] is missing. It holds name, timezone and domains."])
+    for key in set(raw) - TOWN_KEYS:
+        document.unknown("town", key, TOWN_KEYS)
+    name = raw.get("name")
+    if not isinstance(name, str) or not name.strip():
+        document.wrong("town", "name", 'the town\'s name is missing; write for example `name = "Nadipur"`.')
+    zone = raw.get("timezone")
+    if zone not in available_timezones():
+        document.wrong(
+            "town",
+            "timezone",
+            f'`timezone = {zone!r}` is no time zone; write one like "Asia/Kolkata" or "Europe/Rome".',
+        )
+        zone = "UTC"
+    domains = []
+    for wanted in raw.get("domains", []):
+        if wanted in available:
+            domains.append(available[wanted])
+        else:
+            document.unknown("town", str(wanted), available, at="domains")
+    if not domains:
+        document.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
+    numbers = {}
+    for key, default in (("beat_s", 2.0), ("future_tolerance_s", 300.0), ("gas_temperature_c", 25.0)):
+        value = raw.get(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            document.wrong("town", key, f"`{key} = {value!r}` must be a number above 0.")
+            value = default
+        numbers[key] = float(value)
+    return {
+        "name": name,
+        "zone": ZoneInfo(zone).key,
+        "languages": tuple(raw.get("languages", ("en",))),
+        "domains": domains,
+        "demo": bool(raw.get("demo", False)),
+        **numbers,
+    }
