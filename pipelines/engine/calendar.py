@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -17,17 +18,40 @@ LENGTHS = {
     "month": timedelta(days=30),
     "year": timedelta(days=365),
 }
-ROLLUP_SCHEMA = {
-    "series": pl.Int32(),
-    "observed_at": INSTANT,
-    "n": pl.Int64(),
-    "sum": pl.Float64(),
-    "sum_squares": pl.Float64(),
-    "min": pl.Float64(),
-    "max": pl.Float64(),
-    "last": pl.Float64(),
-    "last_at": INSTANT,
-}
+ROLLUP_SCHEMA = pl.Schema(
+    {
+        "series": pl.Int32(),
+        "observed_at": INSTANT,
+        "n": pl.Int64(),
+        "sum": pl.Float64(),
+        "sum_squares": pl.Float64(),
+        "min": pl.Float64(),
+        "max": pl.Float64(),
+        "last": pl.Float64(),
+        "last_at": INSTANT,
+    }
+)
+
+
+def earliest(instants: pl.Series) -> datetime | None:
+    """The first of some instants; None when there is none."""
+    return cast("datetime | None", instants.min())
+
+
+def latest(instants: pl.Series) -> datetime | None:
+    """The last of some instants; None when there is none."""
+    return cast("datetime | None", instants.max())
+
+
+def extent(instants: pl.Series) -> tuple[datetime, datetime]:
+    """The first and the last of some instants.
+
+    Raises ValueError when there is none.
+    """
+    first, last = earliest(instants), latest(instants)
+    if first is None or last is None:
+        raise ValueError("no instants")
+    return first, last
 
 
 def length(window: Window) -> timedelta:

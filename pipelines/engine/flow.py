@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipelines.engine import validate
+from pipelines.engine.calendar import earliest, extent, latest
 from pipelines.engine.decode import Decoded, Refused, decoder
 from pipelines.engine.journal import Entry
-from pipelines.engine.model import Table
+from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.settings import Feed
 from pipelines.engine.snapshot import Snapshot
-from pipelines.engine.store import CORRECTS, DUPLICATE
+from pipelines.engine.sorting import CORRECTS, DUPLICATE
 from pipelines.engine.tables import ARRIVALS, CORRECTIONS
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _observed_at(decoded: Decoded, good: dict[str, pl.DataFrame], message: RawMe
     if decoded.observed_at is not None:
         return min(decoded.observed_at, message.received_at)
     if message.backfill:
-        newest = [frame[at].max() for frame, at in _timed(good, line) if frame.height]
+        newest = [last for frame, at in _timed(good, line) if (last := latest(frame[at])) is not None]
         if newest:
             return min(max(newest), message.received_at)
     return message.received_at
@@ -211,16 +212,16 @@ def _sorted_entries(
 
 
 def edges(table: Table, rows: pl.DataFrame, zone: str) -> list[datetime]:
-    """The first and last instant of each time column of some rows; a day reaches from its local midnight to the next."""
+    """The first and last instant of each time column of some rows; a day reaches from local midnight to the next."""
     found: list[datetime] = []
     for name in table.instants:
-        low, high = rows[name].min(), rows[name].max()
-        if low is None or high is None:
+        if rows[name].null_count() == rows.height:
             continue
+        low, high = extent(rows[name].cast(INSTANT))
         if isinstance(rows.schema[name], pl.Datetime):
             found += [low, high]
         else:
-            start, end = (datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) for day in (low, high))
+            start, end = (datetime.combine(at.date(), time(), ZoneInfo(zone)).astimezone(UTC) for at in (low, high))
             found += [start, end + timedelta(days=1)]
     return found
 
@@ -251,12 +252,12 @@ def arrival_rows(opened: Sequence[Opened], receipts: Sequence[Receipt], seq: int
         feed = one.message.feed
         covers_from = one.observed_at - feed.every
         if not feed.momentary:
-            oldest = [frame[at].min() for frame, at in _timed(one.good, line) if frame.height]
+            oldest = [first for frame, at in _timed(one.good, line) if (first := earliest(frame[at])) is not None]
             covers_from = min([covers_from, *oldest])
         outcome = "refused" if one.words else "landed"
         rows.append((
-            f"{seq}.{number}", feed.name, one.observed_at, covers_from, outcome, one.words,
-            len(one.message.payload), receipt.decoded, receipt.stored, receipt.duplicate, receipt.corrected, receipt.quarantined,
+            f"{seq}.{number}", feed.name, one.observed_at, covers_from, outcome, one.words, len(one.message.payload),
+            receipt.decoded, receipt.stored, receipt.duplicate, receipt.corrected, receipt.quarantined,
         ))  # fmt: skip
     return pl.DataFrame(rows, schema=ARRIVALS.schema, orient="row")
 

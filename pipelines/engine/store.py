@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +10,16 @@ import duckdb
 import polars as pl
 
 from pipelines.engine import manifest as manifests
+from pipelines.engine import sql
+from pipelines.engine.calendar import extent
 from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.sorting import Sorting, sort_rows, sort_whole
 from pipelines.engine.tables import shaped
 
-SQL_TYPES = {
-    "text": "VARCHAR",
-    "integer": "BIGINT",
-    "number": "DOUBLE",
-    "flag": "BOOLEAN",
-    "instant": "TIMESTAMPTZ",
-    "day": "DATE",
-    "bytes": "BLOB",
-    "series": "INTEGER",
-    "code": "UTINYINT",
-}
-
-NEW, CORRECTS, DUPLICATE = 0, 1, 2
 # So many frames of a journal's tail are landed at once.
 MOST_FRAMES = 500
-
-
-@dataclass(frozen=True)
-class Sorting:
-    """A batch held against what is known.
-
-    outcome: one of NEW, CORRECTS, DUPLICATE per row of the batch; keep: the rows that say something new, in order;
-    superseded: the older states that they replace.
-    """
-
-    outcome: pl.Series
-    keep: pl.DataFrame
-    superseded: pl.DataFrame
-
-    @property
-    def corrects(self) -> bool:
-        """Whether any row replaces an older state."""
-        return bool((self.outcome == CORRECTS).any())
 
 
 class Store:
@@ -81,7 +52,7 @@ class Store:
         self._adopting = False
         self._lock = threading.Lock()
         for table in self.tables.values():
-            columns = ", ".join(f'"{c.name}" {SQL_TYPES[c.kind]}' for c in table.columns)
+            columns = ", ".join(f'"{c.name}" {sql.TYPES[c.kind]}' for c in table.columns)
             self._db.execute(f'CREATE TABLE "hot_{table.name}" ({columns}, _received_at TIMESTAMPTZ, _seq BIGINT)')
 
     def open(self) -> None:
@@ -94,10 +65,10 @@ class Store:
         for table in self.tables.values():
             parts = self._parts(table, since=None if table.replaces else self.hot_since, hot=True)
             if parts:
-                names = self._names(table)
-                since = "" if table.replaces else f"WHERE {_at(table)} >= '{self.hot_since}'"
+                names, old = sql.names(table), sql.parquet(self.folder, parts, table)
+                since = "" if table.replaces else f"WHERE {sql.at(table)} >= '{self.hot_since}'"
                 self._cursor().execute(
-                    f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {self._parquet(parts, table)} {since}'
+                    f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {old} {since}'
                 )
         self._tail = Tail(self.folder / "journal", self.manifest.applied_seq)
         self.catch_up()
@@ -140,7 +111,7 @@ class Store:
         cursor = self._cursor()
         for table in self.tables.values():
             if not table.replaces:
-                old = f"AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
+                old = f"AND {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
                 cursor.execute(f'DELETE FROM "hot_{table.name}" WHERE _seq <= {manifest.applied_seq} {old}')
             elif self.hot_since is None:
                 self._reload(table)
@@ -149,7 +120,7 @@ class Store:
             self.seq = manifest.applied_seq
 
     def _whole(self, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-        """The answer to a question over hot rows and Parquet, asked again when rows moved from one to the other meanwhile."""
+        """The answer to a question over hot rows and Parquet, asked again when rows moved between them meanwhile."""
         while True:
             before = self.manifest
             found = ask()
@@ -166,12 +137,9 @@ class Store:
         ).fetchall()
         parts = self._parts(table, since=None, hot=True)
         if not newer[0][0] and parts:
+            names, compacted = sql.names(table), sql.parquet(self.folder, parts, table)
             cursor.execute(f'DELETE FROM "hot_{table.name}"')
-            cursor.execute(
-                f'INSERT INTO "hot_{table.name}" SELECT {self._names(table)}, _received_at, 0 FROM {self._parquet(parts, table)}'
-            )
-
-    # landing -------------------------------------------------------------------------------------------------------
+            cursor.execute(f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {compacted}')
 
     def land(self, seq: int, entries: Sequence[Entry]) -> None:
         """Make the rows of one durable frame visible."""
@@ -213,45 +181,11 @@ class Store:
         cursor.unregister("incoming")
 
     def sort(self, name: str, frame: pl.DataFrame) -> Sorting:
-        """Hold a batch (declared columns, in order of arrival) against what is known.
-
-        A row equal to the newest of its key is a duplicate; so is an older state where the table has versions.
-        """
+        """Hold a batch (declared columns, in order of arrival) against what is known."""
         table = self.tables[name]
         if table.replaces:
-            return self._sort_whole(table, frame)
-        key, rest = list(table.key), [c.name for c in table.columns if c.name not in table.key]
-        known = self._known(table, frame)
-        if known.is_empty() and not frame.select(key).is_duplicated().any():
-            return Sorting(_outcome(frame.height, NEW), frame, frame.clear())
-        order = pl.int_range(pl.len(), dtype=pl.Int64)
-        both = pl.concat([known.with_columns(_o=pl.lit(-1, pl.Int64)), frame.with_columns(_o=order)])
-        both = both.with_columns(_h=both.select(rest).hash_rows() if rest else pl.lit(0, pl.UInt64)).sort(*key, "_o")
-        if table.version:
-            newest = pl.col(table.version).shift().cum_max().over(key)
-            both = both.filter(~(pl.col(table.version) < newest).fill_null(value=False))
-        marked = both.with_columns(_before=pl.col("_h").shift().over(key))
-        same = (pl.col("_h") == pl.col("_before")).fill_null(value=False)
-        fresh = marked.filter((pl.col("_o") >= 0) & ~same)
-        states = pl.concat([marked.filter(pl.col("_o") < 0), fresh]).sort(*key, "_o")
-        superseded = states.filter(pl.col("_o") != pl.col("_o").last().over(key))
-        columns = [c.name for c in table.columns]
-        outcome = _outcome(frame.height, DUPLICATE)
-        corrects = fresh.select("_o", _c=pl.col("_before").is_not_null().cast(pl.UInt8))
-        outcome[corrects["_o"]] = corrects["_c"]
-        return Sorting(outcome, fresh.sort("_o").select(columns), superseded.select(columns))
-
-    def _sort_whole(self, table: Table, frame: pl.DataFrame) -> Sorting:
-        """A whole data set: all of it is new unless it equals the one that stands."""
-        fresh = frame.unique(table.key, keep="last", maintain_order=True)
-        standing = self.rows(table.name).select(frame.columns).cast(dict(table.schema))
-        key = list(table.key)
-        if fresh.sort(key).equals(standing.sort(key)):
-            return Sorting(_outcome(frame.height, DUPLICATE), frame.clear(), frame.clear())
-        kept = frame.with_row_index("_o").unique(table.key, keep="last")["_o"]
-        outcome = _outcome(frame.height, DUPLICATE)
-        outcome[kept] = pl.repeat(NEW, kept.len(), dtype=pl.UInt8, eager=True)
-        return Sorting(outcome, fresh, frame.clear())
+            return sort_whole(table, self.rows(name).select(frame.columns).cast(table.schema), frame)
+        return sort_rows(table, self._known(table, frame), frame)
 
     def unknown(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of the frame whose key is not in the store, once each."""
@@ -267,20 +201,19 @@ class Store:
         low = high = None
         bounds = ""
         if table.time in table.key and frame.height:
-            low, high = frame[table.time].min(), frame[table.time].max()
-            bounds = f" WHERE h.\"{table.time}\" BETWEEN '{low}' AND '{high}'"
-            low, high = _instant(low), _instant(high)
+            low, high = extent(frame[table.time].cast(INSTANT))
+            bounds = f" WHERE {sql.at(table)} BETWEEN '{low}' AND '{high}'"
         using = ", ".join(f'"{name}"' for name in table.key)
         names = ", ".join(f'h."{c.name}"' for c in table.columns)
         hot = cursor.sql(f'SELECT {names} FROM "hot_{table.name}" h JOIN keys USING ({using}){bounds}').pl()
         parts = self._parts(table, low, high)
         if parts:
-            old = cursor.sql(f"SELECT {names} FROM {self._parquet(parts, table)} h JOIN keys USING ({using})").pl()
+            old = cursor.sql(
+                f"SELECT {names} FROM {sql.parquet(self.folder, parts, table)} h JOIN keys USING ({using})"
+            ).pl()
             hot = pl.concat([hot, old.join(hot, on=list(table.key), how="anti")])
         cursor.unregister("keys")
-        return hot.cast(dict(table.schema)).select(c.name for c in table.columns)
-
-    # reading -------------------------------------------------------------------------------------------------------
+        return hot.cast(table.schema).select(c.name for c in table.columns)
 
     def rows(
         self,
@@ -293,8 +226,9 @@ class Store:
         columns: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> pl.DataFrame:
-        """The newest rows of a table whose time lies in [start, end), declared columns and received_at, in order of time.
+        """The newest rows of a table whose time lies in [start, end), in order of time.
 
+        Shape: the declared columns and received_at, or `columns`.
         `where` is a condition in SQL over the columns with $named `params`: never put a value into it as text.
         """
         return self._whole(lambda: self._rows(name, start, end, where, params, columns, limit))
@@ -310,25 +244,22 @@ class Store:
         limit: int | None,
     ) -> pl.DataFrame:
         table = self.tables[name]
-        condition = (
-            " AND ".join(filter(None, [f"({where})" if where else "", *self._span(table, start, end)])) or "TRUE"
-        )
-        chosen = (
-            ", ".join(f'"{c}"' for c in columns) if columns else f"{self._names(table)}, _received_at AS received_at"
-        )
-        sources = [f'SELECT {self._names(table)}, _received_at FROM "hot_{name}" WHERE {condition}']
+        condition = " AND ".join(filter(None, [f"({where})" if where else "", *sql.span(table, start, end)])) or "TRUE"
+        chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{sql.names(table)}, _received_at AS received_at"
+        sources = [f'SELECT {sql.names(table)}, _received_at FROM "hot_{name}" WHERE {condition}']
         parts = [] if table.replaces else self._parts(table, start, end)
         if parts:
             same = " AND ".join(f'h."{key}" = c."{key}"' for key in table.key)
-            since = f" AND {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
+            since = f" AND {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
             sources.append(
-                f"SELECT {self._names(table)}, _received_at FROM {self._parquet(parts, table)} c WHERE ({condition}){since} "
+                f"SELECT {sql.names(table)}, _received_at FROM {sql.parquet(self.folder, parts, table)} c "
+                f"WHERE ({condition}){since} "
                 f'AND NOT EXISTS (SELECT 1 FROM "hot_{name}" h WHERE {same})'
             )
         order = f'ORDER BY "{table.time}"' if table.time else ""
         cut = f"LIMIT {int(limit)}" if limit is not None else ""
-        sql = f"SELECT {chosen} FROM ({' UNION ALL '.join(sources)}) {order} {cut}"
-        return self._cursor().sql(sql, params=dict(params or {})).pl()
+        query = f"SELECT {chosen} FROM ({' UNION ALL '.join(sources)}) {order} {cut}"
+        return self._cursor().sql(query, params=dict(params or {})).pl()
 
     def count(self, name: str, start: datetime | None = None, end: datetime | None = None) -> int:
         """How many rows `rows` would give."""
@@ -347,7 +278,7 @@ class Store:
         cursor = self._cursor()
         cursor.register("wanted", pl.DataFrame({"series": list(series)}, schema={"series": pl.Int32}))
         frame = cursor.sql(
-            f"SELECT r.* FROM {self._parquet(parts)} r JOIN wanted USING (series) "
+            f"SELECT r.* FROM {sql.parquet(self.folder, parts)} r JOIN wanted USING (series) "
             "WHERE observed_at >= $start AND observed_at < $until",
             params={"start": start, "until": until},
         ).pl()
@@ -371,7 +302,8 @@ class Store:
         return (
             self._cursor()
             .sql(
-                "SELECT series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value FROM hot_readings GROUP BY series"
+                "SELECT series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value "
+                "FROM hot_readings GROUP BY series"
             )
             .pl()
         )
@@ -383,8 +315,10 @@ class Store:
         chosen = ", ".join(f'CAST(sum("{c}") AS BIGINT) AS "{c}"' for c in columns)
         source = f'SELECT * EXCLUDE (_received_at, _seq) FROM "hot_{name}"'
         if parts:
-            since = f"WHERE {_at(table)} < '{self.hot_since}'" if self.hot_since else ""
-            source += f" UNION ALL BY NAME SELECT {self._names(table)} FROM {self._parquet(parts, table)} {since}"
+            since = f"WHERE {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
+            source += (
+                f" UNION ALL BY NAME SELECT {sql.names(table)} FROM {sql.parquet(self.folder, parts, table)} {since}"
+            )
         return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
 
     def covered_spans(self) -> pl.DataFrame:
@@ -395,20 +329,20 @@ class Store:
         source = f'SELECT {names} FROM "hot_arrivals"'
         if parts:
             since = f"WHERE observed_at < '{self.hot_since}'" if self.hot_since else ""
-            source += f" UNION ALL SELECT {names} FROM {self._parquet(parts, table)} {since}"
+            source += f" UNION ALL SELECT {names} FROM {sql.parquet(self.folder, parts, table)} {since}"
         before = "(PARTITION BY feed ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         return (
             self._cursor()
             .sql(
                 f"WITH came AS (SELECT * FROM ({source}) WHERE outcome = 'landed'), "
-                f"opening AS (SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
-                "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run FROM opening) "
+                "opening AS ("
+                f"SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
+                "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run "
+                "FROM opening) "
                 "SELECT feed, min(low) AS low, max(high) AS high FROM runs GROUP BY feed, run ORDER BY feed, low"
             )
             .pl()
         )
-
-    # SQL pieces ----------------------------------------------------------------------------------------------------
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = getattr(self._local, "cursor", None)
@@ -416,17 +350,6 @@ class Store:
             cursor = self._local.cursor = self._db.cursor()
             cursor.execute("SET TimeZone='UTC'")
         return cursor
-
-    def _names(self, table: Table) -> str:
-        return ", ".join(f'"{c.name}"' for c in table.columns)
-
-    def _span(self, table: Table, start: datetime | None, end: datetime | None) -> list[str]:
-        if not table.time:
-            return []
-        # A day is a local day: it may begin up to a day before or after the same date in UTC.
-        slack = timedelta(days=1) if _is_day(table) else timedelta(0)
-        edges = ((">=", start and start - slack), ("<", end and end + slack))
-        return [f"{_at(table)} {sign} '{edge}'" for sign, edge in edges if edge is not None]
 
     def _parts(
         self,
@@ -453,27 +376,6 @@ class Store:
                 found.append(part)
         return found
 
-    def _parquet(self, parts: Sequence[Part], table: Table | None = None) -> str:
-        files = ", ".join("'" + str(self.folder / part.file).replace("'", "''") + "'" for part in parts)
-        source = f"read_parquet([{files}], union_by_name=true)"
-        if table is None:
-            return source
-        # The empty hot rows lend their columns: files written by an earlier version may lack some.
-        return f'(SELECT * FROM {source} UNION ALL BY NAME SELECT * EXCLUDE (_seq) FROM "hot_{table.name}" WHERE FALSE)'
-
-
-def _is_day(table: Table) -> bool:
-    return any(column.name == table.time and column.kind == "day" for column in table.columns)
-
-
-def _at(table: Table) -> str:
-    """The time of a row as an instant, in SQL."""
-    return f'CAST("{table.time}" AS TIMESTAMPTZ)' if _is_day(table) else f'"{table.time}"'
-
-
-def _instant(at: datetime | date) -> datetime:
-    return at if isinstance(at, datetime) else datetime(at.year, at.month, at.day, tzinfo=UTC)
-
 
 def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
     """The rows of an entry as the hot table holds them."""
@@ -483,7 +385,3 @@ def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
         .select(c.name for c in table.columns)
         .with_columns(_received_at=pl.lit(received).cast(INSTANT), _seq=pl.lit(seq, pl.Int64))
     )
-
-
-def _outcome(height: int, value: int) -> pl.Series:
-    return pl.repeat(value, height, dtype=pl.UInt8, eager=True)

@@ -10,7 +10,8 @@ import pytest
 from pipelines.engine import compaction, manifest
 from pipelines.engine.journal import Entry, Journal
 from pipelines.engine.model import Column, Table
-from pipelines.engine.store import CORRECTS, DUPLICATE, NEW, Store
+from pipelines.engine.sorting import CORRECTS, DUPLICATE, NEW
+from pipelines.engine.store import Store
 from pipelines.engine.tables import READINGS
 
 T0 = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)

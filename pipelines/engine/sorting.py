@@ -1,0 +1,69 @@
+"""A batch of rows held against what is known: which rows are new, which correct an older state, which say it again."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.engine.model import Table
+
+NEW, CORRECTS, DUPLICATE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """A batch held against what is known.
+
+    outcome: one of NEW, CORRECTS, DUPLICATE per row of the batch; keep: the rows that say something new, in order;
+    superseded: the older states that they replace.
+    """
+
+    outcome: pl.Series
+    keep: pl.DataFrame
+    superseded: pl.DataFrame
+
+    @property
+    def corrects(self) -> bool:
+        """Whether any row replaces an older state."""
+        return bool((self.outcome == CORRECTS).any())
+
+
+def sort_rows(table: Table, known: pl.DataFrame, frame: pl.DataFrame) -> Sorting:
+    """Hold a batch (declared columns, in order of arrival) against the newest rows of its keys.
+
+    A row equal to the newest of its key is a duplicate; so is an older state where the table has versions.
+    """
+    key, rest = list(table.key), [c.name for c in table.columns if c.name not in table.key]
+    if known.is_empty() and not frame.select(key).is_duplicated().any():
+        return Sorting(_outcome(frame.height, NEW), frame, frame.clear())
+    order = pl.int_range(pl.len(), dtype=pl.Int64)
+    both = pl.concat([known.with_columns(_o=pl.lit(-1, pl.Int64)), frame.with_columns(_o=order)])
+    both = both.with_columns(_h=both.select(rest).hash_rows() if rest else pl.lit(0, pl.UInt64)).sort(*key, "_o")
+    if table.version:
+        newest = pl.col(table.version).shift().cum_max().over(key)
+        both = both.filter(~(pl.col(table.version) < newest).fill_null(value=False))
+    marked = both.with_columns(_before=pl.col("_h").shift().over(key))
+    same = (pl.col("_h") == pl.col("_before")).fill_null(value=False)
+    fresh = marked.filter((pl.col("_o") >= 0) & ~same)
+    states = pl.concat([marked.filter(pl.col("_o") < 0), fresh]).sort(*key, "_o")
+    superseded = states.filter(pl.col("_o") != pl.col("_o").last().over(key))
+    columns = [c.name for c in table.columns]
+    outcome = _outcome(frame.height, DUPLICATE)
+    corrects = fresh.select("_o", _c=pl.col("_before").is_not_null().cast(pl.UInt8))
+    outcome[corrects["_o"]] = corrects["_c"]
+    return Sorting(outcome, fresh.sort("_o").select(columns), superseded.select(columns))
+
+
+def sort_whole(table: Table, standing: pl.DataFrame, frame: pl.DataFrame) -> Sorting:
+    """A whole data set: all of it is new unless it equals the one that stands."""
+    fresh = frame.unique(table.key, keep="last", maintain_order=True)
+    key = list(table.key)
+    if fresh.sort(key).equals(standing.sort(key)):
+        return Sorting(_outcome(frame.height, DUPLICATE), frame.clear(), frame.clear())
+    kept = frame.with_row_index("_o").unique(table.key, keep="last")["_o"]
+    outcome = _outcome(frame.height, DUPLICATE)
+    outcome[kept] = pl.repeat(NEW, kept.len(), dtype=pl.UInt8, eager=True)
+    return Sorting(outcome, fresh, frame.clear())
+
+
+def _outcome(height: int, value: int) -> pl.Series:
+    return pl.repeat(value, height, dtype=pl.UInt8, eager=True)

@@ -1,0 +1,54 @@
+"""Pieces that the statements of the store are put together from."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pipelines.engine.manifest import Part
+from pipelines.engine.model import Table
+
+TYPES = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "instant": "TIMESTAMPTZ",
+    "day": "DATE",
+    "bytes": "BLOB",
+    "series": "INTEGER",
+    "code": "UTINYINT",
+}
+
+
+def names(table: Table) -> str:
+    """The declared columns, in SQL."""
+    return ", ".join(f'"{c.name}"' for c in table.columns)
+
+
+def span(table: Table, start: datetime | None, end: datetime | None) -> list[str]:
+    """The conditions that keep the time of a row in [start, end); of days, a little more."""
+    if not table.time:
+        return []
+    # A day is a local day: it may begin up to a day before or after the same date in UTC.
+    slack = timedelta(days=1) if _is_day(table) else timedelta(0)
+    edges = ((">=", start and start - slack), ("<", end and end + slack))
+    return [f"{at(table)} {sign} '{edge}'" for sign, edge in edges if edge is not None]
+
+
+def parquet(folder: Path, parts: Sequence[Part], table: Table | None = None) -> str:
+    """The rows of some Parquet files, as a source in SQL; with `table`, its columns are all there."""
+    files = ", ".join("'" + str(folder / part.file).replace("'", "''") + "'" for part in parts)
+    source = f"read_parquet([{files}], union_by_name=true)"
+    if table is None:
+        return source
+    # The empty hot rows lend their columns: files written by an earlier version may lack some.
+    return f'(SELECT * FROM {source} UNION ALL BY NAME SELECT * EXCLUDE (_seq) FROM "hot_{table.name}" WHERE FALSE)'
+
+
+def _is_day(table: Table) -> bool:
+    return any(column.name == table.time and column.kind == "day" for column in table.columns)
+
+
+def at(table: Table) -> str:
+    """The time of a row as an instant, in SQL."""
+    return f'CAST("{table.time}" AS TIMESTAMPTZ)' if _is_day(table) else f'"{table.time}"'
