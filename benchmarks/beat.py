@@ -1,7 +1,8 @@
 """`python -m benchmarks.beat`: one beat of all KPIs with thirteen domains' worth of them and 10,000 readings, by phase.
 
 Thirteen domains' worth: the five declared domains stand in for thirteen by being evaluated again and again in one beat
-until thirteen domains have been. Prints medians of several beats and their spread against the 200 ms that a beat may take.
+until thirteen domains have been. Prints medians of several beats and their spread against the 200 ms that a beat may
+take.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def _opened(folder: Path) -> Line:
 
 
 def report(line: Line) -> None:
-    """Print the phases of a beat in which every KPI is due, and of the beats that follow each other every two seconds."""
+    """Print the phases of a beat in which every KPI is due, and of the beats that follow every two seconds."""
     works = line.kpis.works
     domains = len(line.settings.domains)
     forced, steady = [], []
@@ -63,7 +64,8 @@ def report(line: Line) -> None:
         now = NOW + timedelta(seconds=30 * ROUNDS + 2 * (round_number + 1))
         steady.append(_beat(line, now, everything=False))
     print(
-        f"{len(works)} KPIs of {domains} domains, {READINGS:,} readings landed before each beat; medians of {ROUNDS} beats (ms)"
+        f"{len(works)} KPIs of {domains} domains, {READINGS:,} readings landed before each beat; "
+        f"medians of {ROUNDS} beats (ms)"
     )
     for label, rounds in (("every KPI due at once", forced), ("beats two seconds apart", steady)):
         print(f"\n{label}")
@@ -74,7 +76,8 @@ def report(line: Line) -> None:
     rest = statistics.median(one["alarms"] + one["snapshot"] for one in forced)
     running = statistics.median(one["kpis"] + one["alarms"] + one["snapshot"] for one in steady)
     print(
-        f"\n{DOMAINS} domains' worth, every KPI due at once: {kpis + rest:.0f} ms = {(kpis + rest) / LIMIT_MS:.2f} of the {LIMIT_MS:.0f} ms a beat may take"
+        f"\n{DOMAINS} domains' worth, every KPI due at once: {kpis + rest:.0f} ms = {(kpis + rest) / LIMIT_MS:.2f} "
+        f"of the {LIMIT_MS:.0f} ms a beat may take"
     )
     scaled = (running - rest) * DOMAINS / domains + rest
     print(f"{DOMAINS} domains' worth, beats two seconds apart: {scaled:.0f} ms = {scaled / LIMIT_MS:.2f} of it")

@@ -1,4 +1,4 @@
-"""`python -m pipelines.demo.prepare`: writes the demo town and lands its thirty days of history, in a process that then ends."""
+"""`python -m pipelines.demo.prepare`: writes the demo town and lands its thirty days of history, then ends."""
 
 import argparse
 import multiprocessing

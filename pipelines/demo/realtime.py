@@ -126,7 +126,7 @@ def trip_updates(world: World, t: float) -> bytes:
 
 
 def past_spans(world: World, start: float, end: float) -> Iterator[bytes]:
-    """One message per six hours of service: all stop times passed in them, per trip and quarter of an hour, and sightings."""
+    """One message per six hours of service: stop times passed, per trip and quarter of an hour, and sightings."""
     began = float(start // SPAN_S * SPAN_S)
     while began < end:
         over = min(began + SPAN_S, end)

@@ -17,7 +17,7 @@ SEED = 7
 
 
 def run(town: Path | None, host: str, port: int, clock: Callable[[], datetime]) -> int:
-    """Start everything; without a town folder of its own the demo lives in a temporary one and leaves nothing behind."""
+    """Start everything; without a town folder of its own the demo lives in a temporary one and leaves nothing."""
     folder = town or Path(tempfile.mkdtemp(prefix="townboard-demo-"))
     try:
         return _run(folder, host, port, clock)
@@ -70,8 +70,9 @@ def _move_simulator(path: Path, base_url: str) -> None:
     for line in lines:
         if line.startswith('url = "http://127.0.0.1:'):
             rest = line.removeprefix('url = "http://127.0.0.1:').partition("/")[2]
-            line = f'url = "{base_url}/{rest}'
-        moved.append(line)
+            moved.append(f'url = "{base_url}/{rest}')
+        else:
+            moved.append(line)
     path.write_text("\n".join(moved) + "\n", "utf-8")
 
 

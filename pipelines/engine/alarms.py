@@ -50,9 +50,10 @@ class Condition:
 
 
 def step(condition: Condition, limit: Limit, value: float, at: datetime) -> Condition:
-    """The condition after a sample: on when beyond the limit for the on-delay, off when back past the deadband for the off-delay.
+    """The condition after a sample: on when beyond the limit for on_delay, off when past the deadband for off_delay.
 
-    Time is counted between sample stamps and restarts whenever the lean breaks. A sample not newer than the last changes nothing.
+    Time is counted between sample stamps and restarts whenever the lean breaks; a sample not newer than the last
+    changes nothing.
     Source: ISA-18.2, EEMUA 191 (catalogue AL-09).
     """
     if condition.seen_at is not None and at <= condition.seen_at:
@@ -108,7 +109,7 @@ class Alarms:
         self._log: list[tuple[datetime, str, str, float | None]] = []
 
     def _watched(self, key: str) -> bool:
-        """Whether anybody still looks at this: a rule, feed or sensor that was taken away must not leave its alarm standing."""
+        """Whether anybody still looks at this: a rule, feed or sensor taken away must not leave its alarm standing."""
         name, _, thing = key.partition("|")
         if name == "feed_silent":
             return thing in self._settings.feeds
@@ -116,10 +117,10 @@ class Alarms:
         return watches is not None and (watches in self._kpis or thing in self._every)
 
     def watch(self, samples: pl.DataFrame, kpis: "Kpis", feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
-        """Hold every condition against what is known now. What is unknown changes nothing: silence never clears an alarm.
+        """Hold every condition against what is known now; the unknown changes nothing: silence never clears an alarm.
 
-        Shape: samples has sensor, asset, quantity, every_s, observed_at, value (null = unusable), each sensor's newest among
-        them; feeds as on the snapshot.
+        Shape: samples has sensor, asset, quantity, every_s, observed_at, value (null = unusable), each sensor's newest
+        among them; feeds as on the snapshot.
         """
         by_quantity: dict[str, list[tuple[str, str, datetime, float]]] = {}
         for quantity, sensor, asset, at, value in self._telling(samples, now).iter_rows():

@@ -1,4 +1,4 @@
-"""`app.py import`: files landed by hand through a feed, by the line that runs or, when none does, by one opened for it."""
+"""`app.py import`: files landed by hand through a feed, by the running line or, without one, by one opened for it."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from pipelines.engine import manifest as manifests
-from pipelines.engine.calendar import daily, hourly, local_day, local_month
+from pipelines.engine.calendar import daily, earliest, hourly, latest, local_day, local_month
 from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, frames, number, rotten, segments, sync_folder, unpack
 from pipelines.engine.manifest import Manifest, Part
@@ -167,13 +167,10 @@ def write(folder: Path, name: str, frame: pl.DataFrame, table: Table | None) -> 
     beside.rename(path)
     sync_folder(path.parent)
     at = (table.time if table else "observed_at") or ""
-    edges = (
-        frame.select(pl.col(at).cast(INSTANT) if frame.schema[at] == pl.Date else pl.col(at))
-        if at and frame.height
-        else None
-    )
-    low, high = (edges[at].min(), edges[at].max()) if edges is not None else (None, None)
-    return Part(name, frame.height, low, high)
+    if not at:
+        return Part(name, frame.height, None, None)
+    instants = frame[at].cast(INSTANT) if frame.schema[at] == pl.Date else frame[at]
+    return Part(name, frame.height, earliest(instants), latest(instants))
 
 
 def forget(folder: Path, retention: Mapping[str, timedelta], now: datetime) -> int:

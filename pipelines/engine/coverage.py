@@ -5,22 +5,25 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from pipelines.engine.calendar import earliest
 from pipelines.engine.measures import KEYS, in_windows
 
-COVERAGE = {
-    "window": pl.Datetime("us", "UTC"),
-    "area": pl.String(),
-    "n": pl.Int64(),
-    "n_expected": pl.Int64(),
-    "as_of": pl.Datetime("us", "UTC"),
-}
+COVERAGE = pl.Schema(
+    {
+        "window": pl.Datetime("us", "UTC"),
+        "area": pl.String(),
+        "n": pl.Int64(),
+        "n_expected": pl.Int64(),
+        "as_of": pl.Datetime("us", "UTC"),
+    }
+)
 
 
 def of_readings(rows: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Readings that came and that were expected per window and area, from the register of sensors.
 
-    Shape: COVERAGE for town, ward and asset (own and parent asset); rows has sensor, observed_at and, when rolled up, n and last_at.
-    Sensors has sensor, asset, ward, parent, every_s of the one quantity.
+    Shape: COVERAGE for town, ward and asset (own and parent asset); rows has sensor, observed_at and, when rolled up,
+    n and last_at; sensors has sensor, asset, ward, parent, every_s of the one quantity.
     """
     places = _places(sensors)
     elapsed = ((pl.col("as_of") - pl.col("window")).dt.total_seconds() / pl.col("every_s")).floor()
@@ -52,7 +55,7 @@ def _places(sensors: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).unique()
 
 
-SPANS = {"feed": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Datetime("us", "UTC")}
+SPANS = pl.Schema({"feed": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Datetime("us", "UTC")})
 
 
 class Covered:
@@ -85,7 +88,10 @@ class Covered:
         )
 
     def share(self, feeds: Collection[str], windows: pl.DataFrame) -> pl.DataFrame:
-        """The share of each window's elapsed time that these feeds cover: window, coverage, as_of (newest covered instant)."""
+        """The share of each window's elapsed time that these feeds cover.
+
+        Shape: window, coverage, as_of (newest covered instant).
+        """
         inside = (
             windows.join_where(self.of(feeds), pl.col("low") < pl.col("as_of"), pl.col("high") > pl.col("window"))
             .with_columns(seconds=_seconds(pl.min_horizontal("high", "as_of") - pl.max_horizontal("low", "window")))
@@ -107,7 +113,7 @@ class Covered:
             as_of=pl.min_horizontal(pl.col("window") + pl.duration(hours=1), pl.lit(now).dt.cast_time_unit("us"))
         )
         shares = self.share([feed], grid).sort("window")["coverage"].to_list()
-        first = self.of([feed])["low"].min()
+        first = earliest(self.of([feed])["low"])
         ends = (at + timedelta(hours=1) for at in starts)
         return [share if first is not None and end > first else None for share, end in zip(shares, ends, strict=True)]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class SettingsError(Exception):
-    """The town's settings or registers hold mistakes; stops the start. Each sentence names file, line and what is allowed."""
+    """The town's settings or registers hold mistakes; stops the start; each names file, line and what is allowed."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))

@@ -41,7 +41,7 @@ class FeedState:
         return "late" if now - self.last_landed_at > self.feed.every * LATE + timedelta(seconds=5) else "live"
 
     def _missing(self, now: datetime) -> timedelta:
-        """How long the feed has been heard nothing of while somebody listened: after a start it gets its time to come."""
+        """How long nothing was heard of the feed while somebody listened: after a start it gets its time to come."""
         since = [at for at in (self.last_landed_at, self.listening_since) if at is not None]
         return now - max(since) if since else timedelta(0)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, floor, hourly
+from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, extent, floor, hourly
 from pipelines.engine.model import GRAINS
 from pipelines.engine.recent import EMPTY_HOURS, PLACE, READING, Recent
 from pipelines.engine.registers import Registers
@@ -29,7 +29,8 @@ ROLLED = [
     "last_at",
 ]
 SENSOR = ["sensor", "asset", "kind", "ward", "quantity", "unit", "every_s", "low", "high", "parent"]
-# Frames that nobody has asked for during this many beats are let go; the least used first when they grow too large together.
+# Frames that nobody has asked for during this many beats are let go; the least used first when they grow too large
+# together.
 IDLE_BEATS = 120
 MOST_KEPT_BYTES = 48 << 20
 MOST_OF_BEAT_BYTES = 64 << 20
@@ -113,14 +114,11 @@ class Inputs:
 
     def _read(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         registers = self._registers
-        if name in registers.references:
-            return registers.references[name]
-        if name == "wards":
-            return registers.wards
-        if name == "assets":
-            return registers.assets
-        if name == "sensors":
-            return self._sensors
+        whole = {
+            "wards": registers.wards, "assets": registers.assets, "sensors": self._sensors, **registers.references
+        }  # fmt: skip
+        if name in whole:
+            return whole[name]
         if name in registers.quantities:
             return self.readings(name, start, end)
         base, _, grain = name.rpartition("_")
@@ -188,8 +186,8 @@ class Inputs:
         late = self._store.hot_keys_before("readings", until).filter(pl.col("series").is_in(ids) & (at >= start))
         if late.is_empty():
             return EMPTY_HOURS
-        low = floor(late["observed_at"].min(), "day", self._zone)
-        high = floor(late["observed_at"].max(), "day", self._zone) + timedelta(days=2)
+        first, last = extent(late["observed_at"])
+        low, high = floor(first, "day", self._zone), floor(last, "day", self._zone) + timedelta(days=2)
         rows = self._recent.stored(quantity, low, min(until, high)).filter(
             pl.col("series").is_in(late["series"].unique().implode())
         )

@@ -22,7 +22,7 @@ class Busy(Exception):
 
 
 class Intake:
-    """One thread that takes batches through the line; whatever waits while a batch is written becomes the next batch."""
+    """One thread that takes batches through the line; what waits while a batch is written becomes the next batch."""
 
     def __init__(self, line: Line, clock: Callable[[], datetime]) -> None:
         self._line, self._clock = line, clock

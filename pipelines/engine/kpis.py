@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import coverage
-from pipelines.engine.calendar import LENGTHS, length, windows
+from pipelines.engine.calendar import LENGTHS, extent, length, windows
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.measures import KEYS
 from pipelines.engine.model import GRAINS, INSTANT, Kpi
@@ -29,30 +29,32 @@ QUIET = timedelta(seconds=20)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 FOREVER = datetime.max.replace(tzinfo=UTC)
 LATELY = timedelta(days=31)
-VALUE = {
-    "window": INSTANT,
-    "end": INSTANT,
-    "area": pl.String(),
-    "value": pl.Float64(),
-    "numerator": pl.Float64(),
-    "denominator": pl.Float64(),
-    "n": pl.Int64(),
-    "n_expected": pl.Int64(),
-    "coverage": pl.Float64(),
-    "reason": pl.String(),
-    "detail": pl.String(),
-    "as_of": INSTANT,
-}
-
-
-BY_AREA = {
-    "_cover": pl.Int32(),
-    "window": INSTANT,
-    "area": pl.String(),
-    "_n": pl.Int64(),
-    "_n_expected": pl.Int64(),
-    "_as_of_area": INSTANT,
-}
+VALUE = pl.Schema(
+    {
+        "window": INSTANT,
+        "end": INSTANT,
+        "area": pl.String(),
+        "value": pl.Float64(),
+        "numerator": pl.Float64(),
+        "denominator": pl.Float64(),
+        "n": pl.Int64(),
+        "n_expected": pl.Int64(),
+        "coverage": pl.Float64(),
+        "reason": pl.String(),
+        "detail": pl.String(),
+        "as_of": INSTANT,
+    }
+)
+BY_AREA = pl.Schema(
+    {
+        "_cover": pl.Int32(),
+        "window": INSTANT,
+        "area": pl.String(),
+        "_n": pl.Int64(),
+        "_n_expected": pl.Int64(),
+        "_as_of_area": INSTANT,
+    }
+)
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Work:
 
     @property
     def pace(self) -> timedelta:
-        """Time between two looks at the open window: an hour's value every few seconds, a day's or month's once a minute."""
+        """Time between two looks at the open window: an hour's every few seconds, a day's or month's once a minute."""
         return min(timedelta(minutes=1), max(timedelta(seconds=3), length(self.kpi.window) / 600))
 
     def reads(self, names: set[str]) -> bool:
@@ -147,8 +149,9 @@ class Kpis:
                 work.due = merge(work.due, low, last + reach if last < FOREVER - reach else FOREVER)
 
     def evaluate(self, touched: Mapping[str, Span], now: datetime, budget_s: float = math.inf) -> pl.DataFrame:
-        """Compute what is due within about a budget of seconds; gives the values to publish. What is left waits for the next beat.
+        """Compute what is due within about a budget of seconds; gives the values to publish.
 
+        What is left waits for the next beat.
         Shape: tables.KPI_VALUES; only closed windows whose value is new or has changed.
         """
         newest = touched.get("arrivals", (now, now))[1]
@@ -239,7 +242,7 @@ class Kpis:
         return self._revised(work.kpi.id, grid, self._values([(work, grid)]), now)
 
     def _ended(self, kpi: Kpi, low: datetime, high: datetime, now: datetime) -> pl.DataFrame:
-        """The windows that are over and due: of the calendar those that touch [low, high), rolling ones that end in (low, high]."""
+        """The windows over and due: calendar ones that touch [low, high), rolling ones that end in (low, high]."""
         span = timedelta(hours=kpi.window.hours)
         return windows(kpi.window, low, high - span, now, self._settings.zone).filter(pl.col("end") <= now)
 
@@ -268,7 +271,7 @@ class Kpis:
     def _call(self, work: Work, grid: pl.DataFrame, number: int) -> pl.DataFrame | None:
         """What the function gives, with the columns it has in their kinds; None when it failed (noted in `faults`)."""
         kpi = work.kpi
-        low, high = grid["window"].min(), grid["end"].max()
+        (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
         start = low - kpi.lookback if kpi.lookback is not None else None
         try:
             given = {name: self._input(name, grid, start, high) for name in kpi.inputs}
@@ -279,7 +282,8 @@ class Kpis:
             if kpi.id not in self.faults:
                 log.exception("KPI %s could not be computed", kpi.id)
             self.faults[kpi.id] = (
-                f"this value could not be computed ({type(error).__name__}: {error}). Tell whoever looks after Townboard."
+                f"this value could not be computed ({type(error).__name__}: {error}). "
+                "Tell whoever looks after Townboard."
             )
             return None
         self.faults.pop(kpi.id, None)
@@ -293,7 +297,7 @@ class Kpis:
         return self.inputs.get(name, start, end)
 
     def _cover(self, work: Work, grid: pl.DataFrame, number: int) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-        """What has come of what was expected: per window by the feeds' arrivals, per area by the register of sensors."""
+        """What has come of what was expected: per window by the feeds' arrivals, per area by the sensors' register."""
         mark = pl.lit(number, pl.Int32).alias("_cover")
         first = work.kpi.inputs[0]
         span = (grid["window"][0], grid["end"][-1], grid.height)
@@ -307,7 +311,8 @@ class Kpis:
     def _counted(self, name: str, grid: pl.DataFrame) -> pl.DataFrame:
         """Readings that came and were expected, by area."""
         sensors = self.inputs.dimension.filter(pl.col("quantity") == _base(name))
-        rows = self.inputs.get(name, grid["window"].min(), grid["end"].max())
+        (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
+        rows = self.inputs.get(name, low, high)
         return coverage.of_readings(rows, sensors, grid)
 
     def _arrived(self, feeds: frozenset[str], grid: pl.DataFrame) -> pl.DataFrame:
@@ -324,7 +329,8 @@ class Kpis:
         """
         if kpi in self.faults:
             return pl.DataFrame(schema=KPI_VALUES.schema)
-        before = self.inputs.published(kpi, grid["window"].min(), grid["window"].max() + timedelta(microseconds=1))
+        first, last = extent(grid["window"])
+        before = self.inputs.published(kpi, first, last + timedelta(microseconds=1))
         gone = (
             before.filter(pl.col("value").is_not_null())
             .join(values, on=KEYS, how="anti")
@@ -351,7 +357,8 @@ def _share(part: str, whole: str) -> pl.Expr:
 def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
     """Rows of many KPIs with value, coverage and reason settled; a value that too little data carries becomes unknown.
 
-    Shape: in: kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor, min_coverage.
+    Shape: rows has kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor,
+    min_coverage.
     """
     ratio = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * pl.col("scale"))
     # A function that says what it expected is judged by that; else by what the sensors were to send, used or not.

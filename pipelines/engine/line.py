@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
-from pipelines.engine.calendar import floor
+from pipelines.engine.calendar import extent, floor
 from pipelines.engine.decode.base import PRODUCES
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
@@ -28,7 +28,7 @@ from pipelines.engine.tables import ENGINE_TABLES
 
 log = logging.getLogger("townboard")
 HOT = timedelta(days=2)
-LATEST = {"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()}
+LATEST = pl.Schema({"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()})
 KPI_CURSOR = "_kpis"
 # Readings older than this ring no alarm after a restart.
 WATCHED = timedelta(days=1)
@@ -95,7 +95,10 @@ class Line:
 
     @property
     def latest(self) -> pl.DataFrame:
-        """The newest reading of every sensor that has one: sensor, asset, kind, ward, quantity, every_s, observed_at, value."""
+        """The newest reading of every sensor that has one.
+
+        Shape: sensor, asset, kind, ward, quantity, every_s, observed_at, value.
+        """
         return self._latest.join(self.inputs.dimension, on="series", how="inner")
 
     def drain_samples(self) -> pl.DataFrame:
@@ -169,7 +172,7 @@ class Line:
 
     def _touch_readings(self, rows: pl.DataFrame) -> None:
         at = pl.col("observed_at")
-        self._widen("readings", rows["observed_at"].min(), rows["observed_at"].max())
+        self._widen("readings", *extent(rows["observed_at"]))
         spans = rows.select("series", "observed_at").join(
             self.inputs.dimension.select("series", "quantity"), on="series"
         )
@@ -202,7 +205,7 @@ class Line:
             self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": self._beat_at.isoformat()})
 
     def leave_for_later(self, since: datetime) -> None:
-        """Leave the KPI windows since then to whoever opens the line next: what has landed is on disk, but not computed."""
+        """Leave the KPI windows since then to whoever opens the line next: what landed is on disk, but not computed."""
         self._done_seq = self.journal.seq
         self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": since.isoformat()})
 

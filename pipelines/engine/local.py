@@ -35,7 +35,7 @@ def socket_path(settings: Settings) -> Path:
 
 
 def pushed(feed: Feed, form: str, table: str) -> Feed:
-    """The feed as a push of this format into this table: its own mapping, or columns named as in the data dictionary."""
+    """The feed as a push of this format into this table: its own mapping, or columns named as in the dictionary."""
     if feed.origin == "http_push" and feed.mapping and feed.format == form:
         return feed
     mapping: dict[str, Any] = {}

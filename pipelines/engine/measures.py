@@ -8,7 +8,7 @@ KEYS = ["window", "area"]
 
 
 def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_at") -> pl.DataFrame:
-    """The rows of `frame` that fall into a window, each with its `window` (start); closed on the left, open on the right.
+    """The rows of `frame` that fall into a window [start, end), each with its `window` (start).
 
     Shape: windows has `window`, `end`, `as_of` (instants). A row appears once per window that holds it;
     rows with a null instant fall into none.

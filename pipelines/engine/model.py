@@ -72,7 +72,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """An event table: rows identified by `key`, placed in time by `time`; a row with the same key corrects the older one.
+    """An event table: rows identified by `key`, placed in time by `time`; a row with the same key corrects the older.
 
     `located` tables have `lat`, `lon` and `ward`; a missing ward is found by point in polygon.
     `replaces` tables are whole data sets (a timetable): each arrival replaces the one before; `time` may be None.
@@ -101,9 +101,9 @@ class Table:
             _require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")
 
     @property
-    def schema(self) -> dict[str, pl.DataType]:
+    def schema(self) -> pl.Schema:
         """Column name -> Polars type, in declared order."""
-        return {column.name: KINDS[column.kind] for column in self.columns}
+        return pl.Schema({column.name: KINDS[column.kind] for column in self.columns})
 
     @property
     def instants(self) -> tuple[str, ...]:
@@ -122,9 +122,9 @@ class Reference:
     optional: bool = True
 
     @property
-    def schema(self) -> dict[str, pl.DataType]:
+    def schema(self) -> pl.Schema:
         """Column name -> Polars type, in declared order."""
-        return {column.name: KINDS[column.kind] for column in self.columns}
+        return pl.Schema({column.name: KINDS[column.kind] for column in self.columns})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,11 +297,10 @@ class Domain:
             _require(
                 rule.watches in watchable, f"alarm {rule.name} watches {rule.watches!r}, which is no quantity or KPI"
             )
-        for kind, things in (
-            ("KPI", self.kpis),
-            ("table", self.tables),
-            ("alarm", self.alarms),
-            ("source", self.sources),
+        for kind, names in (
+            ("KPI", [k.id for k in self.kpis]),
+            ("table", [t.name for t in self.tables]),
+            ("alarm", [a.name for a in self.alarms]),
+            ("source", [s.name for s in self.sources]),
         ):
-            names = [getattr(t, "id", None) or t.name for t in things]
             _require(len(set(names)) == len(names), f"domain {self.name}: a {kind} is declared twice")

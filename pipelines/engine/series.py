@@ -21,7 +21,7 @@ class SeriesBook:
         self.numbers.update(registered.select("sensor", "series").iter_rows())
 
     def number(self, rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The rows with `series` in place of `sensor`, and the sensors numbered for the first time, to be kept once durable."""
+        """The rows with `series` in place of `sensor`, and the newly numbered sensors, to be kept once durable."""
         found = rows["sensor"].unique().sort().to_list()
         fresh = {sensor: len(self.numbers) + i for i, sensor in enumerate(s for s in found if s not in self.numbers)}
         known = {**self.numbers, **fresh} if fresh else self.numbers

@@ -29,7 +29,7 @@ class NotAFrame(ValueError):
 
 
 def block(body: bytes) -> bytes:
-    """A raw deflate block that ends on a byte and refers to nothing before it: it may follow any other in a gzip stream.
+    """A raw deflate block that ends on a byte and refers to nothing before it: it may follow any in a gzip stream.
 
     So one compression serves every open stream (RFC 1951, full flush).
     """
@@ -43,7 +43,7 @@ def event(name: str, seq: int, body: bytes) -> bytes:
 
 
 def changes(before: State | None, after: State) -> dict[str, Any]:
-    """What differs between two states: changed and removed keys of the keyed parts, whole other parts when they differ."""
+    """What differs between two states: changed and removed keys of the keyed parts, other parts whole."""
     delta: dict[str, Any] = {"seq": after["seq"], "built_at": after["built_at"]}
     if before is None:
         return {**after, "prev": 0}

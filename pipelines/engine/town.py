@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import registers as registry
+from pipelines.engine.calendar import earliest
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
-from pipelines.engine.model import Domain, Kpi, Table
+from pipelines.engine.model import Domain, Kpi, Reference, Table
 from pipelines.engine.publisher import age_state
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
@@ -155,7 +156,8 @@ class Town:
     ) -> pl.DataFrame:
         """The newest published value per window and area, oldest first.
 
-        Shape: window, end, area, value, numerator, denominator, n, n_expected, coverage, reason, detail, revision, computed_at.
+        Shape: window, end, area, value, numerator, denominator, n, n_expected, coverage, reason, detail, revision,
+        computed_at.
         """
         rows = self.revisions(kpi, areas, start, end)
         return rows.sort("revision").unique(["window", "area"], keep="last").sort("window", "area")
@@ -164,7 +166,8 @@ class Town:
         self, kpi: str, areas: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
     ) -> pl.DataFrame:
         """Every published revision, in the same shape as `history`."""
-        where, params = "kpi = $kpi", {"kpi": kpi}
+        where = "kpi = $kpi"
+        params: dict[str, Any] = {"kpi": kpi}
         if areas is not None:
             where, params = f"{where} AND area IN (SELECT unnest($areas))", {**params, "areas": list(areas)}
         return self._follow().rows("kpi_values", start, end, where, params).drop("kpi", "received_at")
@@ -180,7 +183,10 @@ class Town:
         return named.select("sensor", "observed_at", "value", "quality", "received_at")
 
     def latest(self, domain: str | None = None) -> pl.DataFrame:
-        """The newest reading of each sensor in the last three days: sensor, asset, ward, quantity, unit, observed_at, value, state."""
+        """The newest reading of each sensor in the last three days.
+
+        Shape: sensor, asset, ward, quantity, unit, observed_at, value, state.
+        """
         now = self.now()
         store = self._follow()
         sensors = self.sensors(domain)
@@ -223,7 +229,10 @@ class Town:
         return rows.select(*open_columns, "received_at")
 
     def quarantine(self, feed: str | None = None, reason: str | None = None, limit: int = 200) -> pl.DataFrame:
-        """The newest quarantined rows: id, feed, received_at, table, row, reason, detail, original (text as far as readable)."""
+        """The newest quarantined rows.
+
+        Shape: id, feed, received_at, table, row, reason, detail, original (text as far as readable).
+        """
         conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
         params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
         newest = (
@@ -231,7 +240,7 @@ class Town:
             .rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"])
             .tail(limit)
         )
-        start = newest["at"].min() if newest.height else None
+        start = earliest(newest["at"])
         where = " AND ".join([*conditions, "id IN (SELECT unnest($ids))"])
         rows = self._store.rows("quarantine", start, None, where, {**params, "ids": newest["id"].to_list()}).reverse()
         text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
@@ -272,7 +281,10 @@ class Town:
             ("quality", "code", None, "0 good, 1 the feed's own missing-value code."),
             ("received_at", "instant", None, "When Townboard received it."),
         )]  # fmt: skip
-        owners = [(domain.name, things) for domain in self.domains for things in (*domain.tables, *domain.references)]
+        owners: list[tuple[str, Table | Reference]] = []
+        for domain in self.domains:
+            owners += [(domain.name, table) for table in domain.tables]
+            owners += [(domain.name, reference) for reference in domain.references]
         owners += [("engine", table) for table in self.tables if table.name in PUBLIC_ENGINE_TABLES]
         owners += [("engine", reference) for reference in ENGINE_REFERENCES]
         for owner, things in owners:

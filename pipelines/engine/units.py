@@ -4,7 +4,7 @@ from functools import cache
 
 import pint
 
-REGISTRY = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+REGISTRY: pint.UnitRegistry = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 for definition in (
     "percent_of = 0.01 = pct",
     "person = [person]",
@@ -33,7 +33,8 @@ ALIASES = {
     "L/s": "L/s", "l/s": "L/s", "µg/m³": "ug/m^3", "ug/m3": "ug/m^3", "µg/m3": "ug/m^3", "μg/m³": "ug/m^3",
     "mg/m3": "mg/m^3", "mg/m³": "mg/m^3", "mg/l": "mg/L", "dB(A)": "dBA", "kWh/day": "kWh", "m head": "metre_head",
     "mps": "m/s", "kph": "km/h", "kmh": "km/h", "mph": "mile/hour", "count": "dimensionless", "1": "dimensionless",
-    "": "dimensionless", "pH": "pH_unit", "MPN/100mL": "MPN", "min": "minute", "h": "hour", "s": "second", "lpcd": "L/day/person",
+    "": "dimensionless", "pH": "pH_unit", "MPN/100mL": "MPN", "min": "minute", "h": "hour", "s": "second",
+    "lpcd": "L/day/person",
 }  # fmt: skip
 
 GAS_CONSTANT = 8.314462618

@@ -74,7 +74,10 @@ def refusal(feed: str, received_at: datetime, reason: str, detail: str, payload:
 
 def _decoder_refusals(decoded: Decoded, feed: Feed, received_at: datetime) -> pl.DataFrame:
     rows = [
-        (quarantine_id(feed.name, r.row, r.reason, r.original), feed.name, received_at, r.table or None, r.row, r.reason, r.detail, r.original)
+        (
+            quarantine_id(feed.name, r.row, r.reason, r.original), feed.name, received_at, r.table or None, r.row,
+            r.reason, r.detail, r.original,
+        )
         for r in decoded.refused
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=QUARANTINE.schema, orient="row")
@@ -136,13 +139,19 @@ def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) 
         {q.name: q.unit for q in registers.quantities.values()}, default="", return_dtype=pl.String
     )
     beyond = "{} {} is {} the possible {} {}. Check the sensor and the unit it reports in."
+    unknown = "the sensor `{}` is not in sensors.csv. Add it there, then replay this row."
+    no_fit = pl.format(
+        "the unit `{}` does not fit: {} is kept in {}.", pl.col("unit").fill_null(""), pl.col("quantity"), unit
+    )
+    unreadable = pl.col("_text").is_not_null() & value.is_null() & ~pl.col("_bad_unit")
+    unusable = pl.format("`{}` is not a number that can be used.", "_text")
     faults: list[Fault] = [
         (pl.col("sensor").is_null(), "no_sensor", pl.lit("the row names no sensor.")),
-        (pl.col("quantity").is_null(), "unknown_sensor", pl.format("the sensor `{}` is not in sensors.csv. Add it there, then replay this row.", "sensor")),
+        (pl.col("quantity").is_null(), "unknown_sensor", pl.format(unknown, "sensor")),
         *_clock_faults("observed_at", latest),
-        (pl.col("_text").is_not_null() & value.is_null() & ~pl.col("_bad_unit"), "unreadable_number", pl.format("`{}` is not a number.", "_text")),
-        (value.is_nan() | value.is_infinite(), "unreadable_number", pl.format("`{}` is not a number that can be used.", "_text")),
-        (pl.col("_bad_unit"), "unit", pl.format("the unit `{}` does not fit: {} is kept in {}.", pl.col("unit").fill_null(""), pl.col("quantity"), unit)),
+        (unreadable, "unreadable_number", pl.format("`{}` is not a number.", "_text")),
+        (value.is_nan() | value.is_infinite(), "unreadable_number", unusable),
+        (pl.col("_bad_unit"), "unit", no_fit),
         (value > high, "out_of_range", pl.format(beyond, number, unit, pl.lit("above"), high.cast(pl.String), unit)),
         (value < low, "out_of_range", pl.format(beyond, number, unit, pl.lit("below"), low.cast(pl.String), unit)),
     ]  # fmt: skip
@@ -153,7 +162,7 @@ def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) 
 def _convert(frame: pl.DataFrame, registers: Registers) -> pl.DataFrame:
     """Values in the unit of their quantity; `_bad_unit` where the unit measures something else."""
     pairs = frame.select("quantity", "unit").unique().drop_nulls()
-    rows = []
+    rows: list[tuple[str, str, float | None, float | None, bool]] = []
     for name, unit in pairs.iter_rows():
         try:
             quantity = registers.quantities[name]

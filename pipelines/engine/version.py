@@ -1,4 +1,4 @@
-"""Which build of Townboard this is: the version and a mark of the installed files, so that old pages notice a new one."""
+"""Which build of Townboard this is: version and a mark of the installed files, so that old pages notice a new one."""
 
 import hashlib
 from pathlib import Path

@@ -22,7 +22,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Refusal:
-    """One row that could not be read: its position in the payload, a short reason, words, and its bytes as they came."""
+    """One row that could not be read: its position in the payload, a short reason, words, its bytes as they came."""
 
     row: int
     reason: str
@@ -76,12 +76,10 @@ FORMATS = {
 # Formats that fill other tables than the one that the feed names.
 PRODUCES: dict[str, tuple[str, ...]] = {
     "gtfs_static": (
-        "gtfs_routes", "gtfs_trips", "gtfs_stops", "gtfs_stop_times", "gtfs_service_days", "gtfs_frequencies", "gtfs_shapes",
+        "gtfs_routes", "gtfs_trips", "gtfs_stops", "gtfs_stop_times", "gtfs_service_days", "gtfs_frequencies",
+        "gtfs_shapes",
     ),
     "gtfs_realtime": ("vehicle_positions", "trip_updates", "trip_sightings", "passages", "service_alerts"),
-    "open311_json": ("service_requests",),
-    "open311_xml": ("service_requests",),
-    "seeclickfix": ("service_requests",),
     "open311_json": ("service_requests",),
     "open311_xml": ("service_requests",),
     "seeclickfix": ("service_requests",),

@@ -42,7 +42,10 @@ class DropFolder:
         """Words when the file is larger than the feed allows."""
         size = path.stat().st_size
         if size > self.feed.max_mb * 1e6:
-            return f"{path.name} has {size / 1e6:,.0f} MB, more than the {self.feed.max_mb:g} MB that this feed takes. Split it, or raise max_mb in town.toml."
+            return (
+                f"{path.name} has {size / 1e6:,.0f} MB, more than the {self.feed.max_mb:g} MB that this feed takes. "
+                "Split it, or raise max_mb in town.toml."
+            )
         return None
 
     def done(self, path: Path, receipt: Receipt) -> None:

@@ -76,7 +76,8 @@ class Poll:
             body += chunk
             if len(body) > limit:
                 raise SourceDown(
-                    f"{self.feed.url} sent more than {self.feed.max_mb:g} MB; the rest was not read. Raise max_mb if this is right."
+                    f"{self.feed.url} sent more than {self.feed.max_mb:g} MB; the rest was not read. "
+                    "Raise max_mb if this is right."
                 )
             if clock() - began > longest:
                 raise SourceDown(f"{self.feed.url} was still sending after {longest.total_seconds():g} seconds.")

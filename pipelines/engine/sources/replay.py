@@ -10,13 +10,14 @@ STAMP_IN_NAME = re.compile(r"(20\d{2})-?([01]\d)-?([0-3]\d)[T_]?([0-2]\d)[:-]?([
 
 
 def recorded_at(path: Path) -> datetime:
-    """When a recorded payload was received: a Unix time or a stamp like 20260113T030852Z in its name, else its file time."""
+    """When a payload was received: a Unix time or a stamp like 20260113T030852Z in its name, else its file time."""
     epoch = EPOCH_IN_NAME.search(path.name)
     if epoch:
         return datetime.fromtimestamp(int(epoch[1]), UTC)
     stamp = STAMP_IN_NAME.search(path.name)
     if stamp:
-        return datetime(*map(int, stamp.groups()), tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, stamp.groups())
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
