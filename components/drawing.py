@@ -70,4 +70,6 @@ def bars(values: Sequence[float | None], target: float | None = None) -> str:
         if value is not None
     )
     aim = f'<path class="spark-target" d="M0 {28 - 26 * abs(target) / top:.1f}H120"/>' if target is not None else ""
-    return f'<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">{drawn}{aim}</svg>'
+    return (
+        f'<svg class="spark-svg" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">{drawn}{aim}</svg>'
+    )

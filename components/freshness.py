@@ -96,7 +96,7 @@ def feed_table(state: Mapping[str, Any]) -> html.Div:
 
 def _row(feed: Mapping[str, Any]) -> html.Tr:
     words = html.P(feed["words"], className="words", hidden=feed["state"] == "live", **props({"data-f": "words"}))
-    cells = [
+    cells: list[tuple[str, list[Any], str]] = [
         ("", [_chip(feed)], ""),
         ("", [html.Span(feed["title"], className="name"), words], ""),
         ("Last arrival", [html.Span(_arrived(feed), **props({"data-f": "arrived"}))], "nowrap"),

@@ -156,7 +156,9 @@ def _promising(row: Mapping[str, Any], area: str) -> bool:
 def _missing(titles: Sequence[str]) -> html.P | None:
     if not titles:
         return None
-    return html.P(f"Not drawn, for there are fewer than two values in this period: {'; '.join(titles)}.", className="sub")
+    return html.P(
+        f"Not drawn, for there are fewer than two values in this period: {'; '.join(titles)}.", className="sub"
+    )
 
 
 def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, float | None]) -> html.Section:

@@ -62,7 +62,7 @@ def _head(row: Mapping[str, Any], state: Mapping[str, Any], view: View) -> html.
     ward = ward_names().get(row["ward"] or "", row["ward"] or "no ward")
     domain = glass.town().domain(row["domain"])
     back = html.A(domain.title, href=glass.href(domain.name), **props({"data-nav": "keep"}))
-    parent = (
+    parent: list[Any] = (
         [" · part of ", html.A(row["parent"], href=glass.href(f"asset/{row['parent']}"), **props({"data-nav": ""}))]
         if row.get("parent")
         else []

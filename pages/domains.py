@@ -63,7 +63,7 @@ async def show_assets(
 
 
 def _wanted(text: str | None, kind: str | None, state: str | None, size: str | None, before: dict[str, Any]) -> Ask:
-    rows = int(size) if size in map(str, asset_table.SIZES) else asset_table.USUAL
+    rows = next((n for n in asset_table.SIZES if str(n) == size), asset_table.USUAL)
     sort, falling, page = before["sort"], bool(before["falling"]), int(before["page"])
     return Ask(text or "", kind or "all", state or "all", sort, falling, page, rows)
 

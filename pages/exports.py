@@ -181,7 +181,9 @@ def _span(start: str, end: str) -> Span | str:
     if last < first:
         return "The last day is before the first. Exchange them."
     after = last + timedelta(days=1)
-    return Span(datetime.combine(first, time(), zone).astimezone(UTC), datetime.combine(after, time(), zone).astimezone(UTC))
+    return Span(
+        datetime.combine(first, time(), zone).astimezone(UTC), datetime.combine(after, time(), zone).astimezone(UTC)
+    )
 
 
 def _utc(at: datetime | None) -> str | None:

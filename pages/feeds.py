@@ -144,7 +144,9 @@ def _job(job: Mapping[str, Any]) -> html.Tr:
     began, due, outcome = wording.moment(job.get("started_at")), job.get("next_at"), job.get("outcome") or ""
     name = html.Td([html.Span(_job_name(job), className="name"), html.Small(job.get("why") or "", className="why")])
     at = began.isoformat() if began else ""
-    ago = [html.Span(wording.age_of(began), **props({"data-age": at, "data-f": "began"})), " ago"] if began else "not yet"
+    ago = (
+        [html.Span(wording.age_of(began), **props({"data-age": at, "data-f": "began"})), " ago"] if began else "not yet"
+    )
     next_run = wording.clock(due, glass.town().zone) if due else wording.DASH
     return _cells(name, ("Last run", ago), job, outcome, ("Next", html.Span(next_run, **props({"data-f": "next"}))))
 
@@ -158,12 +160,18 @@ def _job_name(job: Mapping[str, Any]) -> str:
     return str(job["job"]).replace("_", " ").capitalize()
 
 
-def _cells(name: html.Td, began: tuple[str, Any], run: Mapping[str, Any], outcome: str, *more: tuple[str, Any]) -> html.Tr:
+def _cells(
+    name: html.Td, began: tuple[str, Any], run: Mapping[str, Any], outcome: str, *more: tuple[str, Any]
+) -> html.Tr:
     rows = "" if run.get("rows") is None else f"{run['rows']:,}"
     took = _between(run.get("started_at"), run.get("ended_at"))
     look = {"data-state": "failing"} if outcome == FAILED else {}
     said = html.Span(outcome, className="chip" if look else "", **props({"data-f": "outcome", **look}))
-    told = (("Rows", html.Span(rows, **props({"data-f": "rows"}))), ("Outcome", said), ("In words", run.get("words") or ""))
+    told = (
+        ("Rows", html.Span(rows, **props({"data-f": "rows"}))),
+        ("Outcome", said),
+        ("In words", run.get("words") or ""),
+    )
     cells = [
         html.Td(content, className="" if label == "In words" else "nowrap", **props({"data-label": label}))
         for label, content in (began, ("Took", took), *told, *more)

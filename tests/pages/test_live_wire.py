@@ -204,5 +204,8 @@ def test_the_page_names_windows_and_details_as_the_server_does(town: FakeTown) -
     state = {"assets": {"T3": {"name": "Station tank"}}, "feeds": {"bus_trips": {"title": "Bus trips"}}}
     told = [[{"detail": d}, state] for d in ("T3", "bus_trips", "6 deaths", None)]
     assert _in_node("given.map(([r,s])=>b.detail(r,s))", told) == [wording.detail(r, s) for r, s in told]
-    known = [{"value": None, "reason": "only 8% has arrived; 75% is needed", "coverage": 0.08}, {"value": 1, "coverage": 0.5}]
+    known = [
+        {"value": None, "reason": "only 8% has arrived; 75% is needed", "coverage": 0.08},
+        {"value": 1, "coverage": 0.5},
+    ]
     assert _in_node("given.map((r)=>b.completeness(r))", known) == [wording.completeness(r) for r in known]

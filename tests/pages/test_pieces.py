@@ -166,10 +166,10 @@ def test_a_feed_in_trouble_says_so_in_words_and_a_slow_one_has_no_hourly_strip()
     state["feeds"]["bills"]["every_s"] = 2_678_400
     shown = to_html(freshness.feed_table(state))
     rows = {r.split('"')[0]: r for r in shown.split('id="feed-')[1:]}
-    assert list(rows)[0] == "air_stations"
+    assert next(iter(rows)) == "air_stations"
     assert "every 31 days" in rows["bills"] and "strip" not in rows["bills"].replace("no hourly strip", "")
-    assert 'hidden>Arriving as expected' in rows["bus_positions"]
-    assert 'hidden' not in rows["scada"]
+    assert "hidden>Arriving as expected" in rows["bus_positions"]
+    assert "hidden" not in rows["scada"]
     assert shown.count("Water telemetry<") == 1
 
 

@@ -151,7 +151,13 @@ def test_months_are_not_compared_with_last_week() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(30, "every 30 s"), (86_400, "every day"), (604_800, "every 7 days"), (2_678_400, "every 31 days"), (None, "no fixed pace")],
+    [
+        (30, "every 30 s"),
+        (86_400, "every day"),
+        (604_800, "every 7 days"),
+        (2_678_400, "every 31 days"),
+        (None, "no fixed pace"),
+    ],
 )
 def test_paces_are_told_in_the_unit_that_fits(seconds: float | None, words: str) -> None:
     assert wording.pace(seconds) == words
