@@ -10,7 +10,7 @@ from tools import catalogue
 
 def test_generated_pages_are_current() -> None:
     for name, make in catalogue.PAGES.items():
-        assert (ROOT / "docs" / name).read_text("utf-8") == make(), f"run: python tools/catalogue.py ({name})"
+        assert (ROOT / "docs" / name).read_text("utf-8") == make(), f"run: python -m tools.catalogue ({name})"
 
 
 def test_settings_page_names_every_key() -> None:

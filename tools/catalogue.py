@@ -3,16 +3,15 @@
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 import pipelines
 from pipelines.engine import settings
 from pipelines.engine.decode import formats
+from pipelines.engine.feeds import spoken
 from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.tables import ENGINE_TABLES
 
+ROOT = Path(__file__).resolve().parents[1]
 HEAD = "<!-- Written by tools/catalogue.py from the declarations; do not edit. -->\n\n"
 
 
@@ -85,34 +84,28 @@ def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def reference() -> str:
     """What town.toml may hold."""
     parts = [
-        HEAD
-        + '# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. Durations are written like "30 s", "15 min", "1 h", "1 d".\n'
+        f"{HEAD}# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. "
+        'Durations are written like "30 s", "15 min", "1 h", "1 d".\n'
     ]
     parts.append("## [town]\n\n" + _rows(("key", "meaning"), sorted(TOWN.items())))
     parts.append("## [feeds.NAME]\n\n" + _rows(("key", "meaning"), sorted(FEED.items())))
     parts.append(f"Origins (`from`): {', '.join(settings.ORIGINS)}. Formats: {', '.join(formats())}.\n")
     parts.append("Ready-made feeds (`use`):\n")
     rows = [
-        (f"`{d.name}.{s.name}`", s.format, settings_every(s.every), s.meaning)
+        (f"`{d.name}.{s.name}`", s.format, spoken(s.every), s.meaning)
         for d in pipelines.available().values()
         for s in d.sources
     ]
     parts.append(_rows(("use", "format", "every", "meaning"), rows))
     parts.append(
-        "## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, and the KPI's own tunables (docs/catalogue.md).\n"
+        "## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, and the KPI's own tunables "
+        "(docs/catalogue.md).\n"
     )
     parts.append(
-        "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, and `priority` "
-        f"({', '.join(PRIORITIES)}).\n"
+        "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, "
+        f"and `priority` ({', '.join(PRIORITIES)}).\n"
     )
     return "\n".join(parts)
-
-
-def settings_every(every: object) -> str:
-    """A duration in words."""
-    from pipelines.engine.feeds import spoken
-
-    return spoken(every)  # type: ignore[arg-type]
 
 
 TOWN = {
@@ -156,7 +149,7 @@ def main() -> int:
         else:
             path.write_text(text, "utf-8")
     if stale:
-        print(f"docs/{', docs/'.join(stale)} differ from the declarations. Run: python tools/catalogue.py")
+        print(f"docs/{', docs/'.join(stale)} differ from the declarations. Run: python -m tools.catalogue")
     return len(stale)
 
 
