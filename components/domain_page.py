@@ -1,5 +1,6 @@
 """The page of any domain, built from its declaration and the snapshot alone."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,10 +32,11 @@ def headlines(domain: Domain) -> list[Kpi]:
 
 
 def mapped(domain: Domain, view: View, state: Mapping[str, Any]) -> Kpi | None:
-    """The KPI that colours the map: the chosen one, else the first that has a value in some ward."""
+    """The KPI that colours the map: the chosen one, else the one with values in most wards, headlines first."""
     choices = by_ward(domain)
-    known = {row["kpi"] for row in state["kpis"].values() if row.get("ward") and row["value"] is not None}
-    named = [k for k in choices if k.id == view.kpi] + [k for k in choices if k.id in known] + choices
+    known = Counter(row["kpi"] for row in state["kpis"].values() if row.get("ward") and row["value"] is not None)
+    fullest = sorted(choices, key=lambda k: (not (k.headline and known[k.id]), -known[k.id]))
+    named = [k for k in choices if k.id == view.kpi] + fullest
     return named[0] if named else None
 
 

@@ -50,7 +50,7 @@ class LocalServer:
     def __init__(self, settings: Settings, intake: Intake, clock: Callable[[], datetime]) -> None:
         self._settings, self._intake, self._clock = settings, intake, clock
         app = Starlette(routes=[Route("/take", self._take, methods=["POST"]), Route("/alive", self._alive)])
-        path = socket_path(settings)
+        path = self._path = socket_path(settings)
         path.unlink(missing_ok=True)
         config = uvicorn.Config(
             app, uds=str(path), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
@@ -59,8 +59,12 @@ class LocalServer:
         self._thread = threading.Thread(target=self._server.run, name="local", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer; only the user who runs the town may knock."""
         self._thread.start()
+        while self._thread.is_alive() and not self._server.started:
+            self._thread.join(0.01)
+        if self._server.started:
+            self._path.chmod(0o600)
 
     def stop(self) -> None:
         """Stop answering."""
