@@ -1,10 +1,7 @@
 """The registers a clerk edits: wards, assets, sensors and the domains' reference tables, read from CSV and checked."""
 
-import csv
-import io
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import polars as pl
 from shapely.errors import ShapelyError
 
+from pipelines.engine import register_csv
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
 from pipelines.engine.model import Column, Quantity, Reference
@@ -94,7 +92,8 @@ def load(settings: Settings) -> Registers:
     declared = [r for d in settings.domains for r in d.references]
     lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *declared)}
     frames = {
-        r.name: _read(folder / f"{r.name}.csv", r, mistakes, lines[r.name]) for r in (*ENGINE_REFERENCES, *declared)
+        r.name: register_csv.read(folder / f"{r.name}.csv", r, mistakes, lines[r.name])
+        for r in (*ENGINE_REFERENCES, *declared)
     }
     wards, assets, sensors = frames["wards"], frames["assets"], frames["sensors"]
     of_assets, of_sensors = (folder / "assets.csv", lines["assets"]), (folder / "sensors.csv", lines["sensors"])
@@ -108,86 +107,6 @@ def load(settings: Settings) -> Registers:
         raise SettingsError(mistakes)
     own = {r.name: frames[r.name] for r in declared}
     return Registers(wards, _placed(assets, shapes), sensors, own, shapes, quantities, settings.gas_temperature_c)
-
-
-def _read(path: Path, reference: Reference, mistakes: list[str], lines: list[int]) -> pl.DataFrame:
-    """The rows of one register; `lines` receives the line of the file that each stands on."""
-    empty = pl.DataFrame(schema=reference.schema)
-    if not path.is_file():
-        if not reference.optional:
-            mistakes.append(f"{shown_path(path)} is missing. It holds {reference.meaning.lower()}")
-        return empty
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        mistakes.append(f"{shown_path(path)} is not saved as UTF-8. In the spreadsheet choose 'CSV UTF-8' when saving.")
-        return empty
-    rows = list(
-        csv.reader(
-            io.StringIO(text),
-            delimiter=";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ",",
-        )
-    )
-    header = [name.strip() for name in rows[0]] if rows else []
-    missing = [c.name for c in reference.columns if c.required and c.name not in header]
-    if missing:
-        mistakes.append(
-            f"{shown_path(path)}, line 1: the column {', '.join(missing)} is missing. "
-            f"Found: {', '.join(header) or 'nothing'}."
-        )
-        return empty
-    shown = shown_path(path)
-    read: dict[str, list[Any]] = {column.name: [] for column in reference.columns}
-    seen: dict[tuple[Any, ...], int] = {}
-    for number, row in enumerate(rows[1:], 2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if any(cell.strip() for cell in row[len(header) :]):
-            mistakes.append(
-                f"{shown}, line {number}: more cells than the {len(header)} columns. "
-                "A text with a comma in it must stand in quotes."
-            )
-            continue
-        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
-        values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
-        key = tuple(values[name] for name in reference.key)
-        if key in seen:
-            mistakes.append(
-                f"{shown}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one."
-            )
-            continue
-        seen[key] = number
-        lines.append(number)
-        for name, value in values.items():
-            read[name].append(value)
-    return pl.DataFrame(read, schema=reference.schema)
-
-
-def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str]) -> Any:
-    where = f"{shown}, line {line}, column {column.name}"
-    if not text:
-        if column.required:
-            mistakes.append(f"{where}: nothing is written here. {column.meaning}")
-        return None
-    if column.choices and text not in column.choices:
-        mistakes.append(f"{where}: `{text}` is none of {', '.join(column.choices)}.")
-        return None
-    if column.kind not in ("number", "integer"):
-        return _PARSERS.get(column.kind, str)(text)
-    try:
-        value = float(text.replace(",", "."))
-        if not math.isfinite(value):
-            raise ValueError(text)
-    except ValueError:
-        mistakes.append(f"{where}: `{text}` is not a number. Write it without a unit, for example 12.5.")
-        return None
-    if (column.low is not None and value < column.low) or (column.high is not None and value > column.high):
-        mistakes.append(f"{where}: {text} is outside the possible {column.low} to {column.high}.")
-        return None
-    return int(value) if column.kind == "integer" else value
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {"flag": lambda text: text.lower() in ("1", "true", "yes", "y")}
 
 
 def _refers(
@@ -210,26 +129,11 @@ def _sensors(
     gas_temperature_c: float,
     mistakes: list[str],
 ) -> pl.DataFrame:
-    seconds, factors, offsets = [], [], []
+    own: list[tuple[float, float, float]] = []
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
-        every, factor, offset = 3600.0, 1.0, 0.0
-        try:
-            every = duration(row["every"]).total_seconds()
-        except ValueError as error:
-            mistakes.append(f"{shown_path(path)}, line {line}, column every: {error}.")
-        if row["low"] is not None and row["high"] is not None and row["low"] > row["high"]:
-            mistakes.append(
-                f"{shown_path(path)}, line {line}: low {row['low']:g} is above high {row['high']:g}. Exchange them."
-            )
-        quantity = quantities.get(row["quantity"])
-        if quantity and row["unit"]:
-            try:
-                factor, offset = conversion(row["unit"], quantity.unit, quantity.molar_mass, gas_temperature_c)
-            except UnitError as error:
-                mistakes.append(f"{shown_path(path)}, line {line}, column unit: {error}.")
-        seconds.append(every)
-        factors.append(factor)
-        offsets.append(offset)
+        found, wrong = _judged(row, quantities.get(row["quantity"]), gas_temperature_c)
+        mistakes += [f"{shown_path(path)}, line {line}{words}" for words in wrong]
+        own.append(found)
     places = assets.select("asset", "kind", "ward", "domain", "parent")
     limits = pl.DataFrame(
         {
@@ -239,18 +143,34 @@ def _sensors(
         },
         schema={"quantity": pl.String, "possible_low": pl.Float64, "possible_high": pl.Float64},
     )
+    units = pl.DataFrame(own, schema=dict.fromkeys(("every_s", "factor", "offset"), pl.Float64), orient="row")
     return (
-        frame.drop("every")
-        .with_columns(
-            every_s=pl.Series(seconds, dtype=pl.Float64),
-            factor=pl.Series(factors, dtype=pl.Float64),
-            offset=pl.Series(offsets, dtype=pl.Float64),
-        )
+        pl.concat([frame.drop("every"), units], how="horizontal")
         .join(places, on="asset", how="left")
         .join(limits, on="quantity", how="left")
         .with_columns(low=pl.coalesce("low", "possible_low"), high=pl.coalesce("high", "possible_high"))
         .drop("possible_low", "possible_high")
     )
+
+
+def _judged(
+    row: Mapping[str, Any], quantity: Quantity | None, gas_temperature_c: float
+) -> tuple[tuple[float, float, float], list[str]]:
+    """Seconds between readings, and factor and offset into the quantity's unit; what is wrong with them, in words."""
+    every, factor, offset = 3600.0, 1.0, 0.0
+    wrong = []
+    try:
+        every = duration(row["every"]).total_seconds()
+    except ValueError as error:
+        wrong.append(f", column every: {error}.")
+    if row["low"] is not None and row["high"] is not None and row["low"] > row["high"]:
+        wrong.append(f": low {row['low']:g} is above high {row['high']:g}. Exchange them.")
+    if quantity and row["unit"]:
+        try:
+            factor, offset = conversion(row["unit"], quantity.unit, quantity.molar_mass, gas_temperature_c)
+        except UnitError as error:
+            wrong.append(f", column unit: {error}.")
+    return (every, factor, offset), wrong
 
 
 def _shapes(path: Path, wards: pl.DataFrame, mistakes: list[str]) -> Wards:

@@ -182,7 +182,11 @@ def night_leakage(
     leaks = nights.with_columns(leak=night_leakage_m3_day(net, pl.col("factor"))).filter(
         pl.col("population_served").is_not_null()
     )
-    metered = sensors.filter(pl.col("quantity") == "inflow_m3_h")["asset"].n_unique()
+    return _summed(leaks, sensors.filter(pl.col("quantity") == "inflow_m3_h")["asset"].n_unique())
+
+
+def _summed(leaks: pl.DataFrame, metered: int) -> pl.DataFrame:
+    """The leak of each district and their sum; `metered` districts are expected in it."""
     rows = (
         by_area(leaks, ("town", "asset"))
         .group_by(KEYS)

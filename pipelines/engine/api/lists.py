@@ -29,12 +29,15 @@ QUARANTINE = listed("quarantine", QUARANTINE_COLUMNS)
 def routes(town: Town) -> APIRouter:
     """The addresses of the short lists."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
-    _of_the_board(router, town)
+    _kpis(router, town)
+    _alarms(router, town)
+    _feeds(router, town)
+    _assets(router, town)
     _of_the_engine(router, town)
     return router
 
 
-def _of_the_board(router: APIRouter, town: Town) -> None:
+def _kpis(router: APIRouter, town: Town) -> None:
     domains = [domain.name for domain in town.domains]
 
     @router.get("/kpis", summary="Current value of each KPI and area", responses=listed("kpis", board.KPI_COLUMNS))
@@ -57,6 +60,10 @@ def _of_the_board(router: APIRouter, town: Town) -> None:
         found = board.kpis(town, domain=domain, ward=ward, status=status, kpi=kpi, area=area)
         return give(found, Wish(request, form, "kpis", bom == "1", limit, cursor))
 
+
+def _alarms(router: APIRouter, town: Town) -> None:
+    domains = [domain.name for domain in town.domains]
+
     @router.get("/alarms", summary="The alarm list", responses=listed("alarms", board.ALARM_COLUMNS))
     def alarms(
         request: Request,
@@ -76,6 +83,10 @@ def _of_the_board(router: APIRouter, town: Town) -> None:
         found = board.alarms(town, state=state, priority=priority, domain=domain, ward=ward)
         return give(found, Wish(request, form, "alarms", bom == "1", limit, cursor))
 
+
+def _feeds(router: APIRouter, town: Town) -> None:
+    domains = [domain.name for domain in town.domains]
+
     @router.get("/feeds", summary="Every feed and how it does", responses=FEEDS)
     def feeds(
         request: Request,
@@ -89,6 +100,10 @@ def _of_the_board(router: APIRouter, town: Town) -> None:
         one_of("domain", domain, domains)
         one_of("state", state, board.FEED_STATES)
         return give(board.feeds(town, domain, state), Wish(request, form, "feeds", bom == "1", limit, cursor))
+
+
+def _assets(router: APIRouter, town: Town) -> None:
+    domains = [domain.name for domain in town.domains]
 
     @router.get("/assets", summary="Assets and their newest readings", responses=ASSETS)
     def assets(

@@ -1,0 +1,95 @@
+"""One register of the town as a clerk saved it: reference/<name>.csv, each mistake named by its line."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.engine.model import Column, Reference
+from pipelines.engine.settings import shown_path
+
+_PARSERS: dict[str, Callable[[str], Any]] = {"flag": lambda text: text.lower() in ("1", "true", "yes", "y")}
+
+
+def read(path: Path, reference: Reference, mistakes: list[str], lines: list[int]) -> pl.DataFrame:
+    """The rows of one register; `lines` receives the line of the file that each stands on."""
+    header, rows = _header_and_rows(path, reference, mistakes)
+    shown = shown_path(path)
+    found: dict[str, list[Any]] = {column.name: [] for column in reference.columns}
+    seen: dict[tuple[Any, ...], int] = {}
+    for number, row in enumerate(rows, 2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if any(cell.strip() for cell in row[len(header) :]):
+            mistakes.append(
+                f"{shown}, line {number}: more cells than the {len(header)} columns. "
+                "A text with a comma in it must stand in quotes."
+            )
+            continue
+        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
+        values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
+        key = tuple(values[name] for name in reference.key)
+        if key in seen:
+            mistakes.append(
+                f"{shown}, line {number}: {', '.join(map(str, key))} stands already on line {seen[key]}. Keep one."
+            )
+            continue
+        seen[key] = number
+        lines.append(number)
+        for name, value in values.items():
+            found[name].append(value)
+    return pl.DataFrame(found, schema=reference.schema)
+
+
+def _header_and_rows(
+    path: Path, reference: Reference, mistakes: list[str]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The names of the columns and the rows below them; no rows where the file cannot be used."""
+    shown = shown_path(path)
+    if not path.is_file():
+        if not reference.optional:
+            mistakes.append(f"{shown} is missing. It holds {reference.meaning.lower()}")
+        return (), ()
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        mistakes.append(f"{shown} is not saved as UTF-8. In the spreadsheet choose 'CSV UTF-8' when saving.")
+        return (), ()
+    first = text.partition("\n")[0]
+    rows = list(csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ","))
+    header = [name.strip() for name in rows[0]] if rows else []
+    missing = [c.name for c in reference.columns if c.required and c.name not in header]
+    if missing:
+        mistakes.append(
+            f"{shown}, line 1: the column {', '.join(missing)} is missing. Found: {', '.join(header) or 'nothing'}."
+        )
+        return (), ()
+    return header, rows[1:]
+
+
+def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str]) -> Any:
+    where = f"{shown}, line {line}, column {column.name}"
+    if not text:
+        if column.required:
+            mistakes.append(f"{where}: nothing is written here. {column.meaning}")
+        return None
+    if column.choices and text not in column.choices:
+        mistakes.append(f"{where}: `{text}` is none of {', '.join(column.choices)}.")
+        return None
+    if column.kind not in ("number", "integer"):
+        return _PARSERS.get(column.kind, str)(text)
+    try:
+        value = float(text.replace(",", "."))
+        if not math.isfinite(value):
+            raise ValueError(text)
+    except ValueError:
+        mistakes.append(f"{where}: `{text}` is not a number. Write it without a unit, for example 12.5.")
+        return None
+    if (column.low is not None and value < column.low) or (column.high is not None and value > column.high):
+        mistakes.append(f"{where}: {text} is outside the possible {column.low} to {column.high}.")
+        return None
+    return int(value) if column.kind == "integer" else value
