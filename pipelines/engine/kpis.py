@@ -165,9 +165,9 @@ class Kpis:
         wanting = [work for work in self.works.values() if self._wants(work, now)]
         wanting.sort(key=lambda work: (work.looks > 0, work.next_at, length(work.kpi.window)))
         for first in range(0, len(wanting), AT_ONCE):
-            self._open_windows(wanting[first : first + AT_ONCE], now)
-            if time.perf_counter() - began > budget_s / 2:
+            if time.perf_counter() - began >= budget_s / 2:
                 break
+            self._open_windows(wanting[first : first + AT_ONCE], now)
         self._taken = {key: list(work.due) for key, work in self.works.items()}
         try:
             for work in sorted(self.works.values(), key=lambda w: length(w.kpi.window)):

@@ -47,6 +47,8 @@ class Service:
         """Start everything and wait for SIGTERM or SIGINT."""
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: self._stopping.set())
+        # The board of the life before is on the screens at once, with its age; KPIs follow with the first beat.
+        flow.beat(self.line, self._clock(), 0.0)
         self.intake.start()
         self.local.start()
         self.schedule.start()
