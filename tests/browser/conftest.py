@@ -100,8 +100,9 @@ def served() -> Iterator[Served]:
     board.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
+    """Ends with this folder's tests: while Playwright runs, its event loop holds the main thread of every other test."""
     if not CHROMIUM.exists():
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
