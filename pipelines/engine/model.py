@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipelines.engine.units import parse_unit
+from pipelines.engine.units import require_unit
 
 INSTANT = pl.Datetime("us", "UTC")
 KINDS: dict[str, pl.DataType] = {
@@ -58,7 +58,7 @@ class Column:
         _require(self.kind in KINDS, f"column {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
         _require(self.name.isidentifier(), f"column {self.name!r}: a name is letters, digits and _")
         if self.unit:
-            parse_unit(self.unit)
+            require_unit(self.unit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class Quantity:
     molar_mass: float | None = None
 
     def __post_init__(self) -> None:
-        parse_unit(self.unit)
+        require_unit(self.unit)
         _require(self.name.isidentifier(), f"quantity {self.name!r}: a name is letters, digits and _")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.engine.units import UnitError, conversion, parse_unit
+from pipelines.engine.units import COMMON, UnitError, conversion, parse_unit, require_unit
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,14 @@ def test_conversion_of_ppb_is_refused_where_no_gas_is_named() -> None:
 def test_unknown_unit_is_refused_with_examples() -> None:
     with pytest.raises(UnitError, match="write it like"):
         parse_unit("furlongs per fortnightish")
+
+
+@pytest.mark.parametrize("unit", sorted(COMMON))
+def test_what_is_known_without_pint_is_known_to_pint_too(unit: str) -> None:
+    assert parse_unit(unit).is_compatible_with(parse_unit(unit))
+    assert conversion(unit, f" {unit} ") == (1.0, 0.0)
+
+
+def test_a_unit_that_nobody_knows_is_refused_in_a_declaration() -> None:
+    with pytest.raises(UnitError, match="is not known"):
+        require_unit("furlongs per fortnightish")

@@ -9,7 +9,7 @@ from pipelines.engine.decode.figures import THOUSANDS
 from pipelines.engine.decode.table_sheet import columns_in
 from pipelines.engine.decode.text import ENCODINGS
 from pipelines.engine.model import KINDS
-from pipelines.engine.units import UnitError, parse_unit
+from pipelines.engine.units import UnitError, require_unit
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -205,7 +205,7 @@ def _unit(unit: str | None, where: str) -> list[str]:
     if unit is None or columns_in(unit):
         return []
     try:
-        parse_unit(unit)
+        require_unit(unit)
     except UnitError as error:
         return [f"{where}: {error}."]
     return []
