@@ -12,7 +12,7 @@ from pipelines import available
 from pipelines.engine import flow, registers, settings, validate
 from pipelines.engine.calendar import windows
 from pipelines.engine.decode import Decoded, decoder
-from pipelines.engine.decode.base import FORMATS, PRODUCES
+from pipelines.engine.decode.base import FORMATS, fills
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.line import Line
 from pipelines.engine.measures import KEYS
@@ -130,7 +130,7 @@ def test_sample_decodes_and_validates_without_a_refusal(name: str, source: Sourc
     found = decoded(name, source)
     assert not found.refused
     assert found.rows
-    produced = PRODUCES.get(source.format, (str(source.mapping.get("table", "")) or None,))
+    produced = fills(source.format, str(source.mapping.get("table", "")))
     assert set(found.tables) <= {*produced, "readings", *(table.name for table in DOMAINS[name].tables)}
     town = registers.load(settings.load(town_for(name, tmp_path), available))
     tables = {table.name: table for table in DOMAINS[name].tables}

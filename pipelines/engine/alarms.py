@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.engine.judge import STALE_INTERVALS
 from pipelines.engine.model import PRIORITIES, AlarmRule
 from pipelines.engine.settings import Settings
 from pipelines.engine.state import State
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 # How long an alarm that returned to normal stays on the list.
 REMEMBER = timedelta(hours=24)
-# A reading older than this many expected intervals says nothing about now.
-STALE_INTERVALS = 3
 
 
 @dataclass(frozen=True)

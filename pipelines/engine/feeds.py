@@ -8,12 +8,13 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine.coverage import Covered
+from pipelines.engine.decode import fills
+from pipelines.engine.judge import LATE_INTERVALS, STALE_INTERVALS
 from pipelines.engine.settings import Feed
 from pipelines.engine.store import Store
 
 COUNTERS = ("decoded", "stored", "duplicate", "corrected", "quarantined")
 HOURS = 24
-LATE, SILENT = 1.5, 3.0
 
 
 @dataclass
@@ -30,15 +31,15 @@ class FeedState:
     def state(self, now: datetime) -> str:
         """live, late, silent, failing or waiting (nothing ever came)."""
         if self.last_fault_at and (self.last_landed_at is None or self.last_fault_at > self.last_landed_at):
-            overdue = self.last_landed_at is None or self._missing(now) > self.feed.every * SILENT
+            overdue = self.last_landed_at is None or self._missing(now) > self.feed.every * STALE_INTERVALS
             return "failing" if overdue else "late"
         if self.last_landed_at is None:
             return "waiting"
         if not self.feed.declared:
             return "live"
-        if self._missing(now) > self.feed.every * SILENT:
+        if self._missing(now) > self.feed.every * STALE_INTERVALS:
             return "silent"
-        return "late" if now - self.last_landed_at > self.feed.every * LATE + timedelta(seconds=5) else "live"
+        return "late" if now - self.last_landed_at > self.feed.every * LATE_INTERVALS + timedelta(seconds=5) else "live"
 
     def _missing(self, now: datetime) -> timedelta:
         """How long nothing was heard of the feed while somebody listened: after a start it gets its time to come."""
@@ -78,7 +79,7 @@ class Feeds:
         for state in self.states.values():
             state.listening_since = now
         slowest = max((state.feed.every for state in self.states.values()), default=timedelta(0))
-        reach = max(timedelta(days=8), slowest * (SILENT + 1))
+        reach = max(timedelta(days=8), slowest * (STALE_INTERVALS + 1))
         recent = self._store.rows("arrivals", now - reach, now + timedelta(minutes=1))
         for row in recent.iter_rows(named=True):
             if row["feed"] in self.states:
@@ -152,10 +153,10 @@ def spoken(span: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def of_tables(feeds: Iterable[Feed], produces: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
-    """Table name -> the feeds that fill it; `produces` names the tables of formats that give several."""
+def of_tables(feeds: Iterable[Feed]) -> dict[str, frozenset[str]]:
+    """Table name -> the feeds that fill it."""
     found: dict[str, set[str]] = {}
     for feed in feeds:
-        for table in produces.get(feed.format, (feed.table,)):
+        for table in fills(feed.format, feed.table):
             found.setdefault(table, set()).add(feed.name)
     return {table: frozenset(names) for table, names in found.items()}

@@ -29,7 +29,7 @@ MESSAGE = "_message"
 
 @dataclass(frozen=True)
 class RawMessage:
-    """One payload as it came over the wire. `table` overrides the feed's table (HTTP push of event rows)."""
+    """One payload as it came over the wire."""
 
     feed: Feed
     payload: bytes

@@ -1,10 +1,11 @@
 """What a value means: good, watch, breach, stale, no data."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pipelines.engine.model import Kpi
 
-STALE_INTERVALS = 3
+# After one and a half of its expected intervals a thing is late; past three it says nothing about now.
+LATE_INTERVALS, STALE_INTERVALS = 1.5, 3.0
 # Without a declared `watch` value, up to a tenth of the target beyond it is watched before it is a breach.
 WATCH_SHARE = 0.1
 
@@ -27,3 +28,11 @@ def judge(kpi: Kpi, value: float | None, as_of: datetime | None, every_s: float 
         return "good"
     margin = abs(kpi.watch - kpi.target) if kpi.watch is not None else abs(kpi.target) * WATCH_SHARE
     return "watch" if miss <= margin else "breach"
+
+
+def age_state(age: timedelta, every_s: float) -> str:
+    """good within the expected interval (and half of it), late past it, stale past three."""
+    seconds = age.total_seconds()
+    if seconds > every_s * STALE_INTERVALS:
+        return "stale"
+    return "late" if seconds > every_s * LATE_INTERVALS else "good"

@@ -11,7 +11,6 @@ import polars as pl
 from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
 from pipelines.engine.calendar import extent, floor
-from pipelines.engine.decode.base import PRODUCES
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
@@ -64,7 +63,7 @@ class Line:
         self.series = SeriesBook(self.store)
         self.inputs = Inputs(self.store, registers, settings.zone)
         self.inputs.use(self.series.numbers)
-        feeds_of = of_tables(settings.feeds.values(), PRODUCES)
+        feeds_of = of_tables(settings.feeds.values())
         self.alarms = Alarms(settings, registers, self.state)
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.engine.calendar import LENGTHS
-from pipelines.engine.judge import judge
+from pipelines.engine.judge import age_state, judge
 from pipelines.engine.kpis import Work
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.version import BUILD
@@ -209,12 +209,6 @@ class Publisher:
 
 
 STATES = ("good", "late", "stale")
-
-
-def age_state(age: timedelta, every_s: float) -> str:
-    """good within the expected interval (and half of it), late past it, stale past three."""
-    seconds = age.total_seconds()
-    return "good" if seconds <= every_s * 1.5 else "late" if seconds <= every_s * 3 else "stale"
 
 
 def _rounded(value: float | None) -> float | None:

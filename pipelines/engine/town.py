@@ -13,10 +13,10 @@ import polars as pl
 from pipelines.engine import registers as registry
 from pipelines.engine.calendar import earliest
 from pipelines.engine.inputs import Inputs
+from pipelines.engine.judge import age_state
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.model import Domain, Kpi, Reference, Table
-from pipelines.engine.publisher import age_state
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot

@@ -11,7 +11,6 @@ from fastapi import Response
 from pipelines.engine.api.answers import answer
 from pipelines.engine.asking import Misasked
 from pipelines.engine.calendar import length
-from pipelines.engine.decode.base import PRODUCES
 from pipelines.engine.feeds import of_tables
 from pipelines.engine.judge import judge
 from pipelines.engine.model import GRAINS, Kpi, Window
@@ -119,7 +118,7 @@ def _nothing(kpi: Kpi, area: str) -> dict[str, Any]:
 def _inputs(town: Town, kpi: Kpi, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the function reads, which feeds fill it, and where its rows can be read."""
     domain = town.domain(body["domain"])
-    filled = of_tables(town.settings.feeds.values(), PRODUCES)
+    filled = of_tables(town.settings.feeds.values())
     quantities, tables = {q.name for q in domain.quantities}, {t.name: t for t in domain.tables}
     measuring = {name for name in filled.get("readings", ()) if domain.name in town.settings.feeds[name].domains}
     asked = _asked(kpi, body)

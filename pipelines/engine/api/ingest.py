@@ -14,7 +14,7 @@ from pipelines.engine.api.params import only_known
 from pipelines.engine.api.problems import NotNow, problem
 from pipelines.engine.api.schemas import Responses, refusals
 from pipelines.engine.asking import Misasked, one_of
-from pipelines.engine.decode.base import PRODUCES
+from pipelines.engine.decode import fills
 from pipelines.engine.settings import Feed
 from pipelines.engine.town import Town
 
@@ -99,10 +99,10 @@ def _feed(town: Town, name: str, table: str) -> Feed:
     pushed = {feed.name: feed for feed in town.settings.feeds.values() if feed.origin == "http_push"}
     one_of("feed that is pushed by HTTP", name, pushed)
     feed = pushed[name]
-    fills = PRODUCES.get(feed.format, (feed.table,))
-    if name != "push" and table not in fills:
-        address = "/api/v1/readings" if fills[0] == "readings" else f"/api/v1/tables/{fills[0]}"
-        raise Misasked(f"The feed {name} fills {', '.join(fills)}, not {table}. Send it to {address}?feed={name}.")
+    filled = fills(feed.format, feed.table)
+    if name != "push" and table not in filled:
+        address = "/api/v1/readings" if filled[0] == "readings" else f"/api/v1/tables/{filled[0]}"
+        raise Misasked(f"The feed {name} fills {', '.join(filled)}, not {table}. Send it to {address}?feed={name}.")
     return feed
 
 

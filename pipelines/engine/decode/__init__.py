@@ -1,5 +1,5 @@
 """Decoders: bytes of one payload -> frames with canonical column names; one module a wire format."""
 
-from pipelines.engine.decode.base import Decoded, Refusal, Refused, RowOriginals, decoder, formats
+from pipelines.engine.decode.base import Decoded, Refusal, Refused, RowOriginals, decoder, fills, formats
 
-__all__ = ["Decoded", "Refusal", "Refused", "RowOriginals", "decoder", "formats"]
+__all__ = ["Decoded", "Refusal", "Refused", "RowOriginals", "decoder", "fills", "formats"]

@@ -73,18 +73,6 @@ FORMATS = {
     "seeclickfix": "seeclickfix",
 }
 
-# Formats that fill other tables than the one that the feed names.
-PRODUCES: dict[str, tuple[str, ...]] = {
-    "gtfs_static": (
-        "gtfs_routes", "gtfs_trips", "gtfs_stops", "gtfs_stop_times", "gtfs_service_days", "gtfs_frequencies",
-        "gtfs_shapes",
-    ),
-    "gtfs_realtime": ("vehicle_positions", "trip_updates", "trip_sightings", "passages", "service_alerts"),
-    "open311_json": ("service_requests",),
-    "open311_xml": ("service_requests",),
-    "seeclickfix": ("service_requests",),
-}  # fmt: skip
-
 
 def formats() -> tuple[str, ...]:
     """Names of the formats a feed may have."""
@@ -98,3 +86,9 @@ def decoder(name: str) -> Decoder:
     """
     module = import_module(f"pipelines.engine.decode.{FORMATS[name]}")
     return module.decode
+
+
+def fills(name: str, table: str) -> tuple[str, ...]:
+    """The tables that payloads of a format fill: those its module names in FILLS, else the one that the feed names."""
+    module = import_module(f"pipelines.engine.decode.{FORMATS[name]}")
+    return getattr(module, "FILLS", (table,))

@@ -30,6 +30,7 @@ from google.transit import gtfs_realtime_pb2 as gtfs
 from pipelines.engine.decode.base import ROW, Decoded, Refusal, Refused
 from pipelines.engine.decode.gtfs_realtime_rows import CALL, SCHEMAS, enum_name, given, instant, or_none, slot
 
+FILLS = tuple(SCHEMAS)
 NIGHT = timedelta(hours=3)
 STOP_TIME = gtfs.TripUpdate.StopTimeUpdate
 NOT_RUNNING = ("CANCELED", "DELETED")

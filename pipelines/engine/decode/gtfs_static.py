@@ -124,6 +124,8 @@ FILES = {
         },
     ),
 }
+# The two calendar files become one table.
+FILLS = (*(table for table in FILES if table.startswith("gtfs_")), "gtfs_service_days")
 
 
 def seconds_of(time: pl.Expr) -> pl.Expr:

@@ -16,6 +16,7 @@ from pipelines.engine.decode.service_requests import (
     OPEN_STATES,
     SETTLED_STATES,
     STATUSES,
+    TABLE,
     Cells,
     JsonOriginals,
     Unreadable,
@@ -25,6 +26,7 @@ from pipelines.engine.decode.service_requests import (
 )
 from pipelines.engine.decode.text import MAX_MB, unpack
 
+FILLS = (TABLE,)
 LISTS = ("service_requests", "requests")
 QUERY_SPAN = timedelta(days=90)
 MAX_RESULTS = 1000

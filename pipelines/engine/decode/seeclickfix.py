@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pipelines.engine.decode.base import Decoded, Refused
 from pipelines.engine.decode.service_requests import (
+    TABLE,
     Cells,
     JsonOriginals,
     Unreadable,
@@ -17,6 +18,7 @@ from pipelines.engine.decode.service_requests import (
 )
 from pipelines.engine.decode.text import MAX_MB, unpack
 
+FILLS = (TABLE,)
 STATUS = {"open": "open", "acknowledged": "open", "closed": "closed", "archived": "closed"}
 
 

@@ -21,6 +21,7 @@ class Poll:
         self.cursor = dict(cursor)
         self.failures = 0
         self.not_before: datetime | None = None
+        self._where = _server(feed.url)
         self._chance = chance or random.Random()
         self._client = httpx.Client(
             timeout=httpx.Timeout(feed.timeout_s, connect=min(feed.timeout_s, 10.0)),
@@ -44,10 +45,10 @@ class Poll:
             raise
         except httpx.TimeoutException as error:
             self._pause(now)
-            raise SourceDown(f"{self.feed.url} did not answer within {self.feed.timeout_s:g} seconds.") from error
+            raise SourceDown(f"{self._where} did not answer within {self.feed.timeout_s:g} seconds.") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             self._pause(now)
-            raise SourceDown(f"{self.feed.url} cannot be reached ({error or type(error).__name__}).") from error
+            raise SourceDown(f"{self._where} cannot be reached ({error or type(error).__name__}).") from error
         self.failures, self.not_before = 0, None
         return payload
 
@@ -61,9 +62,7 @@ class Poll:
             if answer.status_code == httpx.codes.NOT_MODIFIED:
                 return None
             if answer.status_code != httpx.codes.OK:
-                raise SourceDown(
-                    f"{self.feed.url} answered {answer.status_code} {answer.reason_phrase} instead of data."
-                )
+                raise SourceDown(f"{self._where} answered {answer.status_code} {answer.reason_phrase} instead of data.")
             payload = self._body(answer, clock, clock())
             self._remember(answer)
             return payload
@@ -76,11 +75,11 @@ class Poll:
             body += chunk
             if len(body) > limit:
                 raise SourceDown(
-                    f"{self.feed.url} sent more than {self.feed.max_mb:g} MB; the rest was not read. "
+                    f"{self._where} sent more than {self.feed.max_mb:g} MB; the rest was not read. "
                     "Raise max_mb if this is right."
                 )
             if clock() - began > longest:
-                raise SourceDown(f"{self.feed.url} was still sending after {longest.total_seconds():g} seconds.")
+                raise SourceDown(f"{self._where} was still sending after {longest.total_seconds():g} seconds.")
         return bytes(body)
 
     def _remember(self, answer: httpx.Response) -> None:
@@ -100,3 +99,11 @@ class Poll:
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
+
+
+def _server(url: str) -> str:
+    """Who was asked, for people to read: never the whole address, which may hold a password or a key."""
+    try:
+        return httpx.URL(url).netloc.decode() or "The address of this feed"
+    except httpx.InvalidURL:
+        return "The address of this feed"
