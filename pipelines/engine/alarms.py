@@ -101,6 +101,9 @@ class Alarms:
         names = registers.assets.select("asset", "name", "ward").iter_rows()
         self._assets = {asset: (name or asset, ward) for asset, name, ward in names}
         self._every = dict(registers.sensors.select("sensor", "every_s").iter_rows())
+        # Phases of a transformer, inlets of an area: their alarms name the sensor, or they would all read the same.
+        alike = registers.sensors.filter(pl.len().over("asset", "quantity") > 1)
+        self._alike = set(alike["sensor"])
         kept = {key: raw for key, raw in state.alarms().items() if self._watched(key)}
         self.conditions = {key: _condition(raw["condition"]) for key, raw in kept.items()}
         self.alarms = {key: Alarm(**raw["alarm"]) for key, raw in kept.items() if raw.get("alarm")}
@@ -209,6 +212,9 @@ class Alarms:
         level, _, name = area.partition(":")
         asset = name if level == "asset" else None
         label, ward = self._assets.get(name, (name, None)) if asset else (None, name if level == "ward" else None)
+        sensor = key.partition("|")[2]
+        if sensor in self._alike:
+            label = f"{label} ({sensor})"
         self.alarms[key] = Alarm(
             key, rule.name, rule.title, domain, rule.priority, area, asset, label, ward, "active", at.isoformat(), None,
             value, limit, unit, rule.instruction,

@@ -108,6 +108,20 @@ def test_alarm_rings_after_its_delay_with_all_that_a_person_needs(tmp_path: Path
     line.close()
 
 
+def test_alarms_of_two_sensors_of_a_kind_on_one_asset_name_the_sensor(tmp_path: Path) -> None:
+    folder = make(tmp_path / "town")
+    sensors = folder / "reference" / "sensors.csv"
+    sensors.write_text(sensors.read_text("utf-8") + "T1.well,T1,tank_level_m,m,15 min,,\n", "utf-8")
+    line = open_line(folder, NOON)
+    for minutes in (0, 15):
+        at = after(NOON, minutes)
+        send(line, "network", csv_of([("T1.level", at, 0.5), ("T1.well", at, 0.4)]), at)
+        flow.beat(line, at)
+    names = [alarm["asset_name"] for alarm in line.alarms.listed() if alarm["rule"] == "tank_low"]
+    assert names == ["Hill tank (T1.level)", "Hill tank (T1.well)"]
+    line.close()
+
+
 def test_silence_and_unusable_values_never_clear_an_alarm(tmp_path: Path) -> None:
     line = open_line(make(tmp_path / "town"), NOON)
     for minutes in (0, 15, 30):
