@@ -13,6 +13,7 @@ import polars as pl
 from pipelines.engine import validate
 from pipelines.engine.calendar import earliest, extent, latest
 from pipelines.engine.decode import Decoded, Refused, decoder
+from pipelines.engine.disk import in_words
 from pipelines.engine.journal import Entry
 from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.settings import Feed
@@ -91,6 +92,10 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
     if published.height:
         try:
             keep_values(line, published, now)
+        except OSError as error:
+            # A disk that refuses must not darken the board: the values are computed and kept again later.
+            log.warning("the KPI values of this beat were not kept: %s", in_words(error))
+            line.kpis.undo()
         except BaseException:
             line.kpis.undo()
             raise

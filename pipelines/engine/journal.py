@@ -2,24 +2,18 @@
 
 import errno
 import fcntl
-import io
-import json
 import os
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import polars as pl
-
+from pipelines.engine.disk import Ballast
 from pipelines.engine.errors import StoreError
+from pipelines.engine.journal_frames import Entry, frame, frames, pack, unpack
 
-MAGIC = b"TBJ1"
-HEADER = struct.Struct("<4sIIQ")
-SECTION = struct.Struct("<II")
+__all__ = ["Entry", "Journal", "Rot", "Tail", "Withdrawn", "frames", "number", "pack", "rotten", "segments", "unpack"]
+
 SEGMENT_BYTES = 64 << 20
 SUFFIX = ".journal"
 
@@ -30,56 +24,6 @@ class Rot(StoreError):
 
 class Withdrawn(Exception):
     """A frame that was read before it was durable has been taken back; the reader begins again from the manifest."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Rows of one table inside a frame, with what is the same for all of them (feed, received_at)."""
-
-    table: str
-    rows: pl.DataFrame
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def pack(entries: Sequence[Entry]) -> bytes:
-    """The payload of one frame."""
-    parts = [struct.pack("<H", len(entries))]
-    for entry in entries:
-        about = json.dumps({"table": entry.table, **entry.facts}).encode()
-        body = io.BytesIO()
-        entry.rows.write_ipc_stream(body, compat_level=pl.CompatLevel.newest())
-        parts += [SECTION.pack(len(about), body.tell()), about, body.getvalue()]
-    return b"".join(parts)
-
-
-def unpack(payload: bytes) -> list[Entry]:
-    """The entries of one frame's payload."""
-    (count,), at, entries = struct.unpack_from("<H", payload), 2, []
-    for _ in range(count):
-        about_length, body_length = SECTION.unpack_from(payload, at)
-        at += SECTION.size
-        facts = json.loads(payload[at : at + about_length])
-        at += about_length
-        rows = pl.read_ipc_stream(io.BytesIO(payload[at : at + body_length]))
-        at += body_length
-        entries.append(Entry(facts.pop("table"), rows, facts))
-    return entries
-
-
-def frames(raw: bytes) -> Iterator[tuple[int, int | None, bytes]]:
-    """(offset, seq, payload) of each whole frame; last (offset where good data ends, None, b"")."""
-    at = 0
-    while at + HEADER.size <= len(raw):
-        magic, length, crc, seq = HEADER.unpack_from(raw, at)
-        end = at + HEADER.size + length
-        if magic != MAGIC or end > len(raw):
-            break
-        payload = raw[at + HEADER.size : end]
-        if zlib.crc32(payload, seq & 0xFFFFFFFF) != crc:
-            break
-        yield at, seq, payload
-        at = end
-    yield at, None, b""
 
 
 def segments(folder: Path) -> list[Path]:
@@ -112,26 +56,25 @@ def rotten(segment: Path, seq: int) -> Rot:
 class Journal:
     """The one writer of a journal folder, held by flock for as long as it lives."""
 
-    def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES, at_least: int = 0) -> None:
+    def __init__(
+        self, folder: Path, segment_bytes: int = SEGMENT_BYTES, at_least: int = 0, ballast_bytes: int = 0
+    ) -> None:
         """Open the folder, cut a torn tail off the last segment, and be ready to append after frame `at_least`.
 
-        Raises StoreError when another process writes here, Rot when a sealed segment is damaged.
+        Raises StoreError when another process writes here.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._limit = folder, segment_bytes
         self.torn_bytes = 0
         self.seq = 0
+        self.refused: OSError | None = None
         self._closed = False
         self._handle: int | None = None
         self._end = 0
-        self._lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o640)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise StoreError(
-                f"{folder} is already written by another Townboard. Stop that one first, or use another town folder."
-            ) from error
+        # A segment that may hold more than was acknowledged, and where it has to end.
+        self._uncut: tuple[Path, int] | None = None
+        self._lock = _locked(folder)
+        self._ballast = Ballast(folder / "ballast", ballast_bytes)
         present = segments(folder)
         if present:
             self._resume(present)
@@ -139,8 +82,10 @@ class Journal:
             # The segments were lost but Parquet holds their frames: a number given twice would hide new rows.
             self.seq = at_least
             self._let_go()
-        if self._handle is None:
-            self._begin()
+        if self._handle is None and self._uncut is None:
+            # A full disk may refuse even this: the line comes up all the same and says so.
+            with suppress(OSError):
+                self._begin()
 
     def _resume(self, present: list[Path]) -> None:
         last = present[-1]
@@ -150,33 +95,49 @@ class Journal:
             end = offset
             self.seq = seq or self.seq
         self.torn_bytes = last.stat().st_size - end
-        self._handle = os.open(last, os.O_WRONLY | os.O_APPEND)
         if self.torn_bytes:
-            os.ftruncate(self._handle, end)
-            os.fsync(self._handle)
-        self._end = end
+            self._uncut = (last, end)
+            # A disk that refuses this now is asked again before the first append.
+            with suppress(OSError):
+                self._mend()
+        else:
+            self._handle, self._end = os.open(last, os.O_WRONLY | os.O_APPEND), end
 
     def _begin(self) -> None:
         path = self.folder / f"{self.seq + 1:016d}{SUFFIX}"
         # A segment of this name can only hold what a failed write left: its first frame was never kept.
         path.unlink(missing_ok=True)
-        self._handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_EXCL, 0o640)
-        sync_folder(self.folder)
-        self._end = 0
+        handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_EXCL, 0o640)
+        try:
+            sync_folder(self.folder)
+        except OSError:
+            os.close(handle)
+            raise
+        self._handle, self._end = handle, 0
 
     def append(self, entries: Sequence[Entry]) -> int:
         """Write one frame and make it durable; only when this returns may anybody be told that the rows are safe.
 
-        Raises OSError when nothing was kept (disk full, device gone): the journal is as before.
+        Raises OSError when nothing was kept (disk full, device gone): the journal is as before, and the next append
+        tries again.
         """
-        seq = self.seq + 1
-        payload = pack(entries)
-        frame = HEADER.pack(MAGIC, len(payload), zlib.crc32(payload, seq & 0xFFFFFFFF), seq) + payload
-        handle = self._ready()
         try:
-            written = os.write(handle, frame)
-            if written != len(frame):
-                raise OSError(28, "the disk took only a part of the rows")
+            seq = self._append(entries)
+        except OSError as error:
+            self.refused = error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                with suppress(OSError):
+                    self._ballast.release()
+            raise
+        self.refused = None
+        return seq
+
+    def _append(self, entries: Sequence[Entry]) -> int:
+        handle, seq = self._ready(), self.seq + 1
+        whole = frame(seq, entries)
+        try:
+            if os.write(handle, whole) != len(whole):
+                raise OSError(errno.ENOSPC, "the disk took only a part of the rows: it is full")
         except OSError:
             self._cut(handle)
             raise
@@ -185,17 +146,19 @@ class Journal:
         except OSError:
             # After a failed fsync the kernel may have dropped the pages: nobody may trust this descriptor again.
             # A reader may have seen the frame already, so its number is never given to another one.
-            self._cut(handle)
-            self._let_go()
             self.seq = seq
+            self._give_up()
             raise
-        self.seq, self._end = seq, self._end + len(frame)
+        self.seq, self._end = seq, self._end + len(whole)
         return seq
 
     def _ready(self) -> int:
         """The descriptor to append to, of a new segment when the last one is full or was given up."""
         if self._closed:
             raise OSError(errno.EBADF, "the journal is closed; whoever holds its folder now is the only one to write")
+        self._ballast.hold()
+        if self._uncut is not None:
+            self._mend()
         if self._end >= self._limit:
             self._let_go()
         if self._handle is None:
@@ -204,11 +167,39 @@ class Journal:
         return self._handle
 
     def _cut(self, handle: int) -> None:
-        """Take back what was written behind the last good frame; where even that fails, write there no more."""
+        """Take back what was written behind the last good frame; where even that fails, begin anew behind it."""
         try:
             os.ftruncate(handle, self._end)
         except OSError:
-            self._let_go()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Trust this descriptor no more: the segment ends behind its last good frame, which a new one has to see to."""
+        last = segments(self.folder)[-1]
+        self._uncut = (last, self._end)
+        self._let_go()
+        with suppress(OSError, StoreError):
+            self._mend()
+
+    def _mend(self) -> None:
+        """Cut what was never acknowledged off a segment given up, and look on the disk that the rest stands there.
+
+        Raises OSError while the disk refuses, Rot when frames are gone that were durable.
+        """
+        assert self._uncut is not None
+        path, end = self._uncut
+        handle = os.open(path, os.O_RDWR)
+        try:
+            os.ftruncate(handle, end)
+            os.fsync(handle)
+            # What is read next must come from the disk and not from the memory that the failed fsync left behind.
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            stands = [offset for offset, _, _ in frames(path.read_bytes())][-1]
+        finally:
+            os.close(handle)
+        if stands != end:
+            raise rotten(path, self.seq)
+        self._uncut = None
 
     def _let_go(self) -> None:
         if self._handle is not None:
@@ -229,6 +220,22 @@ class Journal:
         self._closed = True
         self._let_go()
         os.close(self._lock)
+
+
+def _locked(folder: Path) -> int:
+    """The lock of a journal's folder, held.
+
+    Raises StoreError when another process holds it.
+    """
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o640)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StoreError(
+            f"{folder} is already written by another Townboard. Stop that one first, or use another town folder."
+        ) from error
+    return lock
 
 
 class Tail:

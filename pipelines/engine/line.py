@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
 from pipelines.engine.calendar import extent, floor
+from pipelines.engine.disk import BALLAST_BYTES
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
@@ -54,12 +55,15 @@ class Line:
         self.writing = threading.RLock()
         run_folder(settings).mkdir(parents=True, exist_ok=True)
         self.board_path = run_folder(settings) / "board"
-        self.journal = Journal(settings.store / "journal", at_least=read_manifest(settings.store).applied_seq)
+        applied = read_manifest(settings.store).applied_seq
+        self.journal = Journal(settings.store / "journal", at_least=applied, ballast_bytes=BALLAST_BYTES)
         self.open_tables = {table.name for domain in settings.domains for table in domain.tables}
         tables = (*ENGINE_TABLES, *(table for domain in settings.domains for table in domain.tables))
         self.store = Store(settings.store, tables, floor(now - HOT, "day", settings.zone))
         self.store.open()
         self.state = State(settings.store / "state.sqlite")
+        if self.state.words:
+            self.state.keep_run("start", now, now, 0, "mended", self.state.words)
         self.series = SeriesBook(self.store)
         self.inputs = Inputs(self.store, registers, settings.zone)
         self.inputs.use(self.series.numbers)
@@ -84,7 +88,7 @@ class Line:
     def _resume(self, now: datetime) -> None:
         """Take up the KPI windows that were touched but not yet computed when the process ended."""
         journal = self.settings.store / "journal"
-        after = max(self._done_seq, number(segments(journal)[0]) - 1)
+        after = max([self._done_seq, *(number(path) - 1 for path in segments(journal)[:1])])
         for seq, entries in Tail(journal, after).poll():
             self._touch(entries)
             for entry in entries:

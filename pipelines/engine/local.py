@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.engine.disk import in_words
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.intake import Busy, Intake
 from pipelines.engine.settings import Feed, Settings
@@ -89,9 +90,7 @@ class LocalServer:
         except Busy as busy:
             return JSONResponse({"detail": str(busy)}, 429, {"Retry-After": str(RETRY_S)})
         except OSError as error:
-            words = (
-                f"nothing was stored: the disk refused it ({error.strerror}). Keep the rows and send them again later."
-            )
+            words = f"nothing was stored: {in_words(error)}. Keep the rows and send them again later."
             return JSONResponse({"detail": words}, 503, {"Retry-After": "30"})
         return JSONResponse(asdict(receipt))
 
