@@ -20,7 +20,7 @@ NOT_DOMAINS = ("engine", "demo")
 # What one module does for all: the package, and the only files that may import it.
 HOMES = {
     "duckdb": ("pipelines/engine/store.py",),
-    "sqlite3": ("pipelines/engine/state.py", "pipelines/engine/town.py"),
+    "sqlite3": ("pipelines/engine/state.py", "pipelines/engine/state_file.py"),
     "apscheduler": ("pipelines/engine/schedule.py",),
     "pyarrow": ("pipelines/engine/compaction.py",),
 }

@@ -1,82 +1,120 @@
 """What must be remembered besides the data: alarm states, poll cursors, job runs; SQLite, durable at every commit."""
 
-import json
+import logging
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS alarms (id TEXT PRIMARY KEY, state TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS alarm_log (at TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, value REAL);
-CREATE TABLE IF NOT EXISTS cursors (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
-  job TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT NOT NULL, rows INTEGER, outcome TEXT NOT NULL, words TEXT);
-CREATE INDEX IF NOT EXISTS runs_started ON runs (started_at);
-"""
+from pipelines.engine.errors import StoreError
+from pipelines.engine.state_file import (
+    RUN_COLUMNS, connect, is_damage, newest_runs, put_cursor, salvage, sealed, set_aside, unsealed,
+)  # fmt: skip
+
+log = logging.getLogger("townboard")
 KEEP_RUNS = 20_000
+Found = TypeVar("Found")
 
 
 class State:
-    """One SQLite file (WAL, synchronous FULL), safe to use from several threads."""
+    """One SQLite file (WAL, synchronous FULL), safe to use from several threads of the one process that owns it.
+
+    A damaged file is set aside under a name of its own and a fresh one is made of what can still be read; `words`
+    then says so.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Raises StoreError when the disk lets nobody open the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.words = path, ""
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(SCHEMA)
+        self._db = self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return connect(self.path)
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                return self._mended(error)
+            raise StoreError(
+                f"{self.path} cannot be opened ({error}). Check that the disk has space and that this user may write "
+                "there: python app.py doctor"
+            ) from error
+
+    def _mended(self, error: Exception) -> sqlite3.Connection:
+        """A fresh file in place of the damaged one, with all that can still be read of it."""
+        aside = set_aside(self.path)
+        fresh = connect(self.path)
+        with fresh:
+            kept = salvage(aside, fresh)
+        self.words = (
+            f"{self.path.name} was damaged ({error}). It was set aside as {aside.name}; {kept} entries of it could be "
+            "read and were kept. Alarms that are missing ring again, feeds are asked from their beginning; readings "
+            "are not touched. Nothing needs to be done, but the disk may be failing: python app.py doctor"
+        )
+        log.warning(self.words)
+        return fresh
+
+    def _do(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
+        """What `work` gives, in one commit; once more on a fresh file when this one turns out to be damaged."""
+        with self._lock:
+            try:
+                with self._db:
+                    return work(self._db)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._db.close()
+                self._db = self._mended(error)
+            with self._db:
+                return work(self._db)
 
     def alarms(self) -> dict[str, dict[str, Any]]:
         """Alarm id -> its state."""
-        with self._lock:
-            return {key: json.loads(text) for key, text in self._db.execute("SELECT id, state FROM alarms")}
+        rows = self._do(lambda db: db.execute("SELECT id, state FROM alarms").fetchall())
+        read = ((key, unsealed(text)) for key, text in rows)
+        return {key: state for key, state in read if state is not None}
 
     def keep_alarms(
         self, states: Mapping[str, Mapping[str, Any]], log: list[tuple[datetime, str, str, float | None]]
     ) -> None:
         """Store changed alarm states and what happened to them, in one commit."""
-        with self._lock, self._db:
-            self._db.executemany("REPLACE INTO alarms VALUES (?, ?)", [(k, json.dumps(v)) for k, v in states.items()])
-            self._db.executemany(
-                "INSERT INTO alarm_log VALUES (?, ?, ?, ?)", [(at.isoformat(), *rest) for at, *rest in log]
-            )
+        changed = [(key, sealed(state)) for key, state in states.items()]
+        happened = [(at.isoformat(), *rest) for at, *rest in log]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("REPLACE INTO alarms VALUES (?, ?)", changed)
+            db.executemany("INSERT INTO alarm_log VALUES (?, ?, ?, ?)", happened)
+
+        self._do(work)
 
     def cursor(self, feed: str) -> dict[str, Any]:
         """What a poll remembers between two calls (ETag, Last-Modified, pages)."""
-        with self._lock:
-            row = self._db.execute("SELECT cursor FROM cursors WHERE feed = ?", [feed]).fetchone()
-        return json.loads(row[0]) if row else {}
+        row = self._do(lambda db: db.execute("SELECT cursor FROM cursors WHERE feed = ?", [feed]).fetchone())
+        return (unsealed(row[0]) if row else None) or {}
 
     def keep_cursor(self, feed: str, cursor: Mapping[str, Any]) -> None:
         """Remember it."""
-        with self._lock, self._db:
-            self._db.execute("REPLACE INTO cursors VALUES (?, ?)", [feed, json.dumps(dict(cursor))])
+        self._do(lambda db: put_cursor(db, feed, cursor))
 
     def keep_run(self, job: str, started_at: datetime, ended_at: datetime, rows: int, outcome: str, words: str) -> None:
         """Record one run of a scheduled job."""
-        with self._lock, self._db:
-            self._db.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)",
-                [job, started_at.isoformat(), ended_at.isoformat(), rows, outcome, words],
-            )
-            self._db.execute(
-                "DELETE FROM runs WHERE rowid <= (SELECT max(rowid) - ? FROM runs)",
-                [KEEP_RUNS],
-            )
+        run = [job, started_at.isoformat(), ended_at.isoformat(), rows, outcome, words]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", run)
+            db.execute("DELETE FROM runs WHERE rowid <= (SELECT max(rowid) - ? FROM runs)", [KEEP_RUNS])
+
+        self._do(work)
 
     def runs(self, limit: int = 200) -> list[dict[str, Any]]:
         """The newest job runs, newest first."""
-        names = ("job", "started_at", "ended_at", "rows", "outcome", "words")
-        with self._lock:
-            rows = self._db.execute(
-                f"SELECT {', '.join(names)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]
-            ).fetchall()
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        rows = self._do(lambda db: newest_runs(db, limit))
+        return [dict(zip(RUN_COLUMNS, row, strict=True)) for row in rows]
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        with self._lock:
+            self._db.close()

@@ -1,10 +1,8 @@
 """Town: all that a page or an API call may ask. A reader: it holds no lock and may run many times over."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,19 +18,12 @@ from pipelines.engine.model import Domain, Kpi, Reference, Table
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
+from pipelines.engine.state_file import RUN_COLUMNS, read_runs
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
-RUN_COLUMNS = {
-    "job": pl.String,
-    "started_at": pl.String,
-    "ended_at": pl.String,
-    "rows": pl.Int64,
-    "outcome": pl.String,
-    "words": pl.String,
-}
 PUBLIC_ENGINE_TABLES = ("arrivals", "quarantine", "kpi_values", "series")
 
 
@@ -263,14 +254,8 @@ class Town:
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
         """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""
-        path = self.settings.store / "state.sqlite"
-        if not path.is_file():
-            return pl.DataFrame(schema=RUN_COLUMNS)
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            rows = db.execute(
-                f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY rowid DESC LIMIT ?", [limit]
-            ).fetchall()
-        return pl.DataFrame(rows, schema=RUN_COLUMNS, orient="row")
+        rows = read_runs(self.settings.store / "state.sqlite", limit)
+        return pl.DataFrame(rows, schema=RUN_COLUMNS, orient="row", strict=False)
 
     def dictionary(self) -> pl.DataFrame:
         """The data dictionary: table, column, kind, unit, meaning, source (the domain, or the engine)."""
