@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.coverage import Covered
+from pipelines.engine.covered import Covered
 from pipelines.engine.decode import fills
 from pipelines.engine.judge import LATE_INTERVALS, STALE_INTERVALS
 from pipelines.engine.settings import Feed

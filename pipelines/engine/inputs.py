@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.engine import coverage
 from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, extent, floor, hourly
 from pipelines.engine.model import GRAINS
 from pipelines.engine.recent import EMPTY_HOURS, PLACE, READING, Recent
@@ -47,6 +48,7 @@ class Inputs:
         self._of_beat: dict[Key, pl.DataFrame] = {}
         self._of_beat_bytes = 0
         self._kept: dict[Key, tuple[pl.DataFrame, int]] = {}
+        self._places: dict[str, pl.DataFrame] = {}
         self._sensors = registers.sensors.select(SENSOR)
         self.dimension = pl.DataFrame(
             schema=dict.fromkeys([*PLACE, "quantity", "parent"], pl.String)
@@ -61,7 +63,16 @@ class Inputs:
         sensors = self._registers.sensors.join(numbers, on="sensor", how="inner")
         self.dimension = sensors.select(*PLACE, "quantity", "parent")
         self._recent.use(self.dimension)
+        self._places = {}
         self._kept.clear()
+
+    def places(self, quantity: str) -> pl.DataFrame:
+        """The areas of every sensor of a quantity, as coverage.places gives them."""
+        known = self._places.get(quantity)
+        if known is None:
+            known = coverage.places(self.dimension.filter(pl.col("quantity") == quantity))
+            self._places[quantity] = known
+        return known
 
     def forget(self, touched: Mapping[str, tuple[datetime, datetime]]) -> None:
         """Start a new beat: `touched` names what changed since the last one, `readings` with its whole span."""

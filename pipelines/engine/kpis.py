@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
 
 from pipelines.engine import coverage
-from pipelines.engine.calendar import LENGTHS, extent, length, windows
+from pipelines.engine.calendar import LENGTHS, extent, floor, length, windows
+from pipelines.engine.covered import Covered
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.measures import KEYS
 from pipelines.engine.model import GRAINS, INSTANT, Kpi
@@ -22,8 +24,10 @@ log = logging.getLogger("townboard")
 Span = tuple[datetime, datetime]
 MOST_WINDOWS = 320
 TOLERANCE = 1e-9
-# So many KPIs are completed together before the clock is looked at.
-AT_ONCE = 12
+# What a KPI that was never computed is thought to cost.
+USUAL_COST_S = 0.01
+# Completing its rows together with the others' comes on top of calling a function.
+COMPLETING = 1.15
 # A KPI whose inputs did not change is still looked at this often: ages and coverage move with the clock.
 QUIET = timedelta(seconds=20)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -68,16 +72,18 @@ class Work:
     domain: str
     feeds: frozenset[str]
     current: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VALUE))
+    open_from: datetime | None = None
     open_end: datetime | None = None
     due: list[Span] = field(default_factory=list)
     fresh: bool = True
     looks: int = 0
+    cost_s: float = USUAL_COST_S
     next_at: datetime = LONG_AGO
 
     @property
     def pace(self) -> timedelta:
         """Time between two looks at the open window: an hour's every few seconds, a day's or month's once a minute."""
-        return min(timedelta(minutes=1), max(timedelta(seconds=3), length(self.kpi.window) / 600))
+        return min(timedelta(minutes=1), max(timedelta(seconds=3), length(self.kpi.window) / 360))
 
     def reads(self, names: set[str]) -> bool:
         """Whether any of these tables or quantities is an input."""
@@ -101,11 +107,17 @@ def merge(spans: list[Span], low: datetime, high: datetime) -> list[Span]:
     return sorted(joined)
 
 
+def affordable(works: list[Work], seconds: float) -> list[Work]:
+    """As many of these as fit into so many seconds by what each cost last time; at least one."""
+    spent = accumulate(work.cost_s for work in works)
+    return [work for number, (work, after) in enumerate(zip(works, spent, strict=True)) if not number or after <= seconds]
+
+
 class Kpis:
     """All KPIs of a town. `evaluate` is called once a beat with what was touched since the last one."""
 
     def __init__(
-        self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]], covered: coverage.Covered
+        self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]], covered: Covered
     ) -> None:
         self.inputs, self._settings, self._covered = inputs, settings, covered
         # A timetable that came this week says nothing about the live feed beside it: it covers no time.
@@ -135,6 +147,14 @@ class Kpis:
         """Whether every closed window that was touched has been computed."""
         return not any(work.due for work in self.works.values())
 
+    @property
+    def behind(self) -> bool:
+        """Whether much is to be caught up: a KPI was never computed, or a long past waits for its values."""
+        return any(
+            not work.looks or any(high - low > 3 * length(work.kpi.window) for low, high in work.due)
+            for work in self.works.values()
+        )
+
     def touch(self, name: str, low: datetime, high: datetime, told: datetime = FOREVER) -> None:
         """Rows of a table or quantity changed within [low, high]: every window they fall into is due.
 
@@ -143,6 +163,9 @@ class Kpis:
         for work in self.works.values():
             if name in {_base(i) for i in work.kpi.inputs}:
                 work.fresh = True
+                if work.open_from is not None and low >= work.open_from:
+                    # Only windows that still run are touched: each becomes due when it ends.
+                    continue
                 back = work.kpi.lookback
                 reach = timedelta(hours=work.kpi.window.hours, microseconds=1)
                 last = high + back if back is not None else max(high, told)
@@ -159,15 +182,13 @@ class Kpis:
         told = FOREVER if now - newest < LATELY else newest
         for name, (low, high) in touched.items():
             self.touch(name, low, high, told)
+        began, published = time.perf_counter(), []
         self.inputs.forget(touched)
         self._grids.clear()
-        began, published = time.perf_counter(), []
         wanting = [work for work in self.works.values() if self._wants(work, now)]
         wanting.sort(key=lambda work: (work.looks > 0, work.next_at, length(work.kpi.window)))
-        for first in range(0, len(wanting), AT_ONCE):
-            if time.perf_counter() - began >= budget_s / 2:
-                break
-            self._open_windows(wanting[first : first + AT_ONCE], now)
+        for_open = budget_s if self.settled else budget_s / 2
+        self._open_windows(affordable(wanting, for_open - (time.perf_counter() - began)), now)
         self._taken = {key: list(work.due) for key, work in self.works.items()}
         try:
             for work in sorted(self.works.values(), key=lambda w: length(w.kpi.window)):
@@ -201,6 +222,7 @@ class Kpis:
             if work.open_end is not None and now >= work.open_end:
                 work.due = merge(work.due, work.open_end - timedelta(microseconds=1), now)
             grid = self._running(work.kpi, now)
+            work.open_from = floor(now, work.kpi.window.step, self._settings.zone)
             work.open_end = grid["end"][0]
             pairs.append((work, grid if work.kpi.settles is None else self._settled(work.kpi, now)))
         values = self._values(pairs).partition_by("kpi", as_dict=True, include_key=False)
@@ -252,6 +274,7 @@ class Kpis:
         for number, (work, grid) in enumerate(pairs):
             if grid.is_empty():
                 continue
+            began = time.perf_counter()
             called = self._call(work, grid, number)
             if called is not None:
                 results.append(called)
@@ -259,6 +282,8 @@ class Kpis:
                 by_window.append(spans)
                 by_area += counted
                 self.evaluated += grid.height
+            if grid.height == 1:
+                work.cost_s = (time.perf_counter() - began) * COMPLETING
         if not results:
             return pl.DataFrame(schema={"kpi": pl.String(), **VALUE})
         rows = pl.concat(
@@ -310,17 +335,15 @@ class Kpis:
 
     def _counted(self, name: str, grid: pl.DataFrame) -> pl.DataFrame:
         """Readings that came and were expected, by area."""
-        sensors = self.inputs.dimension.filter(pl.col("quantity") == _base(name))
         (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
-        rows = self.inputs.get(name, low, high)
-        return coverage.of_readings(rows, sensors, grid)
+        return coverage.counted(self.inputs.get(name, low, high), self.inputs.places(_base(name)), grid)
 
     def _arrived(self, feeds: frozenset[str], grid: pl.DataFrame) -> pl.DataFrame:
         """Coverage by the arrivals of these feeds."""
         if not feeds:
             return grid.select("window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
         found = self._covered.share(feeds, grid)
-        return grid.join(found.select("window", _coverage="coverage", _as_of="as_of"), on="window")
+        return grid.select("window", "end").with_columns(found["coverage"].alias("_coverage"), found["as_of"].alias("_as_of"))
 
     def _revised(self, kpi: str, grid: pl.DataFrame, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
         """Only what differs from what was last published, with the next revision number.

@@ -1,8 +1,11 @@
 """The few words that KPI functions are made of: windows, areas, ratios, percentiles."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import polars as pl
+
+from pipelines.engine.model import INSTANT
 
 KEYS = ["window", "area"]
 
@@ -13,15 +16,15 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
     Shape: windows has `window`, `end`, `as_of` (instants). A row appears once per window that holds it;
     rows with a null instant fall into none.
     """
-    spans = windows.select("window", "end").sort("window")
+    spans = sorted(windows.select("window", "end").iter_rows())
+    if len(spans) == 1:
+        start, end = (pl.lit(instant, INSTANT) for instant in spans[0])
+        return frame.filter((pl.col(at) >= start) & (pl.col(at) < end)).with_columns(window=start)
     rows = frame.filter(pl.col(at).is_not_null())
-    if spans.height > 1 and (spans["window"].shift(-1) < spans["end"]).any():
-        return rows.join_where(spans, pl.col(at) >= pl.col("window"), pl.col(at) < pl.col("end")).drop("end")
-    if spans.height == 1:
-        start, end = spans.row(0)
-        inside = rows.filter((pl.col(at) >= start) & (pl.col(at) < end))
-        return inside.with_columns(pl.lit(start).cast(spans["window"].dtype).alias("window"))
-    joined = rows.sort(at).join_asof(spans, left_on=at, right_on="window", coalesce=False, check_sortedness=False)
+    if any(after < end for (_, end), (after, _) in pairwise(spans)):
+        return rows.join_where(windows.select("window", "end"), pl.col(at) >= pl.col("window"), pl.col(at) < pl.col("end")).drop("end")
+    ordered = windows.select("window", "end").sort("window")
+    joined = rows.sort(at).join_asof(ordered, left_on=at, right_on="window", coalesce=False, check_sortedness=False)
     return joined.filter(pl.col(at) < pl.col("end")).drop("end")
 
 
@@ -30,12 +33,12 @@ def by_area(frame: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
 
     A level other than town is a column of the frame; rows where it is null do not count on that level.
     """
-    parts = [frame.with_columns(area=pl.lit("town"))] if "town" in levels else []
+    parts = [frame.lazy().with_columns(area=pl.lit("town"))] if "town" in levels else []
     for level in levels:
         if level != "town":
-            named = frame.filter(pl.col(level).is_not_null())
-            parts.append(named.with_columns(area=pl.format("{}:{}", pl.lit(level), pl.col(level).cast(pl.String))))
-    return pl.concat(parts)
+            named = pl.concat_str(pl.lit(f"{level}:"), pl.col(level).cast(pl.String))
+            parts.append(frame.lazy().filter(pl.col(level).is_not_null()).with_columns(area=named))
+    return pl.concat(parts).collect(engine="in-memory")
 
 
 def share(condition: pl.Expr) -> dict[str, pl.Expr]:

@@ -26,8 +26,9 @@ log = logging.getLogger("townboard")
 LOOK_EVERY = timedelta(seconds=2)
 COMPACT_EVERY = timedelta(minutes=30)
 PATIENCE_S = 120.0
-# Of a beat's two seconds: what is due beyond it waits for the next beat, so that the board never waits for a back-fill.
-BEAT_BUDGET_S = 0.6
+# Seconds of a beat for KPIs: what is due beyond it waits for the next beat, so that the board never waits for a back-fill.
+BEAT_BUDGET_S = 0.12
+CATCH_UP_S = 0.6
 NICE = 10
 
 
@@ -97,7 +98,8 @@ class Service:
         return jobs
 
     def _beat(self) -> int | None:
-        flow.beat(self.line, self._clock(), BEAT_BUDGET_S)
+        budget_s = CATCH_UP_S if self.line.kpis.behind else BEAT_BUDGET_S
+        flow.beat(self.line, self._clock(), budget_s)
         return None
 
     def _polling(self, poll: Poll) -> Callable[[], int | None]:

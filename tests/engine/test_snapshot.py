@@ -195,17 +195,6 @@ def test_nothing_is_expected_before_the_first_interval_is_over() -> None:
     assert found.select("n", "n_expected").rows() == [(0, 0)]
 
 
-def test_spans_that_overlap_or_touch_become_one() -> None:
-    minutes = [(0, 10), (5, 12), (12, 15), (20, 30), (21, 25)]
-    rows = [("f", T0 + timedelta(minutes=a), T0 + timedelta(minutes=b)) for a, b in minutes]
-    spans = pl.DataFrame(rows, schema={"feed": pl.String, "low": INSTANT, "high": INSTANT}, orient="row")
-    found = coverage.merge(spans, "feed").sort("low")
-    assert [((a - T0).seconds // 60, (b - T0).seconds // 60) for a, b in found.select("low", "high").rows()] == [
-        (0, 15),
-        (20, 30),
-    ]
-
-
 # judgement ---------------------------------------------------------------------------------------------------------
 
 
