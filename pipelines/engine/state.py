@@ -10,8 +10,16 @@ from typing import Any, TypeVar
 
 from pipelines.engine.errors import StoreError
 from pipelines.engine.state_file import (
-    RUN_COLUMNS, connect, is_damage, newest_runs, put_cursor, salvage, sealed, set_aside, unsealed,
-)  # fmt: skip
+    RUN_COLUMNS,
+    connect,
+    is_damage,
+    newest_runs,
+    put_cursor,
+    salvage,
+    sealed,
+    set_aside,
+    unsealed,
+)
 
 log = logging.getLogger("townboard")
 KEEP_RUNS = 20_000
