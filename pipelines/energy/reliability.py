@@ -12,12 +12,13 @@ import polars as pl
 from polars import DataFrame as Frame
 
 from pipelines.energy import formulas
-from pipelines.engine.measures import KEYS, by_area, in_windows
+from pipelines.engine.measures import KEYS, by_area, in_windows, shared
 
 LEVELS = ("town", "ward", "asset")
 SERVED, HOURS = pl.col("served"), pl.col("hours")
 
 
+@shared
 def customers_served(feeders: Frame, feeder_wards: Frame, assets: Frame) -> Frame:
     """Customers of every area that has any. Shape: area, served.
 
@@ -56,6 +57,7 @@ def placed(rows: Frame, windows: Frame) -> Frame:
     return seen.filter(pl.col("started_at") < pl.col("as_of")).with_columns(minutes=minutes, ended=~running)
 
 
+@shared
 def summed(
     outages: Frame,
     feeders: Frame,

@@ -1,13 +1,21 @@
 """The few words that KPI functions are made of: windows, areas, ratios, percentiles."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache, wraps
 from itertools import pairwise
+from typing import Any, ParamSpec
 
 import polars as pl
 
 from pipelines.engine.model import INSTANT
 
 KEYS = ["window", "area"]
+P = ParamSpec("P")
+# So many answers of a step that several KPIs take are kept, none of them larger than this.
+MOST_SHARED = 8
+MOST_SHARED_BYTES = 4 << 20
 
 
 def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_at") -> pl.DataFrame:
@@ -18,7 +26,7 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
     """
     spans = sorted(windows.select("window", "end").iter_rows())
     if len(spans) == 1:
-        start, end = (pl.lit(instant, INSTANT) for instant in spans[0])
+        start, end = map(_literal, spans[0])
         return frame.filter((pl.col(at) >= start) & (pl.col(at) < end)).with_columns(window=start)
     rows = frame.filter(pl.col(at).is_not_null())
     if any(after < end for (_, end), (after, _) in pairwise(spans)):
@@ -26,6 +34,11 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
     ordered = windows.select("window", "end").sort("window")
     joined = rows.sort(at).join_asof(ordered, left_on=at, right_on="window", coalesce=False, check_sortedness=False)
     return joined.filter(pl.col(at) < pl.col("end")).drop("end")
+
+
+@lru_cache(maxsize=256)
+def _literal(instant: datetime) -> pl.Expr:
+    return pl.lit(instant, INSTANT)
 
 
 def by_area(frame: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
@@ -63,3 +76,33 @@ def percentile(values: pl.Expr, share_of_one: float) -> pl.Expr:
 def local(instant: pl.Expr, zone: str) -> pl.Expr:
     """The instant on the town's clock, still zone-aware: use .dt.hour(), .dt.date() on it."""
     return instant.dt.convert_time_zone(zone)
+
+
+def shared(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
+    """A step that several KPIs take: handed the very same frames again, it gives the frame that it gave before.
+
+    Frames are told apart by identity; those of an answer that is kept are kept with it, so that none is mistaken.
+    """
+    known: OrderedDict[tuple[Any, ...], tuple[object, pl.DataFrame]] = OrderedDict()
+
+    @wraps(function)
+    def once(*args: P.args, **more: P.kwargs) -> pl.DataFrame:
+        key = (*map(_identity, args), *((name, _identity(more[name])) for name in sorted(more)))
+        found = known.pop(key, None)
+        if found is None:
+            result = function(*args, **more)
+            if result.estimated_size() > MOST_SHARED_BYTES:
+                return result
+            found = ((args, more), result)
+        known[key] = found
+        while len(known) > MOST_SHARED:
+            known.popitem(last=False)
+        return found[1]
+
+    return once
+
+
+def _identity(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_identity, value))
+    return value if isinstance(value, str | int | float | None) else id(value)

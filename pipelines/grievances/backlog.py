@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area
+from pipelines.engine.measures import KEYS, by_area, shared
 from pipelines.grievances.cases import LEVELS, counted, counts, grid, instants, spans, touching
 from pipelines.grievances.formulas import TICK, age_buckets, aged, clipped, load, open_at, open_counts, pause
 from pipelines.grievances.settling import promised
@@ -77,6 +77,7 @@ def disposal_rate(service_requests: pl.DataFrame, wards: pl.DataFrame, windows: 
     return moved.select(*KEYS, "denominator", numerator="closed", n=pl.col("denominator").cast(pl.Int64))
 
 
+@shared
 def loads(service_requests: pl.DataFrame, wards: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Opening, received, closed, reopened and closing per window and area; they balance.
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, share
+from pipelines.engine.measures import KEYS, by_area, in_windows, share, shared
 from pipelines.grievances.formulas import TICK, leaves
 
 LEVELS = ("town", "ward", "service", "department")
 
 
+@shared
 def named(service_requests: pl.DataFrame) -> pl.DataFrame:
     """All requests with `service` (its code, else its name), `department`, and `settled_at` (null while open)."""
     return service_requests.with_columns(
@@ -20,6 +21,7 @@ def named(service_requests: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@shared
 def counted(service_requests: pl.DataFrame) -> pl.DataFrame:
     """The requests that tell about the office: no duplicates, none withdrawn, none closed at an unknown time."""
     unknown = (pl.col("status") == "closed") & pl.col("closed_at").is_null()
@@ -76,6 +78,7 @@ def grid(instants: pl.DataFrame, requests: pl.DataFrame, wards: pl.DataFrame, le
     return instants.join(pl.DataFrame({"area": sorted(areas)}), how="cross")
 
 
+@shared
 def counts(
     rows: pl.DataFrame, at: str, windows: pl.DataFrame, wards: pl.DataFrame, levels: Sequence[str]
 ) -> pl.DataFrame:

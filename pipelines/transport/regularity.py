@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, share
+from pipelines.engine.measures import KEYS, by_area, in_windows, share, shared
 from pipelines.transport.formulas import bunched, excess_wait, headway_cv, long_gap
 from pipelines.transport.observed import headways, with_run
 from pipelines.transport.schedule import RUN, Timetable, idle, timetable
@@ -18,14 +18,21 @@ HEADWAYS_NEEDED = 5
 LATEST = timedelta(hours=1)
 
 
-def _both(passages: pl.DataFrame, plan: Timetable, windows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Observed headways in the windows, and the scheduled ones due in them until now."""
-    seen = in_windows(headways(passages, plan), windows)
-    promised = in_windows(plan.due_headways, windows, "due_at").join(windows.select("window", "as_of"), on="window")
-    promised = promised.filter((pl.col("due_at") <= pl.col("as_of")) & pl.col("scheduled_min").is_not_null())
-    return seen, promised.select("window", *PLACE, "scheduled_min")
+@shared
+def _seen(passages: pl.DataFrame, plan: Timetable, windows: pl.DataFrame) -> pl.DataFrame:
+    """Observed headways in the windows."""
+    return in_windows(headways(passages, plan), windows)
 
 
+@shared
+def _promised(plan: Timetable, windows: pl.DataFrame) -> pl.DataFrame:
+    """The scheduled headways due in the windows until now."""
+    due = in_windows(plan.due_headways, windows, "due_at").join(windows.select("window", "as_of"), on="window")
+    due = due.filter((pl.col("due_at") <= pl.col("as_of")) & pl.col("scheduled_min").is_not_null())
+    return due.select("window", *PLACE, "scheduled_min")
+
+
+@shared
 def _expected(promised: pl.DataFrame) -> pl.DataFrame:
     return by_area(promised, LEVELS).group_by(KEYS).agg(n_expected=pl.len().cast(pl.Int64))
 
@@ -46,7 +53,7 @@ def headway_adherence(
     Source: TCQSM 2nd ed. Exhibit 3-30.
     """
     plan = timetable(gtfs_trips, gtfs_stop_times, gtfs_service_days, gtfs_frequencies, windows, zone)
-    seen, promised = _both(passages, plan, windows)
+    seen, promised = _seen(passages, plan, windows), _promised(plan, windows)
     pairs = seen.filter(pl.col("scheduled_min").is_not_null())
     stops = pairs.group_by("window", *PLACE).agg(
         cvh=headway_cv(pl.col("headway_min"), pl.col("scheduled_min")), n=pl.len().cast(pl.Int64)
@@ -80,7 +87,7 @@ def excess_waiting_time(
     Source: TfL Quality of Service Indicators (frequent: 5 or more buses an hour).
     """
     plan = timetable(gtfs_trips, gtfs_stop_times, gtfs_service_days, gtfs_frequencies, windows, zone)
-    seen, promised = _both(passages, plan, windows)
+    seen, promised = _seen(passages, plan, windows), _promised(plan, windows)
     frequent = promised.group_by("window", *PLACE).agg(pl.col("scheduled_min").mean())
     frequent = frequent.filter(pl.col("scheduled_min") <= frequent_min).drop("scheduled_min")
     both = pl.concat(
@@ -111,7 +118,7 @@ def _shares(
     passages: pl.DataFrame, plan: Timetable, windows: pl.DataFrame, zone: str, condition: pl.Expr
 ) -> pl.DataFrame:
     """Share of headways for which the condition is true; those of unscheduled buses leave."""
-    seen, promised = _both(passages, plan, windows)
+    seen, promised = _seen(passages, plan, windows), _promised(plan, windows)
     result = (
         by_area(seen, LEVELS)
         .group_by(KEYS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, local
+from pipelines.engine.measures import KEYS, by_area, in_windows, local, shared
 from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import HOURS_A_DAY, hour_day_factor, net_night_flow, night_leakage_m3_day
 from pipelines.water.readings import MIN_SHARE, at_dma, once
@@ -82,6 +82,7 @@ def _day_shapes(pressures: pl.DataFrame, dmas: pl.DataFrame, off_below_m: float)
     )
 
 
+@shared
 def _nights(
     flows: tuple[pl.DataFrame, pl.DataFrame],
     registers: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
