@@ -43,7 +43,8 @@ def land(line: Line, feed: Feed, payload: bytes, now: datetime) -> Receipt:
 
 
 def evaluate_all(line: Line, clock: Callable[[], datetime]) -> None:
-    """Beat until every window that the new rows touched has been computed."""
+    """Judge all that came, and beat until every window that the new rows touched has been computed."""
+    line.judge(clock(), all_due=True)
     flow.beat(line, clock())
     while not line.kpis.settled:
         flow.beat(line, clock())

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -17,12 +17,11 @@ from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, frames, number, rotten, segments, sync_folder, unpack
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
-from pipelines.engine.tables import shaped
+from pipelines.engine.tables import shaped, stamped
 
 PASS_BYTES = 24 << 20
 # Readers may still hold the files of the manifest before; nobody reads a file for longer than this.
 ORPHAN_AGE = timedelta(minutes=10)
-RECEIVED = "_received_at"
 
 
 def compact(folder: Path, tables: Iterable[Table], zone: str, pass_bytes: int = PASS_BYTES) -> Manifest:
@@ -95,10 +94,7 @@ def _gathered(batch: list[tuple[int, list[Entry]]], tables: Mapping[str, Table])
     for _, entries in batch:
         for entry in entries:
             if entry.table in tables:
-                received = datetime.fromtimestamp(entry.facts.get("received_s", 0.0), UTC)
-                rows = shaped(entry.rows, tables[entry.table]).with_columns(
-                    pl.lit(received).cast(INSTANT).alias(RECEIVED)
-                )
+                rows = stamped(shaped(entry.rows, tables[entry.table]), entry.facts)
                 if tables[entry.table].replaces:
                     found[entry.table] = [rows]
                 else:

@@ -12,7 +12,7 @@ from pipelines.engine import manifest
 from pipelines.engine.asking import Misasked, Span, one_of
 from pipelines.engine.model import INSTANT, KINDS, Column, Table
 from pipelines.engine.registers import ENGINE_REFERENCES
-from pipelines.engine.tables import KPI_VALUES
+from pipelines.engine.tables import KPI_VALUES, QUALITY_MEANING
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
@@ -28,7 +28,7 @@ READING_COLUMNS = (
     Column(name="sensor", meaning="Sensor id."),
     Column(name="observed_at", kind="instant", meaning="When the device measured."),
     Column(name="value", kind="number", meaning="The value in its quantity's unit; empty = unusable."),
-    Column(name="quality", kind="code", meaning="0 good, 1 the feed's own missing-value code."),
+    Column(name="quality", kind="code", meaning=QUALITY_MEANING),
     RECEIVED,
 )
 VALUE_ORDER = ("window", "end", "area", "value", "numerator", "denominator", "n", "n_expected", "coverage", "reason")

@@ -70,6 +70,7 @@ def run(line: "Line", messages: Sequence[RawMessage], now: datetime) -> Snapshot
 
 
 def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Receipt]:
+    line.judge(now, budget_s)
     """Steps 1 to 4: decode, validate, journal, land. When this returns, the senders may be told.
 
     Raises OSError when nothing could be made durable: nothing may be acknowledged then.
@@ -84,7 +85,7 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Re
 
 
 def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
-    """Steps 5 to 7: evaluate KPIs over touched windows, watch for alarms, publish one snapshot.
+    """Steps 5 to 7: judge readings, evaluate KPIs over touched windows, watch for alarms, publish one snapshot.
 
     `budget_s` bounds the time for KPIs; those that did not fit keep their last value until the next beat.
     """

@@ -1,6 +1,7 @@
 """The line of one town: everything that the steps of the flow work on, opened and closed together."""
 
 import logging
+import math
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from pipelines.engine.publisher import Publisher
 from pipelines.engine.registers import Registers
 from pipelines.engine.series import SeriesBook
 from pipelines.engine.settings import Feed, Settings
+from pipelines.engine.quality.assessor import Assessor
 from pipelines.engine.state import State
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
@@ -33,6 +35,8 @@ KPI_CURSOR = "_kpis"
 # Readings older than this ring no alarm after a restart.
 WATCHED = timedelta(days=1)
 
+# Seconds of a beat for judging readings by their neighbours; the rest waits for the next beat.
+JUDGE_BUDGET_S = 0.1
 
 def run_folder(settings: Settings) -> Path:
     """Where the processes of one town meet: the published board and the local socket."""
@@ -72,6 +76,8 @@ class Line:
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)
         self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
+        self.quality = Assessor(self.store, registers)
+        self.quality.use(self.series.numbers)
         self._touched: dict[str, Span] = {}
         self._draining_seq = 0
         cursor = self.state.cursor(KPI_CURSOR)
@@ -90,9 +96,9 @@ class Line:
         journal = self.settings.store / "journal"
         after = max([self._done_seq, *(number(path) - 1 for path in segments(journal)[:1])])
         for seq, entries in Tail(journal, after).poll():
-            self._touch(entries)
+            self._touch(entries, seq, now)
             for entry in entries:
-                if entry.table == "readings":
+                if entry.table == "readings" and not entry.facts.get("judged"):
                     self._samples.append(_samples(entry).filter(pl.col("observed_at") > now - WATCHED))
             self._seen_seq = seq
 
@@ -137,7 +143,8 @@ class Line:
             elif entry.table == "series":
                 self.series.keep(entry.rows)
                 self.inputs.use(self.series.numbers)
-            elif entry.table == "readings":
+                self.quality.use(self.series.numbers)
+            elif entry.table == "readings" and not entry.facts.get("judged"):
                 rows = _samples(entry)
                 self._samples.append(rows)
                 self._latest = (
@@ -145,7 +152,7 @@ class Line:
                     .sort("observed_at", maintain_order=True)
                     .unique("series", keep="last")
                 )
-        self._touch(entries)
+        self._touch(entries, self.journal.seq, datetime.fromtimestamp(entries[0].facts["received_s"], UTC))
         self._seen_seq = self.journal.seq
 
     def failed(self, feed: Feed, at: datetime, words: str) -> None:
@@ -164,7 +171,28 @@ class Line:
             self.store.land(seq, [entry])
             self.landed([entry])
 
-    def _touch(self, entries: Sequence[Entry]) -> None:
+    def judge(self, now: datetime, budget_s: float = math.inf, *, all_due: bool = False) -> None:
+        """Settle the quality of readings that their neighbours make suspect, or good again, and keep it."""
+        with self.writing:
+            taken = self.quality.take(now, all_due=all_due)
+        try:
+            verdict = self.quality.judge(taken, now, budget_s if all_due else min(budget_s, JUDGE_BUDGET_S))
+            with self.writing:
+                self._keep_judged(self.quality.confirm(verdict), now)
+        except BaseException:
+            with self.writing:
+                self.quality.undo(taken)
+            raise
+
+    def _keep_judged(self, rows: pl.DataFrame, now: datetime) -> None:
+        if rows.height:
+            facts = {"received_s": now.timestamp(), "corrects": True, "judged": True}
+            entries = [Entry("readings", rows, facts)]
+            seq = self.journal.append(entries)
+            self.store.land(seq, entries)
+            self.landed(entries)
+
+    def _touch(self, entries: Sequence[Entry], seq: int, now: datetime) -> None:
         for entry in entries:
             if entry.rows.is_empty():
                 continue
@@ -175,6 +203,8 @@ class Line:
 
     def _touch_readings(self, rows: pl.DataFrame) -> None:
         at = pl.col("observed_at")
+                if not entry.facts.get("judged"):
+                    self.quality.touch(entry.rows, seq, now)
         self._widen("readings", *extent(rows["observed_at"]))
         spans = rows.select("series", "observed_at").join(
             self.inputs.dimension.select("series", "quantity"), on="series"
@@ -203,8 +233,9 @@ class Line:
     def settle(self, now: datetime | None = None) -> None:
         """Remember that every window touched so far has been computed, so that a restart need not look again."""
         self._beat_at = now or self._beat_at
-        if self.kpis.settled and self._draining_seq > self._done_seq:
-            self._done_seq = self._draining_seq
+        done = self.quality.settled_before(self._draining_seq)
+        if self.kpis.settled and done > self._done_seq:
+            self._done_seq = done
             self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": self._beat_at.isoformat()})
 
     def leave_for_later(self, since: datetime) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -70,6 +70,14 @@ class Check:
     holds: pl.Expr
 
 
+class Downs(NamedTuple):
+    """The columns of a table that say which asset is down from when to when (empty = until now)."""
+
+    asset: str
+    start: str
+    end: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """An event table: rows identified by `key`, placed in time by `time`; a row with the same key corrects the older.
@@ -78,6 +86,8 @@ class Table:
     `replaces` tables are whole data sets (a timetable): each arrival replaces the one before; `time` may be None.
     `version` names a column that grows with each state of a row: an older state that arrives late changes nothing.
     `running` tables hold states that are meant to change (a prediction): their older states are not kept.
+    `judged` names a column that the engine settles later on: a row that differs in it alone says nothing new.
+    `downs`: rows of this table tell which assets are without service, and when.
     """
 
     name: str
@@ -90,12 +100,16 @@ class Table:
     replaces: bool = False
     version: str | None = None
     running: bool = False
+    judged: str | None = None
+    downs: Downs | None = None
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         _require(len(set(names)) == len(names), f"table {self.name}: a column is declared twice")
         _require(set(self.key) <= set(names), f"table {self.name}: key {self.key} names an unknown column")
         _require(self.version is None or self.version in names, f"table {self.name}: version names an unknown column")
+        _require(self.judged is None or self.judged in names, f"table {self.name}: judged names an unknown column")
+        _require(self.downs is None or set(self.downs) <= set(names), f"table {self.name}: downs names unknown columns")
         _require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
         if self.located:
             _require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")
@@ -132,6 +146,9 @@ class Quantity:
     """What a sensor measures. Readings of it are kept in `unit`; outside low..high is physically impossible.
 
     A gas names its `molar_mass` (g/mol), so that a station may report it in ppb.
+    Suspect is a change by more than `most_per_hour`, a single value further than `spike` from its neighbours, and the
+    same value for `stuck_after` or longer, unless it is `rests_at`. None: nothing physical says so; not looked for.
+    A `counter` is a register that only grows, up to its `modulus`.
     """
 
     name: str
@@ -140,9 +157,16 @@ class Quantity:
     low: float | None = None
     high: float | None = None
     molar_mass: float | None = None
+    most_per_hour: float | None = None
+    spike: float | None = None
+    stuck_after: timedelta | None = None
+    rests_at: float | None = 0.0
+    counter: bool = False
+    modulus: float | None = None
 
     def __post_init__(self) -> None:
         require_unit(self.unit)
+        _require(self.counter or self.modulus is None, f"quantity {self.name}: only a counter has a modulus")
         _require(self.name.isidentifier(), f"quantity {self.name!r}: a name is letters, digits and _")
 
 

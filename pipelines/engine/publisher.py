@@ -202,7 +202,7 @@ class Publisher:
             name = row.pop("asset")
             values = latest.get(name, {})
             states = [value[2] for value in values.values()]
-            row.pop("parent")
+            del row["parent"], row["depends_on"]
             row["state"] = max(states, key=STATES.index) if states else "no data"
             rows[name] = {**row, "latest": values, "alarm": worst.get(name)}
         return rows

@@ -4,8 +4,10 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -15,8 +17,11 @@ from pipelines.engine.settings import shown_path
 _PARSERS: dict[str, Callable[[str], Any]] = {"flag": lambda text: text.lower() in ("1", "true", "yes", "y")}
 
 
-def read(path: Path, reference: Reference, mistakes: list[str], lines: list[int]) -> pl.DataFrame:
-    """The rows of one register; `lines` receives the line of the file that each stands on."""
+def read(path: Path, reference: Reference, zone: str, mistakes: list[str], lines: list[int]) -> pl.DataFrame:
+    """The rows of one register; `lines` receives the line of the file that each stands on.
+
+    An instant without an offset is on the town's clock, `zone`.
+    """
     header, rows = _header_and_rows(path, reference, mistakes)
     shown = shown_path(path)
     found: dict[str, list[Any]] = {column.name: [] for column in reference.columns}
@@ -31,7 +36,7 @@ def read(path: Path, reference: Reference, mistakes: list[str], lines: list[int]
             )
             continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
-        values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), mistakes) for c in reference.columns}
+        values = {c.name: _cell(shown, number, c, cells.get(c.name, ""), zone, mistakes) for c in reference.columns}
         key = tuple(values[name] for name in reference.key)
         if key in seen:
             mistakes.append(
@@ -71,7 +76,7 @@ def _header_and_rows(
     return header, rows[1:]
 
 
-def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str]) -> Any:
+def _cell(shown: str, line: int, column: Column, text: str, zone: str, mistakes: list[str]) -> Any:
     where = f"{shown}, line {line}, column {column.name}"
     if not text:
         if column.required:
@@ -81,7 +86,8 @@ def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str])
         mistakes.append(f"{where}: `{text}` is none of {', '.join(column.choices)}.")
         return None
     if column.kind not in ("number", "integer"):
-        return _PARSERS.get(column.kind, str)(text)
+        found = _PARSERS.get(column.kind, str)(text)
+        return _instant(where, text, zone, mistakes) if column.kind == "instant" else found
     try:
         value = float(text.replace(",", "."))
         if not math.isfinite(value):
@@ -93,3 +99,12 @@ def _cell(shown: str, line: int, column: Column, text: str, mistakes: list[str])
         mistakes.append(f"{where}: {text} is outside the possible {column.low} to {column.high}.")
         return None
     return int(value) if column.kind == "integer" else value
+
+
+def _instant(where: str, text: str, zone: str, mistakes: list[str]) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        mistakes.append(f"{where}: `{text}` is no point in time. Write it like 2026-03-10 08:00.")
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)

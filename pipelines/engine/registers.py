@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from shapely.errors import ShapelyError
 
-from pipelines.engine import register_csv
+from pipelines.engine import register_csv, reliance
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
 from pipelines.engine.model import Column, Quantity, Reference
@@ -40,6 +40,9 @@ ASSETS = Reference(
         Column(name="lat", kind="number", unit="degree", low=-90, high=90, meaning="Latitude, WGS 84."),
         Column(name="lon", kind="number", unit="degree", low=-180, high=180, meaning="Longitude, WGS 84."),
         Column(name="parent", meaning="Asset it belongs to or is fed from."),
+        Column(
+            name="depends_on", meaning="Assets without which it cannot report (feeder, gateway), spaces between them."
+        ),
     ),
 )
 SENSORS = Reference(
@@ -54,17 +57,46 @@ SENSORS = Reference(
         Column(name="every", meaning='Expected interval, for example "5 min".', required=True),
         Column(name="low", kind="number", meaning="Lowest possible value, in the quantity's unit."),
         Column(name="high", kind="number", meaning="Highest possible value, in the quantity's unit."),
+        Column(name="feed", meaning="Feed that brings it; learned from what comes where empty."),
+        Column(name="silent_after", meaning="How long it may say nothing; three intervals and the feed's where empty."),
+        Column(name="stuck_after", meaning="How long it may repeat a value; as its quantity where empty."),
+        Column(
+            name="modulus", kind="number", low=0, meaning="A counter's: the value at which it begins again at zero."
+        ),
     ),
 )
-ENGINE_REFERENCES = (WARDS, ASSETS, SENSORS)
+OUT_OF_SERVICE = Reference(
+    name="out_of_service",
+    meaning="Sensors and assets of which nothing is expected for a while: maintenance, removal, a known fault.",
+    key=("thing", "from"),
+    columns=(
+        Column(
+            name="thing", meaning="Sensor id or asset id; of an asset, everything that belongs to it.", required=True
+        ),
+        Column(
+            name="from",
+            kind="instant",
+            meaning="Since when, on the town's clock, for example 2026-03-10 08:00.",
+            required=True,
+        ),
+        Column(name="to", kind="instant", meaning="Until when; empty = until further notice."),
+        Column(name="reason", meaning="Why, in words."),
+    ),
+)
+ENGINE_REFERENCES = (WARDS, ASSETS, SENSORS, OUT_OF_SERVICE)
+
+
+# every_s, factor, offset, silent_after_s, stuck_after_s
+Intervals = tuple[float, float, float, float | None, float | None]
 
 
 @dataclass(frozen=True)
 class Registers:
     """The town's registers as frames, and its ward shapes.
 
-    Shape: wards, assets as declared; sensors with asset, kind, ward, domain, every_s and the factor and offset
-    that turn its own unit into the quantity's; references by name.
+    Shape: wards, assets as declared; sensors with asset, kind, ward, domain, every_s, silent_after_s, stuck_after_s
+    and the factor and offset that turn its own unit into the quantity's; references by name, out_of_service among
+    them; relies has asset, on and firmly: what an asset belongs to or depends on, however far up.
     """
 
     wards: pl.DataFrame
@@ -73,6 +105,7 @@ class Registers:
     references: Mapping[str, pl.DataFrame]
     shapes: Wards
     quantities: Mapping[str, Quantity]
+    relies: pl.DataFrame
     gas_temperature_c: float = 25.0
 
     @property
@@ -92,7 +125,7 @@ def load(settings: Settings) -> Registers:
     declared = [r for d in settings.domains for r in d.references]
     lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *declared)}
     frames = {
-        r.name: register_csv.read(folder / f"{r.name}.csv", r, mistakes, lines[r.name])
+        r.name: register_csv.read(folder / f"{r.name}.csv", r, settings.zone, mistakes, lines[r.name])
         for r in (*ENGINE_REFERENCES, *declared)
     }
     wards, assets, sensors = frames["wards"], frames["assets"], frames["sensors"]
@@ -101,12 +134,20 @@ def load(settings: Settings) -> Registers:
     _refers(*of_assets, assets["domain"], {d.name for d in settings.domains}, "town.toml [town] domains", mistakes)
     _refers(*of_sensors, sensors["asset"], set(assets["asset"]), "assets.csv", mistakes)
     _refers(*of_sensors, sensors["quantity"], set(quantities), "the domains that are on", mistakes)
+    _refers(*of_sensors, sensors["feed"], set(settings.feeds), "town.toml [feeds]", mistakes)
+    of_absent, things = (folder / "out_of_service.csv", lines["out_of_service"]), frames["out_of_service"]["thing"]
+    _refers(*of_absent, things, {*assets["asset"], *sensors["sensor"]}, "assets.csv or sensors.csv", mistakes)
+    relies = reliance.relies(assets)
+    _refers(*of_assets, assets["depends_on"], reliance.known(assets), "assets.csv", mistakes)
     sensors = _sensors(*of_sensors, sensors, assets, quantities, settings.gas_temperature_c, mistakes)
     shapes = _shapes(folder / "wards.geojson", wards, mistakes)
     if mistakes:
         raise SettingsError(mistakes)
-    own = {r.name: frames[r.name] for r in declared}
-    return Registers(wards, _placed(assets, shapes), sensors, own, shapes, quantities, settings.gas_temperature_c)
+    own = {r.name: frames[r.name] for r in (OUT_OF_SERVICE, *declared)}
+    return Registers(
+        wards, _placed(assets, shapes), sensors, own, shapes, quantities, relies,
+        settings.gas_temperature_c,
+    )  # fmt: skip
 
 
 def _refers(
@@ -129,7 +170,7 @@ def _sensors(
     gas_temperature_c: float,
     mistakes: list[str],
 ) -> pl.DataFrame:
-    own: list[tuple[float, float, float]] = []
+    own: list[Intervals] = []
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
         found, wrong = _judged(row, quantities.get(row["quantity"]), gas_temperature_c)
         mistakes += [f"{shown_path(path)}, line {line}{words}" for words in wrong]
@@ -143,9 +184,10 @@ def _sensors(
         },
         schema={"quantity": pl.String, "possible_low": pl.Float64, "possible_high": pl.Float64},
     )
-    units = pl.DataFrame(own, schema=dict.fromkeys(("every_s", "factor", "offset"), pl.Float64), orient="row")
+    found_columns = dict.fromkeys(("every_s", "factor", "offset", "silent_after_s", "stuck_after_s"), pl.Float64)
+    units = pl.DataFrame(own, schema=found_columns, orient="row")
     return (
-        pl.concat([frame.drop("every"), units], how="horizontal")
+        pl.concat([frame.drop("every", "silent_after", "stuck_after"), units], how="horizontal")
         .join(places, on="asset", how="left")
         .join(limits, on="quantity", how="left")
         .with_columns(low=pl.coalesce("low", "possible_low"), high=pl.coalesce("high", "possible_high"))
@@ -153,16 +195,12 @@ def _sensors(
     )
 
 
-def _judged(
-    row: Mapping[str, Any], quantity: Quantity | None, gas_temperature_c: float
-) -> tuple[tuple[float, float, float], list[str]]:
-    """Seconds between readings, and factor and offset into the quantity's unit; what is wrong with them, in words."""
-    every, factor, offset = 3600.0, 1.0, 0.0
-    wrong = []
-    try:
-        every = duration(row["every"]).total_seconds()
-    except ValueError as error:
-        wrong.append(f", column every: {error}.")
+def _judged(row: Mapping[str, Any], quantity: Quantity | None, gas_temperature_c: float) -> tuple[Intervals, list[str]]:
+    """Seconds between readings, factor and offset into the quantity's unit, seconds until silent and until stuck; what
+    is wrong with them, in words."""
+    factor, offset = 1.0, 0.0
+    wrong: list[str] = []
+    every, silent, stuck = (_seconds(name, row[name], wrong) for name in ("every", "silent_after", "stuck_after"))
     if row["low"] is not None and row["high"] is not None and row["low"] > row["high"]:
         wrong.append(f": low {row['low']:g} is above high {row['high']:g}. Exchange them.")
     if quantity and row["unit"]:
@@ -170,7 +208,17 @@ def _judged(
             factor, offset = conversion(row["unit"], quantity.unit, quantity.molar_mass, gas_temperature_c)
         except UnitError as error:
             wrong.append(f", column unit: {error}.")
-    return (every, factor, offset), wrong
+    return (every or 3600.0, factor, offset, silent, stuck), wrong
+
+
+def _seconds(name: str, text: str | None, wrong: list[str]) -> float | None:
+    if text is None:
+        return None
+    try:
+        return duration(text).total_seconds()
+    except ValueError as error:
+        wrong.append(f", column {name}: {error}.")
+        return None
 
 
 def _shapes(path: Path, wards: pl.DataFrame, mistakes: list[str]) -> Wards:

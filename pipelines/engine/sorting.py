@@ -1,10 +1,13 @@
 """A batch of rows held against what is known: which rows are new, which correct an older state, which say it again."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from pipelines.engine.model import Table
+from pipelines.engine.model import INSTANT, Table
 
 NEW, CORRECTS, DUPLICATE = 0, 1, 2
 
@@ -27,12 +30,41 @@ class Sorting:
         return bool((self.outcome == CORRECTS).any())
 
 
+class Newest:
+    """The newest instant known of every series: a reading past it is new, and nothing has to be looked up for it."""
+
+    def __init__(self, since: datetime, latest: pl.DataFrame) -> None:
+        """`latest`: series and observed_at of the newest reading since `since`; of the others nothing is as new."""
+        self._since = pl.Series([since]).cast(INSTANT).to_physical()[0] - 1
+        self._at: NDArray[np.int64] = np.full(1024, self._since, dtype=np.int64)
+        self.learn(latest)
+
+    def learn(self, rows: pl.DataFrame) -> None:
+        """Take note of readings that have landed."""
+        series, at = _places(rows)
+        if series.size and (top := int(series.max())) >= self._at.size:
+            grown = np.full(2 * top + 1, self._since, dtype=np.int64)
+            grown[: self._at.size] = self._at
+            self._at = grown
+        np.maximum.at(self._at, series, at)
+
+    def past(self, rows: pl.DataFrame) -> pl.Series:
+        """Which readings are newer than anything known of their series."""
+        series, at = _places(rows)
+        known = self._at[np.minimum(series, self._at.size - 1)]
+        return pl.Series(at > np.where(series < self._at.size, known, self._since))
+
+
+def _places(rows: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    return rows["series"].to_numpy(), rows["observed_at"].to_physical().to_numpy()
+
+
 def sort_rows(table: Table, known: pl.DataFrame, frame: pl.DataFrame) -> Sorting:
     """Hold a batch (declared columns, in order of arrival) against the newest rows of its keys.
 
     A row equal to the newest of its key is a duplicate; so is an older state where the table has versions.
     """
-    key, rest = list(table.key), [c.name for c in table.columns if c.name not in table.key]
+    key, rest = list(table.key), [c.name for c in table.columns if c.name not in (*table.key, table.judged)]
     if known.is_empty() and not frame.select(key).is_duplicated().any():
         return Sorting(_outcome(frame.height, NEW), frame, frame.clear())
     order = pl.int_range(pl.len(), dtype=pl.Int64)

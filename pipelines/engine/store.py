@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from pipelines.engine.calendar import extent
 from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
-from pipelines.engine.sorting import Sorting, sort_rows, sort_whole
-from pipelines.engine.tables import shaped
+from pipelines.engine.sorting import Newest, Sorting, sort_rows, sort_whole
+from pipelines.engine.tables import RECEIVED, shaped, stamped
 
 # So many frames of a journal's tail are landed at once.
 MOST_FRAMES = 500
@@ -379,9 +379,8 @@ class Store:
 
 def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
     """The rows of an entry as the hot table holds them."""
-    received = datetime.fromtimestamp(entry.facts.get("received_s", 0.0), UTC)
     return (
-        shaped(entry.rows, table)
-        .select(c.name for c in table.columns)
-        .with_columns(_received_at=pl.lit(received).cast(INSTANT), _seq=pl.lit(seq, pl.Int64))
+        shaped(stamped(entry.rows, entry.facts), table)
+        .select(*(c.name for c in table.columns), RECEIVED)
+        .with_columns(_seq=pl.lit(seq, pl.Int64))
     )

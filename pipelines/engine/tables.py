@@ -1,23 +1,43 @@
 """The engine's own tables: readings and what is kept about them, in the same form as a domain's tables."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 import polars as pl
 
-from pipelines.engine.model import Column, Table
+from pipelines.engine.device_tables import DEVICE_TABLES
+from pipelines.engine.model import INSTANT, Column, Table
 
-GOOD, MISSING = 0, 1
+RECEIVED = "_received_at"
+GOOD, MISSING, ESTIMATED = 0, 1, 2
+RATE, SPIKE, STUCK, REPLAYED = 10, 11, 12, 13
+# From this code on a reading is suspect: it is kept and shown, and left out of what is computed from good readings.
+SUSPECT = 10
+QUALITY = {
+    GOOD: "good",
+    MISSING: "the feed's own missing-value code",
+    ESTIMATED: "estimated: a meter's consumption spread over a gap",
+    RATE: "suspect: it changed faster than the quantity can",
+    SPIKE: "suspect: a single value far from its neighbours",
+    STUCK: "suspect: the same value for longer than is plausible",
+    REPLAYED: "suspect: a copy of the day before",
+}
+QUALITY_MEANING = "; ".join(f"{code} {words}" for code, words in QUALITY.items()) + "."
 
 READINGS = Table(
     name="readings",
     meaning="Every measured value: one row per sensor and instant.",
     key=("series", "observed_at"),
     time="observed_at",
+    judged="quality",
     columns=(
         Column(
             name="series", kind="series", meaning="Small number of the sensor; table series names it.", required=True
         ),
         Column(name="observed_at", kind="instant", meaning="When the device measured.", required=True),
         Column(name="value", kind="number", meaning="The value in the quantity's unit; empty = measured but unusable."),
-        Column(name="quality", kind="code", meaning="0 good, 1 the feed's own missing-value code.", required=True),
+        Column(name="quality", kind="code", meaning=QUALITY_MEANING, required=True),
     ),
 )
 SERIES = Table(
@@ -117,4 +137,12 @@ def shaped(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     return rows.with_columns(gained) if gained else rows
 
 
-ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, CORRECTIONS, KPI_VALUES)
+def stamped(rows: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
+    """The rows of a frame with when each was received: with the frame, unless the row says that it came before."""
+    if RECEIVED in rows.columns:
+        return rows
+    received = datetime.fromtimestamp(facts.get("received_s", 0.0), UTC)
+    return rows.with_columns(pl.lit(received).cast(INSTANT).alias(RECEIVED))
+
+
+ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, CORRECTIONS, KPI_VALUES, *DEVICE_TABLES)

@@ -20,7 +20,7 @@ from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.state_file import RUN_COLUMNS, read_runs
 from pipelines.engine.store import Store
-from pipelines.engine.tables import ENGINE_TABLES
+from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
@@ -263,7 +263,7 @@ class Town:
             ("sensor", "text", None, "Sensor id."),
             ("observed_at", "instant", None, "When the device measured."),
             ("value", "number", "the sensor's quantity", "The measured value; empty = measured but unusable."),
-            ("quality", "code", None, "0 good, 1 the feed's own missing-value code."),
+            ("quality", "code", None, QUALITY_MEANING),
             ("received_at", "instant", None, "When Townboard received it."),
         )]  # fmt: skip
         owners: list[tuple[str, Table | Reference]] = []

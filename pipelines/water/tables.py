@@ -1,5 +1,7 @@
 """What arrives about water: quantities of sensors, event tables, and the references a clerk keeps."""
 
+from datetime import timedelta
+
 import polars as pl
 
 from pipelines.engine.model import Check, Column, Quantity, Reference, Table
@@ -13,7 +15,8 @@ QUANTITIES = (
         high=20_000,
     ),
     Quantity(name="pressure_m", unit="metre_head", meaning="Pressure at a point of the network", low=-10, high=300),
-    Quantity(name="tank_level_m", unit="m", meaning="Depth of water above the tank floor", low=0, high=50),
+    # Half a metre away and back within an interval is a wave or an echo, never the tank's whole surface.
+    Quantity(name="tank_level_m", unit="m", meaning="Depth of water above the tank floor", low=0, high=50, spike=0.5),
     Quantity(name="tank_outflow_m3_h", unit="m^3/h", meaning="Flow out of a tank", low=0, high=20_000),
     Quantity(name="tank_inflow_m3_h", unit="m^3/h", meaning="Flow into a tank", low=0, high=20_000),
     Quantity(
@@ -23,7 +26,14 @@ QUANTITIES = (
         low=0,
         high=1e6,
     ),
-    Quantity(name="chlorine_mg_l", unit="mg/L", meaning="Free residual chlorine", low=0, high=20),
+    Quantity(
+        name="chlorine_mg_l",
+        unit="mg/L",
+        meaning="Free residual chlorine",
+        low=0,
+        high=20,
+        stuck_after=timedelta(hours=12),
+    ),
     Quantity(
         name="pump_energy_kwh",
         unit="kWh",
