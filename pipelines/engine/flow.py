@@ -116,6 +116,7 @@ def open_message(line: "Line", message: RawMessage) -> Opened:
         row = validate.refusal(feed.name, received_at, refusal.reason, refusal.detail, message.payload)
         return Opened(message, 1, {}, row, received_at, refusal.detail)
     good = dict(checked.good)
+    line.known.learn(good)
     observed_at = _observed_at(decoded, good, message, line)
     return Opened(message, decoded.rows, good, checked.refused, observed_at)
 
@@ -141,6 +142,7 @@ def _readable(line: "Line", message: RawMessage) -> tuple[Decoded, validate.Chec
 def _decode(line: "Line", message: RawMessage) -> Decoded:
     feed = message.feed
     about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
+    about["known"] = line.known
     if feed.table in line.open_tables:
         about["kinds"] = {column.name: column.kind for column in line.store.tables[feed.table].columns}
     return decoder(feed.format)(message.payload, about, message.received_at)

@@ -13,6 +13,8 @@ from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
 from pipelines.engine.calendar import extent, floor
 from pipelines.engine.disk import BALLAST_BYTES
+from pipelines.engine.device_tables import DEVICE_TABLES
+from pipelines.engine.devices import recall
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
@@ -62,12 +64,14 @@ class Line:
         applied = read_manifest(settings.store).applied_seq
         self.journal = Journal(settings.store / "journal", at_least=applied, ballast_bytes=BALLAST_BYTES)
         self.open_tables = {table.name for domain in settings.domains for table in domain.tables}
+        self.open_tables |= {table.name for table in DEVICE_TABLES}
         tables = (*ENGINE_TABLES, *(table for domain in settings.domains for table in domain.tables))
         self.store = Store(settings.store, tables, floor(now - HOT, "day", settings.zone))
         self.store.open()
         self.state = State(settings.store / "state.sqlite")
         if self.state.words:
             self.state.keep_run("start", now, now, 0, "mended", self.state.words)
+        self.known = recall(self.store, now)
         self.series = SeriesBook(self.store)
         self.inputs = Inputs(self.store, registers, settings.zone)
         self.inputs.use(self.series.numbers)

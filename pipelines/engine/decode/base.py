@@ -71,6 +71,9 @@ FORMATS = {
     "open311_json": "open311",
     "open311_xml": "open311",
     "seeclickfix": "seeclickfix",
+    "chirpstack": "chirpstack",
+    "things_stack": "things_stack",
+    "sparkplug": "sparkplug",
 }
 
 

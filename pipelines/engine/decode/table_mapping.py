@@ -14,7 +14,7 @@ from pipelines.engine.units import UnitError, require_unit
 Rule = tuple[Callable[[Any], bool], str]
 
 FORMATS = ("csv", "xlsx", "json", "ndjson", "parquet")
-ENGINE_KEYS = ("format", "table", "zone", "feed", "kinds")
+ENGINE_KEYS = ("format", "table", "zone", "feed", "kinds", "fields", "known", "dated")
 KINDS_OF_READINGS = {"sensor": "text", "observed_at": "instant", "value": "number", "unit": "text"}
 
 
@@ -135,7 +135,7 @@ def faults(mapping: Mapping[str, Any], columns: Mapping[str, str] | None) -> lis
     found = [] if not zone or (_text(zone) and zone_known(zone)) else [_not_a_zone(zone)]
     readings = mapping.get("table", "readings") == "readings"
     shape = READING_KEYS if readings else {"columns": TABLE}
-    found += _against(mapping, SHEET_KEYS | FORMAT_KEYS[form] | shape, "mapping", ENGINE_KEYS)
+    found += against(mapping, SHEET_KEYS | FORMAT_KEYS[form] | shape, "mapping", ENGINE_KEYS)
     if mapping.get("thousands") and mapping["thousands"] == mapping.get("decimal", "."):
         found.append(f"mapping: decimal and thousands are both {mapping['thousands']!r}. They must differ.")
     if found:
@@ -147,7 +147,7 @@ def _not_a_zone(zone: Any) -> str:
     return f'zone = {zone!r} is no time zone. Write one such as "Europe/Rome", "Asia/Kolkata" or "+05:30".'
 
 
-def _against(found: Mapping[str, Any], allowed: Mapping[str, Rule], where: str, more: Iterable[str] = ()) -> list[str]:
+def against(found: Mapping[str, Any], allowed: Mapping[str, Rule], where: str, more: Iterable[str] = ()) -> list[str]:
     """Sentences on unknown keys and values of the wrong kind."""
     words = []
     for key, value in found.items():
@@ -160,10 +160,11 @@ def _against(found: Mapping[str, Any], allowed: Mapping[str, Rule], where: str, 
     return words
 
 
-def _time(rule: Any, where: str) -> list[str]:
+def time_faults(rule: Any, where: str) -> list[str]:
+    """Sentences on what is wrong with a time: a column's name, or a table of TIME_KEYS."""
     if isinstance(rule, str):
         return []
-    words = _against(rule, TIME_KEYS, where)
+    words = against(rule, TIME_KEYS, where)
     return words or [*_source(rule, where), *_form(rule, where)]
 
 
@@ -182,7 +183,7 @@ def _form(rule: Mapping[str, Any], where: str) -> list[str]:
 
 
 def _readings(mapping: Mapping[str, Any]) -> list[str]:
-    words = _time(mapping.get("time", "observed_at"), "mapping.time")
+    words = time_faults(mapping.get("time", "observed_at"), "mapping.time")
     shapes = [key for key in ("value", "values", "hours") if key in mapping]
     if len(shapes) > 1:
         words.append(f"mapping: {' and '.join(shapes)} exclude each other. Write one of value, values, hours.")
@@ -190,18 +191,19 @@ def _readings(mapping: Mapping[str, Any]) -> list[str]:
         words.append('mapping: labels = "end" needs the length that the label ends, for example interval = "1 h".')
     if "{column}" in mapping.get("sensor", "") and "values" not in mapping:
         words.append("mapping.sensor: {column} stands for a heading listed under values; this mapping has no values.")
-    words += _unit(mapping.get("unit"), "mapping.unit")
+    words += unit_faults(mapping.get("unit"), "mapping.unit")
     values = mapping.get("values")
     for name, detail in values.items() if isinstance(values, Mapping) else ():
         where = f"mapping.values.{name}"
         if isinstance(detail, Mapping):
-            words += _against(detail, VALUE_KEYS, where) or _unit(detail.get("unit"), where)
+            words += against(detail, VALUE_KEYS, where) or unit_faults(detail.get("unit"), where)
         elif not _text(detail):
             words.append(f'{where} = {detail!r} is not possible. Write a sensor or {{ sensor = "...", unit = "..." }}.')
     return words
 
 
-def _unit(unit: str | None, where: str) -> list[str]:
+def unit_faults(unit: str | None, where: str) -> list[str]:
+    """A sentence when nobody knows this unit; one with columns in braces is known only when rows come."""
     if unit is None or columns_in(unit):
         return []
     try:
@@ -218,7 +220,7 @@ def _events(mapping: Mapping[str, Any], columns: Mapping[str, str] | None) -> li
         if columns is not None and name not in columns:
             words.append(f"{where}: the table {mapping.get('table')} has no such column. It has {', '.join(columns)}.")
         elif isinstance(rule, Mapping):
-            words += _against(rule, COLUMN_KEYS, where) or [*_source(rule, where, "value"), *_form(rule, where)]
+            words += against(rule, COLUMN_KEYS, where) or [*_source(rule, where, "value"), *_form(rule, where)]
             words += _worded(rule, where)
         elif not _text(rule):
             words.append(f'{where} = {rule!r} is not possible. Write a column\'s name or {{ column = "...", ... }}.')

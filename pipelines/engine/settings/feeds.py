@@ -9,6 +9,8 @@ from zoneinfo import available_timezones
 
 from pipelines.engine.decode import formats
 from pipelines.engine.decode.clock import zone_known
+from pipelines.engine.decode.device_mapping import FORMATS as DEVICES
+from pipelines.engine.decode.device_mapping import check_devices
 from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.decode.table_mapping import check_mapping
 from pipelines.engine.model import Domain, Source
@@ -77,6 +79,9 @@ def read_feeds(document: Document, raw: Any, domains: Mapping[str, Domain], zone
 
 
 def _check_mapping(document: Document, name: str, feed: Feed, tables: Mapping[str, Domain]) -> None:
+    if feed.format in DEVICES:
+        for words in check_devices(feed.mapping):
+            document.wrong(f"feeds.{name}.mapping", None, words)
     if feed.format not in MAPPED or not feed.mapping:
         return
     columns = {"sensor": "text", "observed_at": "instant", "value": "number", "unit": "text"}

@@ -1,0 +1,297 @@
+"""Decoder of Sparkplug B messages: births name the metrics, data bring values by alias, deaths take a node offline."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pipelines.engine.decode.base import ROW, Decoded, Refusal, Refused
+from pipelines.engine.decode.device_mapping import MOST_VALUES, READINGS, DevicePlan, Wanted, filled
+from pipelines.engine.decode.known import Birth, Known
+from pipelines.engine.decode.lorawan import REPORTS
+from pipelines.engine.decode.sparkplug_payload import parsed
+
+FILLS = ("readings", "device_reports", "edge_states")
+STATES = {
+    "edge": pl.String(), "observed_at": pl.Datetime("us", "UTC"), "state": pl.String(), "feed": pl.String(),
+    "bd_seq": pl.Int64(), "born_at": pl.Datetime("us", "UTC"), "metrics": pl.String(), ROW: pl.UInt32(),
+}  # fmt: skip
+BIRTHS, DATA, DEATHS = ("NBIRTH", "DBIRTH"), ("NDATA", "DDATA"), ("NDEATH", "DDEATH")
+SPOKEN_TO = ("NCMD", "DCMD", "STATE")
+SEQ_WRAPS = 256
+LAST_MS = 7_258_118_400_000  # 2200-01-01
+INT8, INT16, INT32, INT64 = 1, 2, 3, 4
+BOOLEAN = 11
+BITS = {INT8: 8, INT16: 16, INT32: 32, INT64: 64}
+# What every node tells for the protocol's own sake.
+OF_THE_PROTOCOL = ("Node Control/", "Device Control/", "Node Info/")
+BD_SEQ = "bdSeq"
+TEMPLATES = 4
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: its place in the topic spBv1.0/group/type/node[/device], its content, when it came."""
+
+    group: str
+    kind: str
+    node: str
+    device: str
+    content: Any
+    received_at: datetime
+
+    @property
+    def edge_node(self) -> str:
+        """group/node."""
+        return f"{self.group}/{self.node}"
+
+    @property
+    def edge(self) -> str:
+        """group/node or group/node/device."""
+        return f"{self.edge_node}/{self.device}" if self.device else self.edge_node
+
+    @property
+    def at(self) -> datetime:
+        """When it was sent, by the node's clock."""
+        return _instant(self.content.timestamp) or self.received_at
+
+    @property
+    def bd_seq(self) -> int | None:
+        """The number of the birth that this birth or death belongs to."""
+        for metric in self.content.metrics:
+            if metric.name == BD_SEQ.encode():
+                return int(metric.long_value if metric.HasField("long_value") else metric.int_value) % 2**63
+        return None
+
+
+@dataclass(frozen=True)
+class Named:
+    """One metric under its name, its data type known."""
+
+    name: str
+    kind: int
+    metric: Any
+    at: datetime
+
+
+def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) -> Decoded:
+    """Readings of births and data, one row of device_reports per message, one of edge_states per birth and death.
+
+    Needs the parts of the topic as `fields` (group, type, node, device) and, for aliases, the births that `known` has.
+    Raises Refused when the payload is none or the topic is missing.
+    """
+    known: Known = mapping.get("known") or Known()
+    fields = _topic(mapping)
+    if fields["type"] in SPOKEN_TO:
+        return Decoded({})
+    content = parsed(payload)
+    message = Message(
+        fields["group"], fields["type"], fields["node"], fields.get("device", ""), content, received_at
+    )  # fmt: skip
+    if len(content.metrics) > MOST_VALUES:
+        raise Refused("too_large", f"The message has more than {MOST_VALUES} metrics. Let the node send fewer at once.")
+    if message.kind in DEATHS:
+        return _death(message, known, mapping)
+    birth = _born(message, known) if message.kind in BIRTHS else _birth_of(message, known)
+    metrics, unknown = _named(message, birth)
+    rows, refused = _readings(message, metrics, DevicePlan(mapping), fields, payload)
+    if unknown:
+        refused.append(Refusal(0, "unknown_alias", _nameless(message, unknown), payload, "readings"))
+    tables = {"device_reports": _report(message, known, mapping)}
+    if message.kind in BIRTHS and birth:
+        tables["edge_states"] = _state(message, "online", birth.heard_at, mapping)
+    if rows:
+        tables["readings"] = pl.DataFrame(rows, schema=READINGS, orient="row")
+    return Decoded(tables, tuple(refused), None, lambda row: payload)
+
+
+def _topic(mapping: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the topic.
+
+    Raises Refused when they are missing or name another kind of message.
+    """
+    fields = {name: str(value) for name, value in (mapping.get("fields") or {}).items()}
+    if "STATE" in (fields.get("type"), fields.get("group")):
+        return {**fields, "type": "STATE"}
+    kinds = (*BIRTHS, *DATA, *DEATHS, *SPOKEN_TO)
+    missing = [name for name in ("group", "type", "node") if not fields.get(name)]
+    if missing or fields["type"] not in kinds or (fields["type"][0] == "D") != bool(fields.get("device")):
+        raise Refused(
+            "no_topic",
+            "A Sparkplug B message is told by its topic spBv1.0/group/type/node/device, with a type of "
+            f"{', '.join(kinds)}; this one came with {fields or 'none'}. Subscribe the feed to spBv1.0/#.",
+        )
+    return fields
+
+
+def _birth_of(message: Message, known: Known) -> Birth | None:
+    """The birth by which the message is read; a device's counts only after its node's (its aliases are new then)."""
+    birth = known.birth(message.edge, message.at)
+    node = known.birth(message.edge_node, message.at) if message.device else None
+    return None if birth and node and birth.at < node.at <= message.at else birth
+
+
+def _born(message: Message, known: Known) -> Birth:
+    """What a birth says; the same birth delivered again was heard when it came first."""
+    before = known.birth(message.edge, message.at)
+    again = before is not None and before.at == message.at
+    listed = _listed(message)
+    names = {alias: name for alias, name, _ in listed if alias is not None}
+    types = {name: kind for _, name, kind in listed}
+    heard_at = before.heard_at if before and again else message.received_at
+    return Birth(message.at, heard_at, message.bd_seq, names, types)
+
+
+def _listed(message: Message) -> list[tuple[int | None, str, int]]:
+    """A birth's metrics: alias, name, data type."""
+    return [(m.alias if m.HasField("alias") else None, _text(m.name), m.datatype) for m in message.content.metrics]
+
+
+def _named(message: Message, birth: Birth | None) -> tuple[list[Named], list[int]]:
+    """The message's metrics under their names, and the aliases that nobody has named."""
+    found: list[Named] = []
+    unknown: list[int] = []
+    for metric in message.content.metrics:
+        name = _text(metric.name)
+        if not name and metric.HasField("alias"):
+            name = birth.names.get(metric.alias, "") if birth else ""
+            if not name:
+                unknown.append(metric.alias)
+        if name:
+            kind = metric.datatype or (birth.types.get(name, 0) if birth else 0)
+            found += _walked(Named(name, kind, metric, _instant(metric.timestamp) or message.at))
+    return found, unknown
+
+
+def _walked(one: Named, depth: int = 0) -> Iterator[Named]:
+    """A metric, or those inside it where it is a template's instance."""
+    template = one.metric.template_value
+    if not one.metric.HasField("template_value"):
+        yield one
+    elif not template.is_definition and depth < TEMPLATES:
+        for metric in template.metrics:
+            at = _instant(metric.timestamp) or one.at
+            yield from _walked(Named(f"{one.name}/{_text(metric.name)}", metric.datatype, metric, at), depth + 1)
+
+
+def _readings(
+    message: Message, metrics: list[Named], plan: DevicePlan, fields: Mapping[str, str], payload: bytes
+) -> tuple[list[tuple[Any, ...]], list[Refusal]]:
+    rows: list[tuple[Any, ...]] = []
+    refused: list[Refusal] = []
+    for place, one in enumerate(metrics[:MOST_VALUES], start=1):
+        wanted, value = plan.wanted(one.name), _value(one)
+        if wanted is None or one.metric.is_transient or value is ...:
+            continue
+        if not wanted.named and (isinstance(value, str) or one.name.startswith((BD_SEQ, *OF_THE_PROTOCOL))):
+            continue
+        names = {"edge": message.edge, **fields, "column": one.name}
+        try:
+            number = plan.number(value, wanted)
+        except (ValueError, OverflowError):
+            words = (
+                f"the metric `{one.name}` is {str(value)[:60]!r}, which is no number. Say in the mapping what it means."
+            )
+            refused.append(Refusal(place, "unreadable_number", words, payload, "readings"))
+            continue
+        sensor = filled(wanted.sensor, names)
+        if sensor is None:
+            refused.append(Refusal(place, "missing_sensor", _unfilled(wanted, names), payload, "readings"))
+        else:
+            rows.append((sensor, one.at, number, filled(wanted.unit, names) if wanted.unit else None, place))
+    return rows, refused
+
+
+def _unfilled(wanted: Wanted, names: Mapping[str, str]) -> str:
+    return f"the sensor's name {wanted.sensor!r} cannot be filled in: the topic gives only {', '.join(sorted(names))}."
+
+
+def _value(one: Named) -> Any:
+    """The metric's value: a number, yes or no, text, or None for null; `...` for what no reading can hold.
+
+    Negative whole numbers travel as unsigned ones of their size (6.4.16).
+    """
+    metric = one.metric
+    if metric.is_null:
+        return None
+    if metric.HasField("boolean_value"):
+        return metric.boolean_value
+    for name in ("int_value", "long_value"):
+        if metric.HasField(name):
+            return _signed(getattr(metric, name), one.kind)
+    for name in ("float_value", "double_value"):
+        if metric.HasField(name):
+            number = getattr(metric, name)
+            return number if math.isfinite(number) else None
+    return _text(metric.string_value) if metric.HasField("string_value") else ...
+
+
+def _signed(number: int, kind: int) -> int | bool:
+    if kind == BOOLEAN:
+        return bool(number)
+    if kind not in BITS:
+        return number
+    number &= (1 << BITS[kind]) - 1
+    return number - (1 << BITS[kind]) if number >> (BITS[kind] - 1) else number
+
+
+def _death(message: Message, known: Known, mapping: Mapping[str, Any]) -> Decoded:
+    """The row of a death. A node's was written when it connected: its number tells of which birth it is the end.
+
+    One that belongs to an earlier birth, or is known already, changes nothing.
+    """
+    of_node = message.kind == "NDEATH"
+    tables = {} if of_node else {"device_reports": _report(message, known, mapping)}
+    birth = known.newest_birth(message.edge)
+    outdated = of_node and birth is not None and None not in (birth.bd_seq, message.bd_seq)
+    outdated = outdated and birth is not None and birth.bd_seq != message.bd_seq
+    if not outdated and not known.offline(message.edge, message.bd_seq):
+        tables["edge_states"] = _state(message, "offline", message.received_at, mapping)
+    return Decoded(tables)
+
+
+def _state(message: Message, state: str, heard_at: datetime, mapping: Mapping[str, Any]) -> pl.DataFrame:
+    born = state == "online"
+    metrics = orjson.dumps(_listed(message)).decode() if born else None
+    born_at = message.at if born else None
+    row = (message.edge, heard_at, state, mapping.get("feed"), message.bd_seq, born_at, metrics, 0)
+    return pl.DataFrame([row], schema=STATES, orient="row")
+
+
+def _report(message: Message, known: Known, mapping: Mapping[str, Any]) -> pl.DataFrame:
+    """That the node was heard, with its sequence number: gaps in it are lost messages (6.4.1, seq)."""
+    node = known.birth(message.edge_node, message.at)
+    bd_seq = message.bd_seq if message.kind == "NBIRTH" else node.bd_seq if node else None
+    has_seq = message.content.HasField("seq")
+    report = {
+        "device": message.edge_node,
+        "observed_at": message.at,
+        "event": message.kind,
+        "report": f"{message.device}:{message.content.seq if has_seq else ''}",
+        "feed": mapping.get("feed"),
+        "session": None if bd_seq is None else str(bd_seq),
+        "frame_counter": message.content.seq % SEQ_WRAPS if has_seq else None,
+        "counter_wraps": SEQ_WRAPS,
+        ROW: 0,
+    }
+    return pl.DataFrame([report], schema=REPORTS)
+
+
+def _nameless(message: Message, unknown: list[int]) -> str:
+    shown = ", ".join(map(str, unknown[:10])) + (" ..." if len(unknown) > 10 else "")
+    return (
+        f"{message.edge} sent values under the aliases {shown}, which no birth has named: it was online before "
+        "Townboard listened. Let the node send its birth again (Node Control/Rebirth), then replay these messages."
+    )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")[:500]
+
+
+def _instant(ms: int) -> datetime | None:
+    return datetime.fromtimestamp(ms / 1000, UTC) if 0 < ms < LAST_MS else None
