@@ -20,9 +20,12 @@ NOT_DOMAINS = ("engine", "demo")
 # What one module does for all: the package, and the only files that may import it.
 HOMES = {
     "duckdb": ("pipelines/engine/store.py",),
-    "sqlite3": ("pipelines/engine/state.py", "pipelines/engine/state_file.py"),
+    "sqlite3": ("pipelines/engine/state.py", "pipelines/engine/state_file.py", "pipelines/engine/tokens.py"),
     "apscheduler": ("pipelines/engine/schedule.py",),
-    "pyarrow": ("pipelines/engine/compaction.py",),
+    "pyarrow": (
+        "pipelines/engine/archive.py",
+        "pipelines/engine/compaction.py",
+    ),
 }
 # Ages on a page are worded against the clock of this moment; these few modules may look at it, no others.
 LOOK_AT_THE_CLOCK = {
