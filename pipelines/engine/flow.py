@@ -101,8 +101,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
             line.kpis.undo()
             raise
     line.alarms.watch(line.drain_samples(), line.kpis, line.feed_states(now), now)
-    snapshot = line.publisher.build(now)
-    snapshot.write(line.board_path)
+    snapshot = line.publisher.publish(now)
     line.settle(now)
     return snapshot
 

@@ -1,7 +1,8 @@
 """Puts together what every screen shows: KPIs, feeds, assets, alarms, jobs, ledger; numbered and built once."""
 
+import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 SPARK = 30
 WEEK = timedelta(days=7)
 REBUILD = timedelta(seconds=15)
+# Readings go on the board between two beats only while beats come: KPIs that stand still must not look alive.
+BEATS_COME = timedelta(seconds=10)
 # Kinds with more members than this (household meters) are not sent to every screen.
 MOST_OF_A_KIND = 300
 REASONS = {
@@ -35,6 +38,10 @@ class Publisher:
         self._line = line
         self._seq = 0
         self._state: dict[str, Any] | None = None
+        self._turn = threading.Lock()
+        self._shown_seq = 0
+        self._beat_at = datetime.min.replace(tzinfo=UTC)
+        self._worst: dict[str, str] = {}
         self._trail: dict[str, dict[datetime, float | None]] = {}
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self._areas = self._expected_areas()
@@ -44,14 +51,30 @@ class Publisher:
         self._load_trail()
         self._before = self._published_before()
 
+    def publish(self, now: datetime) -> Snapshot:
+        """The snapshot of this instant, put on the board for every reader."""
+        with self._turn:
+            snapshot = self.build(now)
+            snapshot.write(self._line.board_path)
+        return snapshot
+
+    def refresh(self, now: datetime) -> Snapshot | None:
+        """Between two beats: the newest readings and feeds on the board, beside KPIs and alarms as they stand.
+
+        None when nothing has landed since the board was last written, or when no beat has come for a while.
+        """
+        with self._turn:
+            if self._state is None or self._line.journal.seq == self._shown_seq or now - self._beat_at > BEATS_COME:
+                return None
+            snapshot = self._snapshot({**self._state, **self._readings(now)}, now)
+            snapshot.write(self._line.board_path)
+        return snapshot
+
     def build(self, now: datetime) -> Snapshot:
         """The snapshot of this instant."""
         line, settings = self._line, self._line.settings
-        self._seq = max(self._seq + 1, int(now.timestamp() * 10))
-        alarms = line.alarms.listed()
+        self._beat_at, self._worst = now, line.alarms.worst_by_asset()
         state = {
-            "seq": self._seq,
-            "built_at": now.isoformat(),
             "build": BUILD,
             "town": {
                 "name": settings.name,
@@ -61,12 +84,21 @@ class Publisher:
                 "demo": settings.demo,
             },
             "kpis": {key: row for work in line.kpis.works.values() for key, row in self._rows(work, now)},
-            "feeds": line.feed_states(now),
-            "assets": self._assets(now),
-            "alarms": alarms,
+            "alarms": line.alarms.listed(),
             "jobs": self.jobs(),
-            "ledger": line.feeds.ledger(),
+            **self._readings(now),
         }
+        return self._snapshot(state, now)
+
+    def _readings(self, now: datetime) -> dict[str, Any]:
+        """The parts of the board that change with every batch that lands."""
+        line = self._line
+        self._shown_seq = line.journal.seq
+        return {"feeds": line.feed_states(now), "assets": self._assets(now), "ledger": line.feeds.ledger()}
+
+    def _snapshot(self, parts: Mapping[str, Any], now: datetime) -> Snapshot:
+        self._seq = max(self._seq + 1, int(now.timestamp() * 10))
+        state = {**parts, "seq": self._seq, "built_at": now.isoformat()}
         snapshot = Snapshot.build(state, self._state)
         self._state = state
         return snapshot
@@ -189,7 +221,6 @@ class Publisher:
         return [_rounded(trail[window]) for window in sorted(trail)[-SPARK:]]
 
     def _assets(self, now: datetime) -> dict[str, dict[str, Any]]:
-        worst = self._line.alarms.worst_by_asset()
         latest: dict[str, dict[str, list[Any]]] = {}
         for asset, quantity, every_s, at, value in (
             self._line.latest.filter(pl.col("asset").is_in(self._shown_assets["asset"].implode()))
@@ -204,7 +235,7 @@ class Publisher:
             states = [value[2] for value in values.values()]
             del row["parent"], row["depends_on"]
             row["state"] = max(states, key=STATES.index) if states else "no data"
-            rows[name] = {**row, "latest": values, "alarm": worst.get(name)}
+            rows[name] = {**row, "latest": values, "alarm": self._worst.get(name)}
         return rows
 
 

@@ -24,6 +24,8 @@ from pipelines.engine.sources.replay import Replay
 
 log = logging.getLogger("townboard")
 LOOK_EVERY = timedelta(seconds=2)
+# How often readings that landed go on the board between two beats: they are on the glass within a second.
+REFRESH_EVERY = timedelta(seconds=0.4)
 COMPACT_EVERY = timedelta(minutes=30)
 PATIENCE_S = 120.0
 # Seconds of a beat for KPIs: what is due beyond it waits for the next beat, so that the board never waits for a back-fill.
@@ -68,6 +70,7 @@ class Service:
             Job(
                 "beat", timedelta(seconds=settings.beat_s), "compute KPIs, watch alarms, publish the board", self._beat
             ),
+            Job("board", REFRESH_EVERY, "put the newest readings on the board between two beats", self._refresh),
             Job(
                 "compaction",
                 COMPACT_EVERY,
@@ -100,6 +103,10 @@ class Service:
     def _beat(self) -> int | None:
         budget_s = CATCH_UP_S if self.line.kpis.behind else BEAT_BUDGET_S
         flow.beat(self.line, self._clock(), budget_s)
+        return None
+
+    def _refresh(self) -> int | None:
+        self.line.publisher.refresh(self._clock())
         return None
 
     def _polling(self, poll: Poll) -> Callable[[], int | None]:

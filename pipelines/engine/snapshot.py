@@ -1,6 +1,5 @@
 """The snapshot: immutable, numbered, serialised and compressed once; one file that every reader may hold."""
 
-import gzip
 import os
 import struct
 import tempfile
@@ -20,6 +19,8 @@ HEADER = struct.Struct("<4sQQ5I")
 KEYED = ("kpis", "feeds", "assets")
 WHOLE = ("alarms", "jobs", "ledger", "town", "build")
 GZIP_STREAM_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+# The empty last block that ends a deflate stream.
+LAST_BLOCK = b"\x03\x00"
 
 State = Mapping[str, Any]
 
@@ -37,9 +38,14 @@ def block(body: bytes) -> bytes:
     return squeeze.compress(body) + squeeze.flush(zlib.Z_FULL_FLUSH)
 
 
-def event(name: str, seq: int, body: bytes) -> bytes:
-    """One server-sent event."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (seq, name.encode(), body)
+def zipped(packed: bytes, body: bytes) -> bytes:
+    """A whole gzip file around the block of a body that is packed already."""
+    return GZIP_STREAM_HEAD + packed + LAST_BLOCK + struct.pack("<II", zlib.crc32(body), len(body) & 0xFFFFFFFF)
+
+
+def event(name: str, seq: int, packed: bytes) -> bytes:
+    """One server-sent event, as blocks, around its data that is packed already."""
+    return block(b"id: %d\nevent: %s\ndata: " % (seq, name.encode())) + packed + block(b"\n\n")
 
 
 def changes(before: State | None, after: State) -> dict[str, Any]:
@@ -83,15 +89,16 @@ class Snapshot:
         full = orjson.dumps(state, option=orjson.OPT_NAIVE_UTC)
         delta = orjson.dumps(changes(before, state), option=orjson.OPT_NAIVE_UTC)
         seq = int(state["seq"])
+        packed = block(full)
         built_us = int(datetime.fromisoformat(state["built_at"]).timestamp() * 1_000_000)
         return cls(
             seq,
             built_us,
             full,
-            gzip.compress(full, 5),
+            zipped(packed, full),
             brotli.compress(full, quality=4),
-            block(event("full", seq, full)),
-            block(event("delta", seq, delta)),
+            event("full", seq, packed),
+            event("delta", seq, block(delta)),
         )
 
     @cached_property
