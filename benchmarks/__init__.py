@@ -1,1 +1,6 @@
 """Benchmarks: each prints its figures as ratios against a limit or a peer, in one run."""
+
+import os
+
+# As the processes of the app run (see app.py); read by Polars when it is first imported.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
