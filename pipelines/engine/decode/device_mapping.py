@@ -115,7 +115,12 @@ class DevicePlan:
             return None
         if _word(value) in wanted.words:
             return float(wanted.words[_word(value)])
-        return _plain(value) * wanted.factor
+        if isinstance(value, str) and "_" in value:
+            raise ValueError(value)
+        number = float(value) * wanted.factor
+        if not math.isfinite(number):
+            raise ValueError(value)
+        return number
 
     def own_time(self, values: Mapping[str, Any]) -> datetime | None:
         """When the device says that it measured; None when the mapping or this message has no such time.
@@ -160,13 +165,6 @@ def fields_of(document: Any, before: str = "", depth: int = 0) -> Iterator[tuple
 def reads_as_number(value: Any) -> bool:
     """Whether this is a number or yes and no."""
     return isinstance(value, (bool, int, float))
-
-
-def _plain(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number) or (isinstance(value, str) and "_" in value):
-        raise ValueError(value)
-    return number
 
 
 def _word(value: Any) -> str:
