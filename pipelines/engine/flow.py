@@ -70,7 +70,6 @@ def run(line: "Line", messages: Sequence[RawMessage], now: datetime) -> Snapshot
 
 
 def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Receipt]:
-    line.judge(now, budget_s)
     """Steps 1 to 4: decode, validate, journal, land. When this returns, the senders may be told.
 
     Raises OSError when nothing could be made durable: nothing may be acknowledged then.
@@ -89,6 +88,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
 
     `budget_s` bounds the time for KPIs; those that did not fit keep their last value until the next beat.
     """
+    line.judge(now, budget_s)
     published = line.kpis.evaluate(line.drain_touched(), now, budget_s)
     if published.height:
         try:

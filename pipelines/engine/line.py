@@ -22,10 +22,10 @@ from pipelines.engine.kpis import Kpis, Span
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.model import INSTANT
 from pipelines.engine.publisher import Publisher
+from pipelines.engine.quality.assessor import Assessor
 from pipelines.engine.registers import Registers
 from pipelines.engine.series import SeriesBook
 from pipelines.engine.settings import Feed, Settings
-from pipelines.engine.quality.assessor import Assessor
 from pipelines.engine.state import State
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
@@ -34,11 +34,11 @@ log = logging.getLogger("townboard")
 HOT = timedelta(days=2)
 LATEST = pl.Schema({"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()})
 KPI_CURSOR = "_kpis"
+# Seconds of a beat for judging readings by their neighbours; the rest waits for the next beat.
+JUDGE_BUDGET_S = 0.1
 # Readings older than this ring no alarm after a restart.
 WATCHED = timedelta(days=1)
 
-# Seconds of a beat for judging readings by their neighbours; the rest waits for the next beat.
-JUDGE_BUDGET_S = 0.1
 
 def run_folder(settings: Settings) -> Path:
     """Where the processes of one town meet: the published board and the local socket."""
@@ -75,13 +75,13 @@ class Line:
         self.series = SeriesBook(self.store)
         self.inputs = Inputs(self.store, registers, settings.zone)
         self.inputs.use(self.series.numbers)
+        self.quality = Assessor(self.store, registers)
+        self.quality.use(self.series.numbers)
         feeds_of = of_tables(settings.feeds.values())
         self.alarms = Alarms(settings, registers, self.state)
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)
         self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
-        self.quality = Assessor(self.store, registers)
-        self.quality.use(self.series.numbers)
         self._touched: dict[str, Span] = {}
         self._draining_seq = 0
         cursor = self.state.cursor(KPI_CURSOR)
@@ -183,6 +183,11 @@ class Line:
             verdict = self.quality.judge(taken, now, budget_s if all_due else min(budget_s, JUDGE_BUDGET_S))
             with self.writing:
                 self._keep_judged(self.quality.confirm(verdict), now)
+        except OSError as error:
+            # A disk that refuses must not darken the board: the verdicts are found and kept again later.
+            log.warning("the verdicts on readings of this beat were not kept: %s", error)
+            with self.writing:
+                self.quality.undo(taken)
         except BaseException:
             with self.writing:
                 self.quality.undo(taken)
@@ -202,13 +207,13 @@ class Line:
                 continue
             if entry.table == "readings":
                 self._touch_readings(entry.rows)
+                if not entry.facts.get("judged"):
+                    self.quality.touch(entry.rows, seq, now)
             elif entry.table in self.open_tables or entry.table == "arrivals":
                 self._touch_table(entry)
 
     def _touch_readings(self, rows: pl.DataFrame) -> None:
         at = pl.col("observed_at")
-                if not entry.facts.get("judged"):
-                    self.quality.touch(entry.rows, seq, now)
         self._widen("readings", *extent(rows["observed_at"]))
         spans = rows.select("series", "observed_at").join(
             self.inputs.dimension.select("series", "quantity"), on="series"
