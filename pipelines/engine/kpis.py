@@ -49,6 +49,7 @@ VALUE = pl.Schema(
         "as_of": INSTANT,
     }
 )
+NOTHING = pl.DataFrame(schema=VALUE)
 BY_AREA = pl.Schema(
     {
         "_cover": pl.Int32(),
@@ -71,7 +72,7 @@ class Work:
     kpi: Kpi
     domain: str
     feeds: frozenset[str]
-    current: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VALUE))
+    current: pl.DataFrame = field(default=NOTHING)
     open_from: datetime | None = None
     open_end: datetime | None = None
     due: list[Span] = field(default_factory=list)
@@ -227,7 +228,7 @@ class Kpis:
             pairs.append((work, grid if work.kpi.settles is None else self._settled(work.kpi, now)))
         values = self._values(pairs).partition_by("kpi", as_dict=True, include_key=False)
         for work in works:
-            work.current = values.get((work.kpi.id,), pl.DataFrame(schema=VALUE))
+            work.current = values.get((work.kpi.id,), NOTHING)
             work.looks += 1
             work.fresh, work.next_at = False, now + work.pace
 

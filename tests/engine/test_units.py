@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.engine.units import COMMON, UnitError, conversion, parse_unit, require_unit
+from pipelines.engine.units import COMMON, EXACT, UnitError, conversion, parse_unit, require_unit
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,12 @@ def test_unknown_unit_is_refused_with_examples() -> None:
 def test_what_is_known_without_pint_is_known_to_pint_too(unit: str) -> None:
     assert parse_unit(unit).is_compatible_with(parse_unit(unit))
     assert conversion(unit, f" {unit} ") == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("pair", sorted(EXACT))
+def test_factors_known_without_pint_are_those_of_pint(pair: tuple[str, str]) -> None:
+    source, target = map(parse_unit, pair)
+    assert (1.0 * source).to(target).magnitude == pytest.approx(EXACT[pair], rel=1e-12)
 
 
 def test_a_unit_that_nobody_knows_is_refused_in_a_declaration() -> None:

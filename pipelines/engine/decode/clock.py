@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 import polars as pl
 
@@ -57,6 +58,12 @@ def clock_of(rule: Any, zone: str | None) -> Clock:
 
 
 @cache
+@cache
+def zone_names() -> frozenset[str]:
+    """The zones by name that this machine knows; looking for them reads a folder of hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def zone_known(zone: str) -> bool:
     """Whether this is a zone that times can be converted from."""
     if OFFSET.fullmatch(zone):

@@ -3,25 +3,35 @@
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from pipelines.engine.decode.clock import zone_names
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.settings.document import Document, duration, shown_path
 from pipelines.engine.settings.feeds import FEED_KEYS, ORIGINS, Feed, read_feeds
+from pipelines.engine.settings.keeping import (
+    BACKUP_KEYS,
+    FOR_EVER,
+    NEVER_DROPPED,
+    BackupPlan,
+    read_backup,
+    read_retention,
+)
 from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
+from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
-    "ALARM_KEYS", "FEED_KEYS", "KPI_KEYS", "ORIGINS", "RETENTION", "TOWN_KEYS", "Feed", "Settings", "duration", "load",
-    "shown_path",
+    "ALARM_KEYS", "BACKUP_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED", "ORIGINS", "TOWN_KEYS",
+    "BackupPlan", "Feed", "Settings", "duration", "load", "shown_path",
 )  # fmt: skip
+SECTIONS = ("town", "feeds", "backup", "retention")
 TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c"}
-RETENTION = {"readings": timedelta(days=1100), "quarantine": timedelta(days=90), "arrivals": timedelta(days=400)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,8 @@ class Settings:
     domains: tuple[Domain, ...]
     feeds: Mapping[str, Feed]
     tuning: Mapping[str, Mapping[str, Any]]
+    backup: BackupPlan | None = None
+    retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
     beat_s: float = 2.0
     future_tolerance_s: float = 300.0
@@ -83,14 +95,19 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     town = _town(document, raw.get("town"), available())
     known = {domain.name: domain for domain in town.pop("domains")}
     for section in raw:
-        if section not in {"town", "feeds", "web", *known}:
-            document.unknown("", section, {"town", "feeds", *known})
+        if section not in {*SECTIONS, "web", *known}:
+            document.unknown("", section, {*SECTIONS, *known})
     feeds = read_feeds(document, raw.get("feeds", {}), known, town["zone"])
     tuning: dict[str, dict[str, Any]] = {}
     domains = tuple(tuned(document, domain, raw.get(name, {}), tuning) for name, domain in known.items())
+    backup = read_backup(document, raw.get("backup", {}), folder)
+    tables = (*ENGINE_TABLES, *(table for domain in domains for table in domain.tables))
+    retention = read_retention(document, raw.get("retention", {}), tables)
     if document.mistakes:
         raise SettingsError(document.mistakes)
-    return Settings(folder=folder, domains=domains, feeds=feeds, tuning=tuning, **town)
+    return Settings(
+        folder=folder, domains=domains, feeds=feeds, tuning=tuning, backup=backup, retention=retention, **town
+    )
 
 
 def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict[str, Any]:
@@ -102,7 +119,7 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
     if not isinstance(name, str) or not name.strip():
         document.wrong("town", "name", 'the town\'s name is missing; write for example `name = "Nadipur"`.')
     zone = raw.get("timezone")
-    if zone not in available_timezones():
+    if zone not in zone_names():
         document.wrong(
             "town",
             "timezone",

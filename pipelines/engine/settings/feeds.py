@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-from zoneinfo import available_timezones
 
 from pipelines.engine.decode import formats
-from pipelines.engine.decode.clock import zone_known
+from pipelines.engine.decode.clock import zone_known, zone_names
 from pipelines.engine.decode.device_mapping import FORMATS as DEVICES
 from pipelines.engine.decode.device_mapping import check_devices
 from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
@@ -187,4 +186,4 @@ def _pace(document: Document, section: str, raw: Mapping[str, Any]) -> timedelta
 
 def _zone_known(zone: Any, form: str) -> bool:
     """Whether times can be read by this zone; files of a mapped format may also keep a fixed offset all year."""
-    return zone in available_timezones() or (form in MAPPED and isinstance(zone, str) and zone_known(zone))
+    return zone in zone_names() or (form in MAPPED and isinstance(zone, str) and zone_known(zone))
