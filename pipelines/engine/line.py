@@ -112,7 +112,14 @@ class Line:
 
         Shape: sensor, asset, kind, ward, quantity, every_s, observed_at, value.
         """
-        return self._latest.join(self.inputs.dimension, on="series", how="inner")
+        with self.writing:
+            newest = self._newest()
+        return newest.join(self.inputs.dimension, on="series", how="inner")
+
+    def _newest(self) -> pl.DataFrame:
+        """The newest reading of every series, those that landed since the last beat among them."""
+        rows = pl.concat([self._latest, *self._samples]).sort("observed_at", maintain_order=True)
+        return rows.unique("series", keep="last")
 
     def drain_samples(self) -> pl.DataFrame:
         """The readings that landed since the last call and the newest of every sensor, in the columns of `latest`.
@@ -120,7 +127,7 @@ class Line:
         An excursion that came and went within one payload is among them.
         """
         with self.writing:
-            parts, self._samples = self._samples, []
+            self._latest, parts, self._samples = self._newest(), self._samples, []
             rows = pl.concat([self._latest, *parts]).unique(["series", "observed_at"], keep="last")
         return rows.join(self.inputs.dimension, on="series", how="inner")
 
@@ -149,13 +156,7 @@ class Line:
                 self.inputs.use(self.series.numbers)
                 self.quality.use(self.series.numbers)
             elif entry.table == "readings" and not entry.facts.get("judged"):
-                rows = _samples(entry)
-                self._samples.append(rows)
-                self._latest = (
-                    pl.concat([self._latest, rows])
-                    .sort("observed_at", maintain_order=True)
-                    .unique("series", keep="last")
-                )
+                self._samples.append(_samples(entry))
         self._touch(entries, self.journal.seq, datetime.fromtimestamp(entries[0].facts["received_s"], UTC))
         self._seen_seq = self.journal.seq
 

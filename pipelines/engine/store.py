@@ -49,6 +49,7 @@ class Store:
             },
         )
         self._tail: Tail | None = None
+        self._newest: Newest | None = None
         self._adopting = False
         self._lock = threading.Lock()
         for table in self.tables.values():
@@ -171,6 +172,8 @@ class Store:
             found = found[-1:]
         corrects = len(found) > 1 or bool(found[0][1].facts.get("corrects"))
         rows = pl.concat([_stamped(entry, table, seq) for seq, entry in found])
+        if table.name == "readings" and self._newest is not None:
+            self._newest.learn(rows)
         if corrects:
             rows = rows.unique(table.key, keep="last", maintain_order=True)
         cursor.register("incoming", rows)
@@ -185,16 +188,38 @@ class Store:
         table = self.tables[name]
         if table.replaces:
             return sort_whole(table, self.rows(name).select(frame.columns).cast(table.schema), frame)
+        if name == "readings" and self.hot_since is not None:
+            past = self._past(frame)
+            known = frame.clear() if past.all() else self._known(table, frame.filter(~past))
+            return sort_rows(table, known, frame)
         return sort_rows(table, self._known(table, frame), frame)
+
+    def _past(self, readings: pl.DataFrame) -> pl.Series:
+        if self._newest is None:
+            assert self.hot_since is not None
+            latest = self.latest().cast({"series": pl.Int32, "observed_at": INSTANT})
+            self._newest = Newest(self.hot_since, latest)
+        return self._newest.past(readings)
 
     def unknown(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of the frame whose key is not in the store, once each."""
         table = self.tables[name]
+        if frame.is_empty():
+            return frame
         fresh = frame.unique(table.key, keep="first", maintain_order=True)
         return fresh.join(self._known(table, fresh), on=list(table.key), how="anti", maintain_order="left")
 
+    def received(self, name: str, keys: pl.DataFrame) -> pl.DataFrame:
+        """When the newest rows of these keys came: the key's columns and received_at."""
+        table = self.tables[name]
+        return self._found(table, keys).select(*table.key, "received_at")
+
     def _known(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         """The newest rows of the keys in the frame."""
+        return self._found(table, frame).select(c.name for c in table.columns)
+
+    def _found(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        """The same with received_at."""
         keys = frame.select(table.key).unique()
         cursor = self._cursor()
         cursor.register("keys", keys)
@@ -204,7 +229,7 @@ class Store:
             low, high = extent(frame[table.time].cast(INSTANT))
             bounds = f" WHERE {sql.at(table)} BETWEEN '{low}' AND '{high}'"
         using = ", ".join(f'"{name}"' for name in table.key)
-        names = ", ".join(f'h."{c.name}"' for c in table.columns)
+        names = ", ".join([*(f'h."{c.name}"' for c in table.columns), "h._received_at AS received_at"])
         hot = cursor.sql(f'SELECT {names} FROM "hot_{table.name}" h JOIN keys USING ({using}){bounds}').pl()
         parts = self._parts(table, low, high)
         if parts:
@@ -213,7 +238,7 @@ class Store:
             ).pl()
             hot = pl.concat([hot, old.join(hot, on=list(table.key), how="anti")])
         cursor.unregister("keys")
-        return hot.cast(table.schema).select(c.name for c in table.columns)
+        return hot.cast(table.schema)
 
     def rows(
         self,

@@ -1,5 +1,6 @@
 """The store: what is new, what corrects, what is known already; hot rows and Parquet as one."""
 
+import random
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pipelines.engine import compaction, manifest
 from pipelines.engine.journal import Entry, Journal
 from pipelines.engine.model import Column, Table
-from pipelines.engine.sorting import CORRECTS, DUPLICATE, NEW
+from pipelines.engine.sorting import CORRECTS, DUPLICATE, NEW, sort_rows
 from pipelines.engine.store import Store
 from pipelines.engine.tables import READINGS
 
@@ -124,6 +125,25 @@ def test_whole_set_replaces_the_one_before_and_the_same_set_again_is_duplicate(w
     again = Store(writer.folder, TABLES)
     again.open()
     assert again.rows("stops")["stop"].to_list() == ["c"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_newer_than_all_known_are_told_without_looking_up_and_nothing_else_is(writer: Writer, seed: int) -> None:
+    chance = random.Random(seed)
+    for step in range(12):
+        rows = [
+            (chance.randrange(5) * 700, chance.randrange(-3000, 60 * step + 60), float(chance.randrange(3)))
+            for _ in range(chance.randrange(1, 25))
+        ]
+        frame = readings(*rows)
+        expected = sort_rows(READINGS, writer.store._known(READINGS, frame), frame)
+        found = writer.store.sort("readings", frame)
+        assert found.outcome.equals(expected.outcome)
+        assert found.keep.equals(expected.keep)
+        assert found.superseded.equals(expected.superseded)
+        writer.take("readings", frame)
+        if step % 4 == 3:
+            writer.compact(T0 + timedelta(minutes=30 * step))
 
 
 def test_late_rows_are_known_and_corrected_under_compacted_days(writer: Writer) -> None:

@@ -13,6 +13,7 @@ from pipelines.engine.decode.table_events import EventsPlan, read_events
 from pipelines.engine.decode.table_json import read_json, read_ndjson
 from pipelines.engine.decode.table_mapping import check_mapping, faults
 from pipelines.engine.decode.table_parquet import read_parquet
+from pipelines.engine.decode.table_plain import read_plain
 from pipelines.engine.decode.table_readings import ReadingsPlan, read_readings
 from pipelines.engine.decode.table_xlsx import read_xlsx
 from pipelines.engine.decode.text import MAX_MB, unpack
@@ -36,6 +37,9 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
         ReadingsPlan(mapping) if table == "readings" else EventsPlan(mapping, mapping["format"] in ("json", "ndjson"))
     )
     body = unpack(payload, mapping.get("max_mb", MAX_MB))
+    plain = read_plain(body, mapping)
+    if plain is not None:
+        return plain
     try:
         sheet = READERS[mapping["format"]](body, mapping, plan.expected, plan.pick)
         read = read_readings(sheet, plan) if isinstance(plan, ReadingsPlan) else read_events(sheet, plan)
