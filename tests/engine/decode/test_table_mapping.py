@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.decode.base import Refused
+from pipelines.engine.decode.device_mapping import FORMATS as DEVICES
+from pipelines.engine.decode.device_mapping import KEYS, check_devices
 from pipelines.engine.decode.table_file import check_mapping
 from pipelines.engine.decode.table_mapping import COLUMN_KEYS, FORMAT_KEYS, READING_KEYS, SHEET_KEYS, TIME_KEYS, faults
 from tests.engine.decode.table_payloads import read
@@ -106,6 +108,9 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("name", "feed"), EXAMPLES)
 def test_example_in_the_guide_is_sound(name, feed):
+    if feed["format"] in DEVICES:
+        assert check_devices({"format": feed["format"], **feed["mapping"]}) == []
+        return
     engine = {key: feed[key] for key in ("format", "table", "zone")} | {"feed": name}
     assert faults({**engine, **feed["mapping"]}, None) == []
 
@@ -116,6 +121,7 @@ def test_guide_explains_every_key():
         *READING_KEYS,
         *TIME_KEYS,
         *COLUMN_KEYS,
+        *KEYS,
         *(key for keys in FORMAT_KEYS.values() for key in keys),
     }
     assert {key for key in keys if not re.search(rf"\b{key}\b", GUIDE)} == set()
