@@ -72,7 +72,7 @@ class Work:
     kpi: Kpi
     domain: str
     feeds: frozenset[str]
-    current: pl.DataFrame = field(default=NOTHING)
+    current: pl.DataFrame = field(default_factory=lambda: NOTHING)
     open_from: datetime | None = None
     open_end: datetime | None = None
     due: list[Span] = field(default_factory=list)
