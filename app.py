@@ -100,7 +100,8 @@ def line(options: argparse.Namespace) -> int:
     """The line process."""
     from pipelines.engine import registers
     from pipelines.engine.line import Line
-    from pipelines.engine.service import Service, command
+    from pipelines.engine.service import Service
+    from pipelines.engine.upkeep import command
 
     settings = _settings(options)
     opened = Line(settings, registers.load(settings), now())
@@ -134,14 +135,12 @@ def compact(options: argparse.Namespace) -> int:
     """Compaction, as the line's child."""
     from pipelines import available
     from pipelines.engine import compaction
-    from pipelines.engine.settings import RETENTION
     from pipelines.engine.tables import ENGINE_TABLES
 
     settings = _settings(options)
     # Of every domain that is installed, also one that was switched off while its rows still stood in the journal.
     tables = (*ENGINE_TABLES, *(table for domain in available().values() for table in domain.tables))
     compaction.compact(settings.store, tables, settings.zone)
-    compaction.forget(settings.store, RETENTION, now())
     compaction.sweep(settings.store, now())
     return 0
 

@@ -15,9 +15,12 @@ def test_generated_pages_are_current() -> None:
 
 def test_settings_page_names_every_key() -> None:
     from pipelines.engine import settings
+    from pipelines.engine.model import RETENTION
 
     assert set(catalogue.TOWN) == settings.TOWN_KEYS
     assert set(catalogue.FEED) == settings.FEED_KEYS
+    assert set(catalogue.BACKUP) == settings.BACKUP_KEYS
+    assert set(catalogue.CLASSES) == set(RETENTION) - set(settings.NEVER_DROPPED)
 
 
 def test_every_dependency_has_a_reason() -> None:

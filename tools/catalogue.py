@@ -1,13 +1,14 @@
 """Writes docs/catalogue.md and docs/settings.md from the declarations; `--check` says whether they are current."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pipelines
 from pipelines.engine import settings
 from pipelines.engine.decode import formats
 from pipelines.engine.feeds import spoken
-from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi
+from pipelines.engine.model import PRIORITIES, RETENTION, AlarmRule, Domain, Kpi
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.tables import ENGINE_TABLES
 
@@ -105,9 +106,34 @@ def reference() -> str:
         "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, "
         f"and `priority` ({', '.join(PRIORITIES)}).\n"
     )
+    parts.append("## [backup]\n\n" + _rows(("key", "meaning"), sorted(BACKUP.items())))
+    parts.append(
+        "## [retention]\n\nHow long rows are kept, by class or for one table (docs/catalogue.md); "
+        f'"{settings.FOR_EVER}" is allowed. Published values and the register of series always stay.\n'
+    )
+    rows = [(name, meaning, _kept(RETENTION[name])) for name, meaning in CLASSES.items()]
+    parts.append(_rows(("class", "rows", "kept unless told otherwise"), rows))
     return "\n".join(parts)
 
 
+def _kept(span: timedelta | None) -> str:
+    return spoken(span) if span else settings.FOR_EVER
+
+
+BACKUP = {
+    "to": "Folder on another disk that copies are written to; it must be there.",
+    "every": 'How old the newest copy there may become ("1 day").',
+    "keep": "How many copies stay there (7).",
+}
+CLASSES = {
+    "readings": "Measured values, one by one.",
+    "rollups": "Sums, extremes and counts by sensor and local hour and day.",
+    "events": "Rows of the domains' own tables.",
+    "arrivals": "What came when, and what became of it.",
+    "devices": "What devices and gateways said about themselves.",
+    "corrections": "What rows said before they were corrected.",
+    "quarantine": "Rows that were set aside, with their bytes.",
+}
 TOWN = {
     "name": "The town's name.",
     "timezone": 'Its time zone, like "Asia/Kolkata".',

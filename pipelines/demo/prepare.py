@@ -16,8 +16,8 @@ from pipelines.demo.town import write_town
 from pipelines.engine import registers, settings
 from pipelines.engine.flow import RawMessage, take
 from pipelines.engine.line import Line
-from pipelines.engine.service import command
 from pipelines.engine.settings import Settings
+from pipelines.engine.upkeep import command
 
 WIDTH = 32
 BATCH_BYTES = 3 << 20

@@ -4,7 +4,6 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def compact(folder: Path, tables: Iterable[Table], zone: str, pass_bytes: int = 
     or the new manifest stands.
     """
     known = {table.name: table for table in tables}
-    with _alone(folder):
+    with alone(folder):
         current = manifests.read(folder)
         while batch := _next(folder, current.applied_seq, pass_bytes):
             current = _pass(folder, known, zone, current, batch)
@@ -39,7 +38,7 @@ def compact(folder: Path, tables: Iterable[Table], zone: str, pass_bytes: int = 
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Held by one compaction at a time; a child that outlived its line must not meet the next one's."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "compaction.lock").open("w") as lock:
@@ -80,8 +79,10 @@ def _pass(
     for name, rows in _gathered(batch, tables).items():
         table, standing = tables[name], parts.setdefault(name, {})
         for partition, merged in _merged(folder, table, standing, rows, zone).items():
+            # Of a day whose readings have been let go the rollup is all there is: a late row must not replace it.
+            rolls = name == "readings" and (partition in standing or partition not in parts.get("roll_hourly", {}))
             standing[partition] = write(folder, f"cold/{name}/{partition}.{rev}.parquet", merged, table)
-            if name == "readings":
+            if rolls:
                 _roll(folder, parts, partition, rev, merged, zone)
     published = Manifest(rev, batch[-1][0], parts)
     manifests.write(folder, published)
@@ -167,23 +168,6 @@ def write(folder: Path, name: str, frame: pl.DataFrame, table: Table | None) -> 
         return Part(name, frame.height, None, None)
     instants = frame[at].cast(INSTANT) if frame.schema[at] == pl.Date else frame[at]
     return Part(name, frame.height, earliest(instants), latest(instants))
-
-
-def forget(folder: Path, retention: Mapping[str, timedelta], now: datetime) -> int:
-    """Take partitions out of the manifest whose last row is older than their table's retention; returns how many."""
-    current = manifests.read(folder)
-    parts = {
-        name: {
-            partition: part
-            for partition, part in partitions.items()
-            if name not in retention or part.high is None or part.high >= now - retention[name]
-        }
-        for name, partitions in current.parts.items()
-    }
-    dropped = sum(map(len, current.parts.values())) - sum(map(len, parts.values()))
-    if dropped:
-        manifests.write(folder, replace(current, rev=current.rev + 1, parts=parts))
-    return dropped
 
 
 def sweep(folder: Path, now: datetime) -> int:

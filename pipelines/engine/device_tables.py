@@ -4,6 +4,7 @@ from pipelines.engine.model import Column, Table
 
 DEVICE_REPORTS = Table(
     name="device_reports",
+    retention="devices",
     meaning="Every message by which a device was heard of: its frame counter, radio link and battery.",
     key=("device", "observed_at", "event", "report"),
     time="observed_at",
@@ -26,6 +27,7 @@ DEVICE_REPORTS = Table(
 )
 EDGE_STATES = Table(
     name="edge_states",
+    retention="devices",
     meaning="When a Sparkplug node or device came online or went offline, and what it said it measures.",
     key=("edge", "observed_at", "state"),
     time="observed_at",

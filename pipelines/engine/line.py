@@ -255,10 +255,10 @@ class Line:
 
     def adopt(self, now: datetime) -> None:
         """Take over what the compaction has written and drop the journal segments that nobody needs any more."""
-        before = self.store.manifest.applied_seq
-        current = read_manifest(self.settings.store)
-        if current.rev != self.store.manifest.rev:
-            with self.writing:
+        with self.writing:
+            before = self.store.manifest.applied_seq
+            current = read_manifest(self.settings.store)
+            if current.rev != self.store.manifest.rev:
                 self.store.adopt(current, floor(now - HOT, "day", self.settings.zone))
         # Readers get one compaction's time to follow before the frames they may still tail go.
         self.journal.drop_before(min(before, self._done_seq))

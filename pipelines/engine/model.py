@@ -26,6 +26,19 @@ KINDS: dict[str, pl.DataType] = {
 PRIORITIES = ("critical", "high", "medium", "low")
 ENGINE_TABLES = ("windows", "wards", "assets", "sensors", "arrivals", "zone")
 GRAINS = ("hourly", "daily")
+# How long rows are kept, by class of table, unless a town says otherwise; None = for ever.
+RETENTION: Mapping[str, timedelta | None] = {
+    "readings": timedelta(days=731),
+    "rollups": None,
+    "events": None,
+    "values": None,
+    "register": None,
+    # A year, and the months in which its books are closed.
+    "arrivals": timedelta(days=400),
+    "devices": timedelta(days=400),
+    "corrections": timedelta(days=731),
+    "quarantine": timedelta(days=90),
+}
 
 
 class DeclarationError(ValueError):
@@ -88,6 +101,7 @@ class Table:
     `running` tables hold states that are meant to change (a prediction): their older states are not kept.
     `judged` names a column that the engine settles later on: a row that differs in it alone says nothing new.
     `downs`: rows of this table tell which assets are without service, and when.
+    `retention` is the class that says how long its rows are kept: a key of RETENTION.
     """
 
     name: str
@@ -102,6 +116,7 @@ class Table:
     running: bool = False
     judged: str | None = None
     downs: Downs | None = None
+    retention: str = "events"
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -110,6 +125,7 @@ class Table:
         _require(self.version is None or self.version in names, f"table {self.name}: version names an unknown column")
         _require(self.judged is None or self.judged in names, f"table {self.name}: judged names an unknown column")
         _require(self.downs is None or set(self.downs) <= set(names), f"table {self.name}: downs names unknown columns")
+        _require(self.retention in RETENTION, f"table {self.name}: retention is one of {', '.join(RETENTION)}")
         _require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
         if self.located:
             _require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")

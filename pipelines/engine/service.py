@@ -4,13 +4,12 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipelines.engine import flow
+from pipelines.engine import flow, upkeep
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.intake import Busy, Intake
@@ -78,6 +77,7 @@ class Service:
                 self._compaction,
                 timedelta(minutes=5),
             ),
+            *upkeep.jobs(self.line, self._clock),
         ]
         folders = [DropFolder(f, settings.drop / f.name) for f in settings.feeds.values() if f.origin == "drop_folder"]
         if folders:
@@ -190,8 +190,3 @@ class Service:
             raise RuntimeError(f"the compaction ended with {done.returncode}: {done.stderr.strip()[-300:]}")
         self.line.adopt(self._clock())
         return self.line.store.manifest.applied_seq - before
-
-
-def command(town: Path, name: str) -> list[str]:
-    """The command line of one of our own processes."""
-    return [sys.executable, str(Path(__file__).resolve().parents[2] / "app.py"), "--town", str(town), name]

@@ -27,6 +27,7 @@ QUALITY_MEANING = "; ".join(f"{code} {words}" for code, words in QUALITY.items()
 
 READINGS = Table(
     name="readings",
+    retention="readings",
     meaning="Every measured value: one row per sensor and instant.",
     key=("series", "observed_at"),
     time="observed_at",
@@ -42,6 +43,7 @@ READINGS = Table(
 )
 SERIES = Table(
     name="series",
+    retention="register",
     meaning="Which sensor a series number stands for.",
     key=("sensor",),
     time="registered_at",
@@ -53,6 +55,7 @@ SERIES = Table(
 )
 ARRIVALS = Table(
     name="arrivals",
+    retention="arrivals",
     meaning="Every payload that came, and what became of its rows: decoded = stored + duplicate + quarantined.",
     key=("arrival",),
     time="observed_at",
@@ -79,6 +82,7 @@ ARRIVALS = Table(
 )
 QUARANTINE = Table(
     name="quarantine",
+    retention="quarantine",
     meaning="Every row that could not be taken in, with its reason and its bytes as they came.",
     key=("id",),
     time="at",
@@ -95,6 +99,7 @@ QUARANTINE = Table(
 )
 CORRECTIONS = Table(
     name="corrections",
+    retention="corrections",
     meaning="What a row said before it was corrected.",
     key=("table_name", "row_key", "at"),
     time="at",
@@ -107,6 +112,7 @@ CORRECTIONS = Table(
 )
 KPI_VALUES = Table(
     name="kpi_values",
+    retention="values",
     meaning="Every published value of a KPI for a closed window, with its revisions.",
     key=("kpi", "area", "window", "revision"),
     time="window",

@@ -263,16 +263,6 @@ def test_second_compaction_is_refused_while_one_runs(tmp_path: Path) -> None:
             compaction.compact(tmp_path, TABLES, ROME)
 
 
-def test_retention_takes_whole_partitions_out_of_the_manifest(tmp_path: Path) -> None:
-    some_frames(tmp_path, seed=8)
-    parts = compaction.compact(tmp_path, TABLES, ROME).parts["readings"]
-    now = START + timedelta(days=3)
-    old = {day for day, part in parts.items() if part.high is not None and part.high < now - timedelta(days=1)}
-    assert compaction.forget(tmp_path, {"readings": timedelta(days=1)}, now) == len(old) > 0
-    assert set(manifest.read(tmp_path).parts["readings"]) == set(parts) - old
-    assert set(manifest.read(tmp_path).parts["requests"]) > set()
-
-
 def test_unreadable_manifest_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"rev": 1, "parts"')
     with pytest.raises(StoreError, match="Restore the last backup"):

@@ -49,6 +49,15 @@ EXPECTED = {
     "alarm_delay": (7, "60 is no duration", '"15 min"'),
     "alarm_priority": (7, "'urgent'", "critical, high, medium, low"),
     "alarm_enabled_is_text": (7, '`enabled = "no"`', "true or false"),
+    "backup_without_place": (6, "name a folder on another disk", 'to = "/media/'),
+    "unknown_backup_key": (8, "`evry`", "Did you mean `every`?"),
+    "backup_every": (8, "'daily' is no duration", "years"),
+    "backup_keeps_none": (8, "`keep = 0`", "keep = 7"),
+    "unknown_retention": (7, "`reading`", "Did you mean `readings`?"),
+    "retention_too_short": (7, '`quarantine = "1 d"`', "at least 31 d"),
+    "retention_is_a_number": (7, "730 is no duration", '"for ever"'),
+    "values_are_never_dropped": (7, "`values` is not known", "arrivals, corrections"),
+    "rollups_shorter_than_readings": (8, "rollups", "at least as long as the readings"),
     "unknown_section_of_a_domain": (6, "`kpi`", "Did you mean `kpis`?"),
 }
 
@@ -148,12 +157,28 @@ def test_town_may_tune_what_a_domain_declares(tmp_path: Path) -> None:
     assert found.feeds["push"].origin == "http_push"
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30 s", 30), ("15 min", 900), ("1.5h", 5400), (" 2 d ", 172800)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30 s", 30), ("15 min", 900), ("1.5h", 5400), (" 2 d ", 172800), ("1 day", 86400)]
+)
 def test_duration_is_read_from_text(text: str, seconds: float) -> None:
     assert settings.duration(text).total_seconds() == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "5 m", "-1 s", "0 s", 5, None, "1 h 5 min", "inf s"])
+@pytest.mark.parametrize("text", ["", "5", "5 m", "-1 s", "0 s", 5, None, "1 h 5 min", "inf s", "9999999 years"])
 def test_duration_refuses_what_is_none(text: object) -> None:
     with pytest.raises(ValueError, match="no duration"):
         settings.duration(text)
+
+
+def test_town_says_how_long_rows_are_kept_and_where_its_copies_go(tmp_path: Path) -> None:
+    (tmp_path / "town.toml").write_text(
+        '[town]\nname = "T"\ntimezone = "Asia/Kolkata"\ndomains = ["water"]\n'
+        '[backup]\nto = "/media/usb"\nkeep = 3\n'
+        '[retention]\nreadings = "400 d"\nevents = "10 years"\nwater_samples = "for ever"\n'
+    )
+    found = settings.load(tmp_path, available)
+    assert found.backup == settings.BackupPlan(Path("/media/usb"), timedelta(days=1), 3)
+    assert found.retention["readings"] == timedelta(days=400)
+    assert found.retention["water_bills"] == timedelta(days=3660)
+    # Never taken away: what the town keeps for ever, published values, the numbers of sensors, rollups.
+    assert not {"water_samples", "kpi_values", "series", "roll_hourly"} & set(found.retention)

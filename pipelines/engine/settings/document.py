@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*\Z")
+UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "day": 86400, "days": 86400, "year": 366 * 86400, "years": 366 * 86400}
+DURATION = re.compile(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*\Z")
 
 
 class Document:
@@ -65,8 +65,11 @@ def duration(value: Any) -> timedelta:
     """
     match = DURATION.match(value) if isinstance(value, str) else None
     if not match or float(match[1]) <= 0:
-        raise ValueError(f'{value!r} is no duration; write a number and s, min, h or d, for example "15 min"')
-    return timedelta(seconds=float(match[1]) * UNITS[match[2]])
+        raise ValueError(f'{value!r} is no duration; write a number and s, min, h, d or years, for example "15 min"')
+    try:
+        return timedelta(seconds=float(match[1]) * UNITS[match[2]])
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is no duration; nobody waits that long") from error
 
 
 def choice(
