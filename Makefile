@@ -48,6 +48,7 @@ check: venv-dev ## Lint, format, types, import rules, docs
 
 bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.beat
+	@$(BIN)/python -m benchmarks.glass
 
 clean: ## Remove what the targets made, never the town's data
 	@rm -rf .venv node_modules assets/vendor .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -68,7 +68,9 @@ def report(line: Line) -> None:
     for _ in range(BEATS):
         now += BEAT
         running.append(_beat(line, now, BEAT_BUDGET_S))
-    behind = max((now - (work.next_at - work.pace) - work.pace).total_seconds() for work in works.values() if work.fresh)
+    behind = max(
+        (now - (work.next_at - work.pace) - work.pace).total_seconds() for work in works.values() if work.fresh
+    )
     _phases(f"{BEATS} beats two seconds apart, KPIs within {BEAT_BUDGET_S * 1000:.0f} ms", running)
     print(f"  the KPI that waited longest was due {behind:.0f} s ago")
     forced = []

@@ -1,0 +1,26 @@
+"""What benchmarks ask of the machine: CPU time of a process, a free port, a quantile."""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, from /proc (user and system)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The value that `share` of the ordered ones do not exceed (nearest rank)."""
+    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered)) - 1))]
