@@ -5,11 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from pipelines.demo import air, meters, microgrid, outages, power, tanks
+from pipelines.demo import air, meters, microgrid, outages, power, tanks, water
 from pipelines.demo.calendar import day_number, day_start
 from pipelines.demo.demand import DMAS, burst, inflow_m3_h
 from pipelines.demo.feeds import blocks
-from pipelines.demo.incidents import SCRIPTS, World
+from pipelines.demo.incidents import SCRIPTS, Incident, World
+from pipelines.water.alarms import ALARMS
 
 
 @pytest.mark.parametrize("world", ["calm", "troubled"])
@@ -54,6 +55,21 @@ def test_non_revenue_water_is_between_20_and_35_percent_in_each_area_and_28_in_t
         assert 0.20 < share < 0.35, dma.asset
         lost, entered = lost + share * inflow, entered + inflow
     assert lost / entered == pytest.approx(0.28, abs=0.03)
+
+
+@pytest.mark.parametrize("target", next(script.targets for script in SCRIPTS if script.kind == "burst_main"))
+def test_burst_main_rings_pressure_low_at_every_hour_and_a_calm_day_never_does(
+    target: str, calm: World, start: float
+) -> None:
+    rule = next(alarm for alarm in ALARMS if alarm.name == "pressure_low")
+    point = [s.asset for s in water.PRESSURE].index(f"P-{target.partition(':')[2]}")
+    (pressures,) = (block for block in water.BLOCKS if block.name == "pressure")
+    for hour in range(0, 72, 2):
+        begin = start + hour * 3600.0
+        burst_main = World(7, (Incident("burst_main", target, begin, begin + 960.0, 60.0, 300.0),))
+        at = begin + np.arange(60.0, 960.0, pressures.live_s)
+        assert pressures.at(burst_main, at)[point].max() < rule.below, hour
+        assert pressures.at(calm, at)[point].min() > rule.below + rule.deadband, hour
 
 
 def test_burst_main_raises_inflow_lowers_pressure_in_its_ward_and_heals(troubled: World, calm: World) -> None:
