@@ -1,6 +1,7 @@
 """Hot readings and their hourly rollups by quantity, kept in memory and brought up to date by what was touched."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -9,6 +10,8 @@ from pipelines.engine.model import INSTANT
 from pipelines.engine.store import Store
 
 COLUMNS = ["series", "observed_at", "value"]
+# A frame that is added to at every beat is made one piece again when it has so many.
+MOST_PIECES = 32
 READING = ["sensor", "asset", "kind", "ward", "observed_at", "value"]
 PLACE = ["series", "sensor", "asset", "kind", "ward", "every_s"]
 
@@ -64,10 +67,11 @@ class Recent:
 
     def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """Good readings from the store: series, observed_at, value, in order of time."""
-        where, params = "series IN (SELECT unnest($ids)) AND value IS NOT NULL", {"ids": self.series(quantity)}
-        return self._store.rows("readings", start, end, where, params, columns=COLUMNS).cast(
-            {"series": pl.Int32, "observed_at": INSTANT}
-        )
+        return self._usable(start, end, " AND series IN (SELECT unnest($ids))", {"ids": self.series(quantity)})
+
+    def _usable(self, start: datetime | None, end: datetime | None, where: str = "", params: Any = None) -> pl.DataFrame:
+        rows = self._store.rows("readings", start, end, f"value IS NOT NULL{where}", params, columns=COLUMNS)
+        return rows.cast({"series": pl.Int32, "observed_at": INSTANT})
 
     def refresh(self, low: datetime, high: datetime) -> None:
         """Read the touched span once and put it into what is kept."""
@@ -76,9 +80,7 @@ class Recent:
         if not self._readings or self._since is None or after <= self._since:
             return
         start = max(low, self._since)
-        rows = self._store.rows("readings", start, after, "value IS NOT NULL", columns=COLUMNS).cast(
-            {"series": pl.Int32, "observed_at": INSTANT}
-        )
+        rows = self._usable(start, after)
         labelled = rows.with_columns(
             _q=pl.col("series").replace_strict(self._quantity, default=None, return_dtype=pl.String)
         )
@@ -89,12 +91,11 @@ class Recent:
 
     def _patch(self, quantity: str, known: pl.DataFrame, fresh: pl.DataFrame, low: datetime, high: datetime) -> None:
         """Replace what lies in [low, high] by the rows of the store."""
-        at = pl.col("observed_at")
-        if known.is_empty() or known["observed_at"][-1] < low:
-            joined = pl.concat([known, self.place(quantity, fresh)])
-        else:
-            kept = known.filter((at < low) | (at > high))
-            joined = pl.concat([kept, self.place(quantity, fresh)]).sort("observed_at", maintain_order=True)
+        times, at = known["observed_at"], pl.col("observed_at")
+        before, after = times.search_sorted(low, side="left"), times.search_sorted(high, side="right")
+        joined = pl.concat([known.head(before), self.place(quantity, fresh), known.slice(after)])
+        if joined.n_chunks() > MOST_PIECES:
+            joined = joined.rechunk()
         self._readings[quantity] = joined
         hours = self._hours.get(quantity)
         if hours is not None:
@@ -106,11 +107,6 @@ class Recent:
         if self._since != self._store.hot_since:
             self.clear()
             self._since = self._store.hot_since
-
-    @property
-    def since(self) -> datetime | None:
-        """From when on readings are kept; None in a reader, which keeps none."""
-        return self._store.hot_since
 
 
 EMPTY_HOURS = pl.DataFrame(schema=ROLLUP_SCHEMA)
