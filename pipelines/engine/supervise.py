@@ -10,7 +10,7 @@ from pathlib import Path
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOK_S = 0.2
 # A process that dies young is started again after a pause that doubles up to this.
-LONGEST_PAUSE_S = 30.0
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 YOUNG_S = 20.0
 GRACE_S = 5.0
 
@@ -35,13 +35,21 @@ class Child:
         """Start it again when it has died."""
         if self.process is not None and self.process.poll() is not None:
             age = time.monotonic() - self.started
-            self.pause = 0.0 if age > YOUNG_S else min(LONGEST_PAUSE_S, max(0.5, self.pause * 2))
+            self.pause = 0.0 if age > YOUNG_S else self._longer(self.process.returncode)
             self.restart_at = time.monotonic() + self.pause
             words = f"the {self.name} process ended with {self.process.returncode}; it is started again"
             print(f"Townboard: {words}.", file=sys.stderr, flush=True)
             self.process = None
         if self.process is None and time.monotonic() >= self.restart_at:
             self.start()
+
+    def _longer(self, status: int) -> float:
+        """The pause after an early death: what was killed from outside has no fault that a longer one could outlast."""
+        return (
+            SHORTEST_PAUSE_S
+            if status == -signal.SIGKILL
+            else min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, self.pause * 2))
+        )
 
 
 class Supervisor:

@@ -70,6 +70,13 @@ def test_file_is_taken_once_it_is_quiet_and_moved_to_done(town: Town) -> None:
     assert town.look() is None
 
 
+def test_file_that_was_dropped_before_the_clock_was_set_back_is_taken(town: Town) -> None:
+    town.put("a.csv", GOOD)
+    town.now -= timedelta(hours=1)
+    assert town.look() is None
+    assert town.look() == 4
+
+
 def test_half_written_file_is_left_alone_while_it_grows(town: Town) -> None:
     path = town.put("a.csv", GOOD[:30])
     for cut in (40, 60, 80, len(GOOD)):

@@ -333,6 +333,24 @@ def test_shown_jobs_say_why_and_when_next(state: State) -> None:
     assert datetime.fromisoformat(row["next_at"]) > clock() + timedelta(minutes=4)
 
 
+def test_jobs_follow_a_clock_that_is_set_so_that_none_waits_for_it(state: State) -> None:
+    set_by = timedelta(0)
+    job = Job("hourly", timedelta(hours=1), "why", lambda: 1, timedelta(hours=1))
+    schedule = Schedule([job], state, lambda: clock() + set_by)
+    schedule.start()
+
+    def due() -> datetime:
+        return datetime.fromisoformat(schedule.shown()[0]["next_at"])
+
+    planned = due()
+    schedule.follow_clock()
+    assert due() == planned
+    for set_by in (timedelta(minutes=-50), timedelta(minutes=20), timedelta(0)):
+        schedule.follow_clock()
+        assert abs(due() - planned - set_by) < timedelta(seconds=1)
+    schedule.stop()
+
+
 def test_flow_keeps_its_receipts_when_the_beat_runs_beside_it(line: Line) -> None:
     stop, faults = threading.Event(), []
 

@@ -32,7 +32,8 @@ class DropFolder:
             stat = path.stat()
             mark = (stat.st_size, stat.st_mtime_ns)
             seen[path] = mark
-            quiet = now.timestamp() - stat.st_mtime >= QUIET.total_seconds()
+            # A time that is still to come was given before the clock was set back: it says nothing about quiet.
+            quiet = not 0 <= now.timestamp() - stat.st_mtime < QUIET.total_seconds()
             if self._sizes.get(path) == mark and quiet:
                 ready.append((stat.st_mtime_ns, path))
         self._sizes = seen
