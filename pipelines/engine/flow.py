@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -10,32 +10,24 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from pipelines.engine import validate
-from pipelines.engine.calendar import earliest, extent, latest
-from pipelines.engine.decode import Decoded, Refused, decoder
+from pipelines.engine.calendar import earliest, extent
 from pipelines.engine.disk import in_words
 from pipelines.engine.journal import Entry
 from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.opening import MESSAGE, Opened, RawMessage, open_all, timed
 from pipelines.engine.settings import Feed
 from pipelines.engine.snapshot import Snapshot
-from pipelines.engine.sorting import CORRECTS, DUPLICATE
+from pipelines.engine.sorting import CORRECTS, DUPLICATE, NEW
 from pipelines.engine.tables import ARRIVALS, CORRECTIONS
 
 if TYPE_CHECKING:
     from pipelines.engine.line import Line
 
 log = logging.getLogger("townboard")
-MESSAGE = "_message"
-
-
-@dataclass(frozen=True)
-class RawMessage:
-    """One payload as it came over the wire."""
-
-    feed: Feed
-    payload: bytes
-    received_at: datetime
-    backfill: bool = False
+__all__ = ("Opened", "RawMessage", "Receipt", "beat", "run", "take")
+COUNTED = ("decoded", "stored", "duplicate", "corrected", "quarantined")
+# By place of the message in its batch: how many rows were NEW, CORRECTS and DUPLICATE.
+Counts = dict[int, list[int]]
 
 
 @dataclass(frozen=True)
@@ -51,18 +43,6 @@ class Receipt:
     reasons: tuple[tuple[int, str, str], ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A message decoded and validated: good rows by table, quarantine rows, and its place in time."""
-
-    message: RawMessage
-    decoded: int
-    good: dict[str, pl.DataFrame]
-    refused: pl.DataFrame
-    observed_at: datetime
-    words: str | None = None
-
-
 def run(line: "Line", messages: Sequence[RawMessage], now: datetime) -> Snapshot:
     """Bring a batch from wire to glass: open, keep, evaluate, watch, publish."""
     take(line, messages, now)
@@ -76,11 +56,13 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Re
     """
     if not messages:
         return []
-    opened = [open_message(line, message) for message in messages]
+    opened = open_all(line, messages)
     whole = any(line.store.tables[name].replaces for one in opened for name in one.good if name in line.store.tables)
-    if whole and len(opened) > 1:
-        return [receipt for one in opened for receipt in _keep(line, [one], now)]
-    return _keep(line, opened, now)
+    batches = [[one] for one in opened] if whole else [opened]
+    receipts: dict[int, Receipt] = {}
+    for batch in batches:
+        receipts |= _keep(line, batch, now)
+    return [receipts[place] for place in range(len(messages))]
 
 
 def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
@@ -106,91 +88,28 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
     return snapshot
 
 
-def open_message(line: "Line", message: RawMessage) -> Opened:
-    """Decode and validate one payload; what cannot be read at all becomes one quarantine row with its bytes."""
-    feed, received_at = message.feed, message.received_at
-    try:
-        decoded, checked = _readable(line, message)
-    except Refused as refusal:
-        row = validate.refusal(feed.name, received_at, refusal.reason, refusal.detail, message.payload)
-        return Opened(message, 1, {}, row, received_at, refusal.detail)
-    good = dict(checked.good)
-    line.known.learn(good)
-    observed_at = _observed_at(decoded, good, message, line)
-    return Opened(message, decoded.rows, good, checked.refused, observed_at)
-
-
-def _readable(line: "Line", message: RawMessage) -> tuple[Decoded, validate.Checked]:
-    """A payload decoded and checked; whatever goes wrong with one payload must not touch the others of its batch."""
-    feed = message.feed
-    try:
-        decoded = _decode(line, message)
-        tables = {name: table for name, table in line.store.tables.items() if name in line.open_tables}
-        tolerance_s = line.settings.future_tolerance_s
-        return decoded, validate.check(decoded, feed, tables, line.registers, message.received_at, tolerance_s)
-    except Refused:
-        raise
-    except Exception as error:
-        log.exception("feed %s: the payload broke the %s decoder", feed.name, feed.format)
-        raise Refused(
-            "unreadable",
-            f"the payload could not be read as {feed.format} ({type(error).__name__}). It is kept as it came.",
-        ) from error
-
-
-def _decode(line: "Line", message: RawMessage) -> Decoded:
-    feed = message.feed
-    about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
-    about["known"] = line.known
-    if feed.table in line.open_tables:
-        about["kinds"] = {column.name: column.kind for column in line.store.tables[feed.table].columns}
-    return decoder(feed.format)(message.payload, about, message.received_at)
-
-
-def _observed_at(decoded: Decoded, good: dict[str, pl.DataFrame], message: RawMessage, line: "Line") -> datetime:
-    """The payload's own clock when it has one; for a back-fill the newest row; else when it came."""
-    if decoded.observed_at is not None:
-        return min(decoded.observed_at, message.received_at)
-    if message.backfill:
-        newest = [last for frame, at in _timed(good, line) if (last := latest(frame[at])) is not None]
-        if newest:
-            return min(max(newest), message.received_at)
-    return message.received_at
-
-
-def _timed(good: dict[str, pl.DataFrame], line: "Line") -> list[tuple[pl.DataFrame, str]]:
-    """Frames that have a time column of instants, with its name."""
-    found = []
-    for name, frame in good.items():
-        at = "observed_at" if name == "readings" else line.store.tables[name].time
-        if at and isinstance(frame.schema[at], pl.Datetime):
-            found.append((frame, at))
-    return found
-
-
-def _keep(line: "Line", opened: Sequence[Opened], now: datetime) -> list[Receipt]:
-    """Sort out what is new, make it durable in one frame, make it visible."""
+def _keep(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[int, Receipt]:
+    """Sort out what is new, make it durable in one frame, make it visible; the receipts by their messages' places."""
     with line.writing:
         return _keep_alone(line, opened, now)
 
 
-def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> list[Receipt]:
+def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[int, Receipt]:
     entries: list[Entry] = []
-    counts = [{"stored": 0, "duplicate": 0, "corrected": 0} for _ in opened]
+    counts: Counts = {place: [0, 0, 0] for one in opened for place in one.places}
     facts = {"received_s": now.timestamp()}
     for name in sorted({name for one in opened for name in one.good}):
-        rows = pl.concat(
-            [one.good[name].with_columns(pl.lit(i).alias(MESSAGE)) for i, one in enumerate(opened) if name in one.good]
-        )
+        rows = pl.concat([one.good[name] for one in opened if name in one.good])
         if name == "readings":
             rows, registered = line.series.number(rows, now)
             if registered.height:
                 entries.append(Entry("series", registered, facts))
         entries += _sorted_entries(line, name, rows, counts, facts, now)
-    quarantined = line.store.unknown("quarantine", pl.concat([one.refused for one in opened]))
+    refused = pl.concat([one.refused for one in opened])
+    quarantined = line.store.unknown("quarantine", refused.drop(MESSAGE))
     if quarantined.height:
         entries.append(Entry("quarantine", quarantined, facts))
-    receipts = [_receipt(one, count) for one, count in zip(opened, counts, strict=True)]
+    receipts = _receipts(opened, counts, refused)
     entries.append(Entry("arrivals", line.arrivals(opened, receipts), facts))
     seq = line.journal.append(entries)
     line.store.land(seq, entries)
@@ -199,14 +118,13 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> list[R
 
 
 def _sorted_entries(
-    line: "Line", name: str, rows: pl.DataFrame, counts: list[dict[str, int]], facts: dict[str, float], now: datetime
+    line: "Line", name: str, rows: pl.DataFrame, counts: Counts, facts: dict[str, float], now: datetime
 ) -> list[Entry]:
     """The journal entries of one table's rows in a batch; counts are added up per message."""
     found = line.store.sort(name, rows.drop(MESSAGE))
     tally = rows.select(MESSAGE).with_columns(outcome=found.outcome).group_by(MESSAGE, "outcome").len()
-    for message, outcome, number in tally.iter_rows():
-        counts[message]["duplicate" if outcome == DUPLICATE else "stored"] += number
-        counts[message]["corrected"] += number if outcome == CORRECTS else 0
+    for place, outcome, number in tally.iter_rows():
+        counts[place][outcome] += number
     if found.keep.is_empty():
         return []
     replaced = [edge.timestamp() for edge in edges(line.store.tables[name], found.superseded, line.settings.zone)]
@@ -245,27 +163,33 @@ def _corrections(line: "Line", name: str, superseded: pl.DataFrame, now: datetim
     ).cast(CORRECTIONS.schema)
 
 
-def _receipt(one: Opened, count: dict[str, int]) -> Receipt:
-    reasons = tuple(one.refused.select("row", "reason", "detail").iter_rows())
-    return Receipt(
-        decoded=one.decoded, quarantined=one.refused.height, refused_words=one.words, reasons=reasons, **count
-    )
+def _receipts(opened: Sequence[Opened], counts: Counts, refused: pl.DataFrame) -> dict[int, Receipt]:
+    """What became of each message, by its place in the batch."""
+    reasons: dict[int, list[tuple[int, str, str]]] = {}
+    for place, *reason in refused.select(MESSAGE, "row", "reason", "detail").iter_rows():
+        reasons.setdefault(place, []).append(tuple(reason))
+    receipts = {}
+    for one in opened:
+        for place, decoded in zip(one.places, one.decoded, strict=True):
+            count, why = counts[place], tuple(reasons.get(place, ()))
+            receipts[place] = Receipt(
+                decoded, count[NEW] + count[CORRECTS], count[DUPLICATE], count[CORRECTS], len(why), one.words, why
+            )
+    return receipts
 
 
-def arrival_rows(opened: Sequence[Opened], receipts: Sequence[Receipt], seq: int, line: "Line") -> pl.DataFrame:
+def arrival_rows(opened: Sequence[Opened], receipts: Mapping[int, Receipt], seq: int, line: "Line") -> pl.DataFrame:
     """The rows of the table arrivals for a batch: what came, what it covers, what became of it."""
     rows = []
-    for number, (one, receipt) in enumerate(zip(opened, receipts, strict=True)):
-        feed = one.message.feed
+    for number, one in enumerate(opened):
+        feed, own = one.feed, [receipts[place] for place in one.places]
         covers_from = one.observed_at - feed.every
         if not feed.momentary:
-            oldest = [first for frame, at in _timed(one.good, line) if (first := earliest(frame[at])) is not None]
+            oldest = [first for frame, at in timed(one.good, line) if (first := earliest(frame[at])) is not None]
             covers_from = min([covers_from, *oldest])
+        sums = (sum(getattr(receipt, name) for receipt in own) for name in COUNTED)
         outcome = "refused" if one.words else "landed"
-        rows.append((
-            f"{seq}.{number}", feed.name, one.observed_at, covers_from, outcome, one.words, len(one.message.payload),
-            receipt.decoded, receipt.stored, receipt.duplicate, receipt.corrected, receipt.quarantined,
-        ))  # fmt: skip
+        rows.append((f"{seq}.{number}", feed.name, one.observed_at, covers_from, outcome, one.words, one.size, *sums))
     return pl.DataFrame(rows, schema=ARRIVALS.schema, orient="row")
 
 

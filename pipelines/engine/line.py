@@ -3,7 +3,7 @@
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pipelines.engine.journal import Entry, Journal, Tail, number, segments
 from pipelines.engine.kpis import Kpis, Span
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.model import INSTANT
+from pipelines.engine.opening import Opened
 from pipelines.engine.publisher import Publisher
 from pipelines.engine.quality.assessor import Assessor
 from pipelines.engine.registers import Registers
@@ -142,7 +143,7 @@ class Line:
             self._draining_seq = self._seen_seq
         return touched
 
-    def arrivals(self, opened: Sequence[flow.Opened], receipts: Sequence[flow.Receipt]) -> pl.DataFrame:
+    def arrivals(self, opened: Sequence[Opened], receipts: Mapping[int, flow.Receipt]) -> pl.DataFrame:
         """Arrival rows for a batch."""
         return flow.arrival_rows(opened, receipts, self.journal.seq + 1, self)
 

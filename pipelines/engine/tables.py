@@ -56,7 +56,8 @@ SERIES = Table(
 ARRIVALS = Table(
     name="arrivals",
     retention="arrivals",
-    meaning="Every payload that came, and what became of its rows: decoded = stored + duplicate + quarantined.",
+    meaning="Every payload that came, small ones that were written together as one, and what became of their rows: "
+    "decoded = stored + duplicate + quarantined.",
     key=("arrival",),
     time="observed_at",
     columns=(
@@ -95,6 +96,7 @@ QUARANTINE = Table(
         Column(name="reason", meaning="Short reason.", required=True),
         Column(name="detail", meaning="The reason in words."),
         Column(name="original", kind="bytes", meaning="The row as it came.", personal=True),
+        Column(name="fields", meaning="What came beside it, such as the parts of its MQTT topic, as JSON."),
     ),
 )
 CORRECTIONS = Table(

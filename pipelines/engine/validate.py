@@ -26,10 +26,12 @@ class Checked:
     """One payload after validation: good rows by table in declared columns, and quarantine rows.
 
     Shape: readings have `sensor` in place of `series`; the quarantine frame has the columns of tables.QUARANTINE.
+    `rows` gives the place in the payload of each good row.
     """
 
     good: Mapping[str, pl.DataFrame]
     refused: pl.DataFrame
+    rows: Mapping[str, pl.Series]
 
 
 def check(
@@ -43,6 +45,7 @@ def check(
     """Sort a decoded payload into rows to keep and rows to set aside; every row ends in exactly one of both."""
     latest = received_at + timedelta(seconds=tolerance_s)
     good: dict[str, pl.DataFrame] = {}
+    rows: dict[str, pl.Series] = {}
     refused = [_decoder_refusals(decoded, feed, received_at)]
     for name, frame in decoded.tables.items():
         if name == "readings":
@@ -56,9 +59,9 @@ def check(
             columns = []
         kept = marked.filter(pl.col(REASON).is_null())
         if kept.height:
-            good[name] = kept.select(columns)
+            good[name], rows[name] = kept.select(columns), kept[ROW]
         refused.append(_quarantine(marked.filter(pl.col(REASON).is_not_null()), name, decoded, feed, received_at))
-    return Checked(good, pl.concat(refused))
+    return Checked(good, pl.concat(refused), rows)
 
 
 def quarantine_id(feed: str, row: int, reason: str, original: bytes) -> str:
@@ -68,7 +71,7 @@ def quarantine_id(feed: str, row: int, reason: str, original: bytes) -> str:
 
 def refusal(feed: str, received_at: datetime, reason: str, detail: str, payload: bytes) -> pl.DataFrame:
     """The quarantine row of a payload that could not be read at all."""
-    row = (quarantine_id(feed, 0, reason, payload), feed, received_at, None, 0, reason, detail, payload)
+    row = (quarantine_id(feed, 0, reason, payload), feed, received_at, None, 0, reason, detail, payload, None)
     return pl.DataFrame([row], schema=QUARANTINE.schema, orient="row")
 
 
@@ -76,7 +79,7 @@ def _decoder_refusals(decoded: Decoded, feed: Feed, received_at: datetime) -> pl
     rows = [
         (
             quarantine_id(feed.name, r.row, r.reason, r.original), feed.name, received_at, r.table or None, r.row,
-            r.reason, r.detail, r.original,
+            r.reason, r.detail, r.original, None,
         )
         for r in decoded.refused
     ]  # fmt: skip
@@ -97,6 +100,7 @@ def _quarantine(marked: pl.DataFrame, table: str, decoded: Decoded, feed: Feed, 
                 reason,
                 detail,
                 original,
+                None,
             )
         )
     return pl.DataFrame(rows, schema=QUARANTINE.schema, orient="row")

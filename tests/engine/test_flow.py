@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.engine import compaction, flow
+from pipelines.engine import compaction, flow, validate
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.line import Line
 from pipelines.engine.tables import ENGINE_TABLES
@@ -324,14 +324,14 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 def test_poison_payload_does_not_touch_the_others_of_its_batch(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = open_line(make(place / "town"), END)
-    whole = flow.validate.check
+    whole = validate.check
 
     def check(decoded, feed, *rest):
         if feed.name == "book":
             raise TypeError("a list is no text")
         return whole(decoded, feed, *rest)
 
-    monkeypatch.setattr(flow.validate, "check", check)
+    monkeypatch.setattr(validate, "check", check)
     feeds = line.settings.feeds
     poison, good = flow.take(
         line,

@@ -1,5 +1,7 @@
 """Decoders: bytes of one payload -> frames with canonical column names; one module a wire format."""
 
-from pipelines.engine.decode.base import Decoded, Refusal, Refused, RowOriginals, decoder, fills, formats
+from pipelines.engine.decode.base import (
+    Decoded, Refusal, Refused, RowOriginals, Together, decoder, fills, formats, together,
+)  # fmt: skip
 
-__all__ = ["Decoded", "Refusal", "Refused", "RowOriginals", "decoder", "fills", "formats"]
+__all__ = ["Decoded", "Refusal", "Refused", "RowOriginals", "Together", "decoder", "fills", "formats", "together"]

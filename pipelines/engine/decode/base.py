@@ -1,6 +1,6 @@
 """What every decoder gives and how the engine finds one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -58,7 +58,21 @@ class Decoded:
         return sum(frame.height for frame in self.tables.values()) + len(self.refused)
 
 
+# A payload and what came beside it: the parts of its topic by name.
+Part = tuple[bytes, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Together:
+    """Payloads of one feed decoded as one: their places among those given, and the rows before the first of each."""
+
+    decoded: Decoded
+    members: tuple[int, ...]
+    starts: tuple[int, ...]
+
+
 Decoder = Callable[[bytes, Mapping[str, Any], datetime], Decoded]
+TogetherDecoder = Callable[[Sequence[Part], Mapping[str, Any]], list[Together]]
 
 FORMATS = {
     "csv": "table_file",
@@ -85,10 +99,22 @@ def formats() -> tuple[str, ...]:
 def decoder(name: str) -> Decoder:
     """The decoder of a format: decode(payload, mapping, received_at) -> Decoded, raising only Refused.
 
-    `mapping` is the feed's mapping from town.toml with "format", "table", "zone" and "feed" always present.
+    `mapping` is the feed's mapping from town.toml with "format", "table", "zone", "feed" and "fields" always present;
+    "fields" is what came beside the payload: the parts of its topic by name.
     """
     module = import_module(f"pipelines.engine.decode.{FORMATS[name]}")
     return module.decode
+
+
+def together(name: str) -> TogetherDecoder | None:
+    """The decoder of a format for many small payloads at once, where its module has one.
+
+    It gives the payloads that can be read so with what each would have given alone; those that it leaves out are
+    decoded alone.
+    """
+    module = import_module(f"pipelines.engine.decode.{FORMATS[name]}")
+    found: TogetherDecoder | None = getattr(module, "TOGETHER", {}).get(name)
+    return found
 
 
 def fills(name: str, table: str) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ class EventsPlan:
         rules = self.rules(()) or {name: {"column": name} for name in self.kinds}
         return [name for rule in rules.values() for name in _sources(rule)]
 
+    @property
+    def named(self) -> set[str]:
+        """The columns that the mapping names, or takes without being told."""
+        return set(self.expected)
+
     def pick(self, headings: Sequence[str]) -> list[str]:
         """The columns to read.
 

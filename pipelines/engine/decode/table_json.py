@@ -24,7 +24,7 @@ def read_json(payload: bytes, mapping: Mapping[str, Any], expected: Sequence[str
         raise Refused(
             "not_this_format", f"This is no JSON, or it breaks off: {_where(error)}. Send it again."
         ) from error
-    records = _found(document, mapping.get("records", ""))
+    records = found_records(document, mapping.get("records", ""))
     return _sheet(enumerate(records, start=1), [], pick, lambda row: orjson.dumps(records[row - 1]), "record")
 
 
@@ -56,7 +56,11 @@ def _where(error: ValueError) -> str:
     return words[-1].strip() if "column" in words[-1] else str(error).split("\n", maxsplit=1)[0]
 
 
-def _found(document: Any, path: str) -> list[Any]:
+def found_records(document: Any, path: str) -> list[Any]:
+    """The list of records under a path; one object alone is one record.
+
+    Raises Refused when there is none.
+    """
     here, walked = document, []
     for step in path.split(".") if path else []:
         walked.append(step)
@@ -81,17 +85,21 @@ def _sheet(
     for row, record in records:
         if isinstance(record, (dict, list)):
             rows.append(row)
-            flat.append(_flat(record))
+            flat.append(flat_record(record))
         else:
             detail = f"{place} {row}: this is a bare value, not a record with named fields."
             refused.append(Refusal(row, "unreadable_row", detail, original(row)))
-    headings = [name for name in dict.fromkeys(name for record in flat for name in record) if name != ROW]
-    wanted = pick(headings) if flat or refused else []
+    wanted = pick(headings_of(flat)) if flat or refused else []
     cells = {name: pl.Series([record.get(name) for record in flat], dtype=pl.String) for name in wanted}
     return Sheet(pl.DataFrame({ROW: pl.Series(rows, dtype=pl.UInt32), **cells}), original, place, tuple(refused))
 
 
-def _flat(record: dict[str, Any] | list[Any]) -> dict[str, str | None]:
+def headings_of(flat: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of all fields, in the order in which they first come."""
+    return [name for name in dict.fromkeys(name for record in flat for name in record) if name != ROW]
+
+
+def flat_record(record: dict[str, Any] | list[Any]) -> dict[str, str | None]:
     """Path -> text of every field; the places of a list are #1, #2 when the record itself is one, else .0, .1."""
     fields: dict[str, str | None] = {}
     if isinstance(record, list):

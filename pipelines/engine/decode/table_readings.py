@@ -48,6 +48,15 @@ class ReadingsPlan:
         return [*self._fixed, *(name for name in self._listed if "*" not in name)]
 
     @property
+    def named(self) -> set[str]:
+        """The columns that the mapping names, or takes without being told; patterns left out."""
+        values = self.mapping.get("values")
+        details = values.values() if isinstance(values, Mapping) else ()
+        texts = [(one,) if isinstance(one, str) else (one.get("sensor"), one.get("unit")) for one in details]
+        inside = {name for pair in texts for text in pair for name in columns_in(text)}
+        return {*self.expected, *inside} | (set() if values else {"unit"})
+
+    @property
     def _fixed(self) -> list[str]:
         templates = (self._sensor, self.mapping.get("unit"))
         names = [name for template in templates for name in columns_in(template) if name != "column"]
@@ -149,6 +158,8 @@ def read_readings(sheet: Sheet, plan: ReadingsPlan) -> tuple[pl.DataFrame, tuple
     else:
         # What keeps the lines of different stations apart where the clocks change.
         station = filled(source[rows["line"]], measured[0].sensor)
+        if sheet.apart is not None:
+            station = station.fill_null("") + "/" + sheet.apart[rows["line"]].cast(pl.String)
         rows = _place(rows, plan, station)
         lost = rows.filter(pl.col("reason").is_not_null())
         refused += sheet.set_aside(lost.with_columns(detail=displaced_time(plan.clock, "text", "reason")))

@@ -21,6 +21,7 @@ class Sheet:
 
     `place`: what the clerk calls a position in this kind of file (line, row, record).
     `dated`: cells may be real dates that the reader wrote as ISO text, whatever format the mapping declares.
+    A sheet of several messages says in `apart` which rows came in one, and in `counted` a row's place in its own.
     """
 
     frame: pl.DataFrame
@@ -28,6 +29,8 @@ class Sheet:
     place: str
     refused: tuple[Refusal, ...] = ()
     dated: bool = False
+    apart: pl.Series | None = None
+    counted: Callable[[int], int] = int
 
     def set_aside(self, bad: pl.DataFrame) -> tuple[Refusal, ...]:
         """Refusals of rows that no table can hold.
@@ -35,7 +38,7 @@ class Sheet:
         Shape of `bad`: `_row`, `reason`, `detail`.
         """
         return tuple(
-            Refusal(row, reason, f"{self.place} {row}: {detail}", self.original(row))
+            Refusal(row, reason, f"{self.place} {self.counted(row)}: {detail}", self.original(row))
             for row, reason, detail in bad.select(ROW, "reason", "detail").iter_rows()
         )
 
