@@ -161,9 +161,21 @@ def check(options: argparse.Namespace) -> int:
         )
     return 0
 
+    _for_analysts(settings, tables)
 
 def import_files(options: argparse.Namespace) -> int:
     """Back-fill by hand."""
+def _for_analysts(settings, tables) -> None:
+    """town.duckdb after a compaction; it is a convenience, so its failure is told and stops nothing."""
+    from pipelines.engine import analysts, registers
+    from pipelines.engine.errors import SettingsError, StoreError
+
+    try:
+        analysts.build(settings.store, tables, registers.load(settings), now())
+    except (SettingsError, StoreError) as error:
+        print(f"town.duckdb stays as it was: {error}", file=sys.stderr)
+
+
     from pipelines.engine.backfill import import_files as land
 
     return land(_settings(options), options.feed, options.files, now)

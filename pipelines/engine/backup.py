@@ -105,9 +105,9 @@ def _gather_store(store: Path, staging: Path) -> manifests.Manifest:
         if (store / "state.sqlite").is_file():
             state_file.copy(store / "state.sqlite", staging / "state.sqlite")
         try:
-            if (store / "manifest.json").is_file():
-                _copied(store / "manifest.json", staging / "manifest.json")
-            manifest = manifests.read(staging)
+            manifest = manifests.read(store)
+            if manifest.rev:
+                manifests.write(staging, manifest)
             for name in sorted(manifest.files()):
                 _linked(store / name, staging / name)
             _gather_journal(store / "journal", staging / "journal")

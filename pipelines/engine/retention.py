@@ -31,12 +31,12 @@ def run(store: Path, kept: Mapping[str, timedelta], now: datetime) -> int:
             table: {name: part for name, part in parts.items() if name not in going[table]}
             for table, parts in current.parts.items()
         }
+        gone = [part for parts in going.values() for part in parts.values()]
+        for part in gone:
+            # A sweep goes by a file's age: from now on nobody new opens this one.
+            with suppress(OSError):
+                os.utime(store / part.file, (now.timestamp(), now.timestamp()))
         manifests.write(store, replace(current, rev=current.rev + 1, parts=staying))
-    gone = [part for parts in going.values() for part in parts.values()]
-    for part in gone:
-        # A sweep goes by a file's age: from now on nobody new opens this one.
-        with suppress(OSError):
-            os.utime(store / part.file, (now.timestamp(), now.timestamp()))
     return sum(part.rows for part in gone)
 
 

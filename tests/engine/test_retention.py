@@ -47,8 +47,8 @@ def compacted(store: Path, days: list[int]) -> None:
     compaction.compact(store, ENGINE_TABLES, ROME)
 
 
-@settings(max_examples=20)
-@given(days=st.lists(st.integers(0, 60), min_size=1, unique=True), span=st.integers(1, 60))
+@settings(max_examples=8)
+@given(days=st.lists(st.integers(0, 60), min_size=1, max_size=8, unique=True), span=st.integers(1, 60))
 def test_readings_go_when_they_are_older_than_they_are_kept(
     tmp_path_factory: pytest.TempPathFactory, days: list[int], span: int
 ) -> None:
