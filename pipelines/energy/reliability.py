@@ -80,112 +80,78 @@ def summed(
     return areas.join(counted, on=KEYS, how="left").with_columns(pl.col("ci", "cmi", "mci", "n").fill_null(0))
 
 
-def _index(sums: Frame, parts: formulas.Parts) -> Frame:
-    return sums.select(*KEYS, "n", **parts)
+def index(parts: Callable[[], formulas.Parts]) -> Callable[..., Frame]:
+    """A KPI function of the name and words of `parts`, which gives its ratio from the columns of `summed`."""
+
+    def kpi(
+        outages: Frame,
+        feeders: Frame,
+        feeder_wards: Frame,
+        assets: Frame,
+        windows: Frame,
+        *,
+        sustained_min: float = 5.0,
+        include_planned: bool = True,
+    ) -> Frame:
+        tables = (outages, feeders, feeder_wards, assets, windows)
+        sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
+        return sums.select(*KEYS, "n", **parts())
+
+    kpi.__name__, kpi.__doc__ = parts.__name__, parts.__doc__
+    return kpi
 
 
-def saifi(
-    outages: Frame,
-    feeders: Frame,
-    feeder_wards: Frame,
-    assets: Frame,
-    windows: Frame,
-    *,
-    sustained_min: float = 5.0,
-    include_planned: bool = True,
-) -> Frame:
+@index
+def saifi() -> formulas.Parts:
     """Sustained interruptions per customer served.
 
     Source: IEEE Std 1366, clause 3.
     """
-    tables = (outages, feeders, feeder_wards, assets, windows)
-    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
-    return _index(sums, formulas.saifi(SERVED))
+    return formulas.saifi(SERVED)
 
 
-def saidi(
-    outages: Frame,
-    feeders: Frame,
-    feeder_wards: Frame,
-    assets: Frame,
-    windows: Frame,
-    *,
-    sustained_min: float = 5.0,
-    include_planned: bool = True,
-) -> Frame:
+@index
+def saidi() -> formulas.Parts:
     """Minutes without power per customer served.
 
     Source: IEEE Std 1366, clause 3.
     """
-    tables = (outages, feeders, feeder_wards, assets, windows)
-    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
-    return _index(sums, formulas.saidi(SERVED))
+    return formulas.saidi(SERVED)
 
 
-def caidi(
-    outages: Frame,
-    feeders: Frame,
-    feeder_wards: Frame,
-    assets: Frame,
-    windows: Frame,
-    *,
-    sustained_min: float = 5.0,
-    include_planned: bool = True,
-) -> Frame:
+@index
+def caidi() -> formulas.Parts:
     """Minutes until power is back, per sustained interruption; not applicable where there was none.
 
     Source: IEEE Std 1366, clause 3; the same as ISO 37120 7.7.
     """
-    tables = (outages, feeders, feeder_wards, assets, windows)
-    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
-    reason = pl.when(pl.col("ci") == 0).then(pl.lit("not_applicable"))
-    return _index(sums, formulas.caidi() | {"reason": reason})
+    return formulas.caidi() | {"reason": pl.when(pl.col("ci") == 0).then(pl.lit("not_applicable"))}
 
 
-def asai(
-    outages: Frame,
-    feeders: Frame,
-    feeder_wards: Frame,
-    assets: Frame,
-    windows: Frame,
-    *,
-    sustained_min: float = 5.0,
-    include_planned: bool = True,
-) -> Frame:
+@index
+def asai() -> formulas.Parts:
     """Share of the customer-hours so far in which there was power.
 
     Source: IEEE Std 1366, clause 3.
     """
-    tables = (outages, feeders, feeder_wards, assets, windows)
-    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
-    return _index(sums, formulas.asai(SERVED, HOURS))
+    return formulas.asai(SERVED, HOURS)
 
 
-def maifi(
-    outages: Frame,
-    feeders: Frame,
-    feeder_wards: Frame,
-    assets: Frame,
-    windows: Frame,
-    *,
-    sustained_min: float = 5.0,
-    include_planned: bool = True,
-) -> Frame:
+@index
+def maifi() -> formulas.Parts:
     """Momentary interruptions (ended within five minutes) per customer served.
 
     Source: IEEE Std 1366, clause 3.
     """
-    tables = (outages, feeders, feeder_wards, assets, windows)
-    sums = summed(*tables, sustained_min=sustained_min, include_planned=include_planned)
-    return _index(sums, formulas.maifi(SERVED))
+    return formulas.maifi(SERVED)
 
 
-def of_the_year(index: Callable[..., Frame]) -> Callable[..., Frame]:
+def of_the_year(kpi: Callable[..., Frame]) -> Callable[..., Frame]:
     """The same index under the id `<index>_year`, to be declared over the window of a year."""
 
-    @wraps(index)
+    @wraps(kpi)
     def yearly(*tables: Frame, **tuning: object) -> Frame:
-        return index(*tables, **tuning)
+        return kpi(*tables, **tuning)
 
-    yearly.__name__ = f"{index.__name__}_year"
+    yearly.__name__ = f"{kpi.__name__}_year"
     return yearly
