@@ -85,7 +85,7 @@ def _node() -> pl.Expr:
 def recall(store: Store, now: datetime) -> Known:
     """What a line that starts must know of earlier messages: recent reports and the newest births."""
     known = Known()
-    columns = ["device", "event", "report", "observed_at"]
+    columns = ["device", "event", "report", "observed_at", "counter_wraps"]
     known.learn({DEVICE_REPORTS.name: store.rows(DEVICE_REPORTS.name, now - REMEMBERED, columns=columns)})
     seen = store.rows(EDGE_STATES.name, columns=["edge", "state", "observed_at"])
     births = seen.filter(pl.col("state") == "online").sort("observed_at").group_by("edge").tail(BIRTHS_KEPT)

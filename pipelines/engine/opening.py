@@ -161,6 +161,7 @@ def _opened(line: "Line", messages: Sequence[RawMessage], places: Sequence[int],
     """What one decoding of several messages gave, each row with the place of its message."""
     received_at = max(message.received_at for message in messages)
     checked = _checked(line, read.decoded, messages[0].feed, received_at)
+    line.known.learn(checked.good)
     starts = np.asarray(read.starts)
     at = pl.Series(places, dtype=PLACE)
 

@@ -1,24 +1,26 @@
 """Decoder of ChirpStack v4 events (MQTT and HTTP integration, JSON): uplinks, joins, status, logs and the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines.engine.decode.base import Decoded, Refused
+from pipelines.engine.decode.base import Decoded, Part, Refused, Together
+from pipelines.engine.decode.device_mapping import DevicePlan
+from pipelines.engine.decode.device_rows import Said, alone, together
 from pipelines.engine.decode.lorawan import (
     FILLS,
     Event,
     counter,
     document,
     heard,
-    landed,
     percent,
     required_time,
+    said,
     table,
     text,
 )  # fmt: skip
 
-__all__ = ["FILLS", "decode"]
+__all__ = ["FILLS", "TOGETHER", "decode"]
 SERVER = "ChirpStack v4"
 EVENTS = ("up", "join", "status", "ack", "txack", "log", "location", "integration")
 # Fields that only one kind of event has, in the order in which they tell: the body need not say its kind itself.
@@ -34,6 +36,10 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
 
     Raises Refused when the payload is no such event.
     """
+    return alone(_say(payload, mapping, DevicePlan(mapping)), payload)
+
+
+def _say(payload: bytes, mapping: Mapping[str, Any], plan: DevicePlan) -> Said:
     found = document(payload, SERVER)
     info = table(found.get("deviceInfo"))
     device = text(info.get("devEui")).lower()
@@ -44,7 +50,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
     report = text(found.get("deduplicationId") or found.get("downlinkId")) or at.isoformat()
     health = {"session": text(found.get("devAddr")).lower() or None, **HEALTH.get(kind, _none)(found)}
     fields = {**_fields(found, info, device), **mapping.get("fields", {})}
-    return landed(
+    return said(
         Event(
             device=device,
             event=kind,
@@ -56,6 +62,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
             undecoded=kind == "up" and bool(found.get("data")) and not _decoded(found),
         ),
         mapping,
+        plan,
         payload,
     )
 
@@ -119,3 +126,10 @@ def _log(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 HEALTH = {"up": _up, "status": _status, "log": _log}
+
+
+def _together(parts: Sequence[Part], mapping: Mapping[str, Any]) -> list[Together]:
+    return together(_say, parts, mapping)
+
+
+TOGETHER = {"chirpstack": _together}

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.decode.base import ROW, Refused
-from pipelines.engine.decode.clock import INSTANT, Clock, clock_of, clock_readings, instants
+from pipelines.engine.decode.base import Refused
+from pipelines.engine.decode.clock import Clock, clock_of, clock_readings, instants
 from pipelines.engine.decode.table_mapping import (
     COLUMN_KEYS,
     ENGINE_KEYS,
@@ -35,7 +35,6 @@ KEYS = {
     "battery": TEXT,
 }
 DETAIL_KEYS = VALUE_KEYS | {"map": COLUMN_KEYS["map"]}
-READINGS = {"sensor": pl.String(), "observed_at": INSTANT, "value": pl.Float64(), "unit": pl.String(), ROW: pl.UInt32()}
 # A LoRaWAN frame has at most 242 bytes and a machine a few hundred tags: more is no device's message.
 MOST_VALUES = 10_000
 DEPTH = 12

@@ -68,7 +68,9 @@ class Known:
         return edge in self._offline and self._offline[edge] == bd_seq
 
     def _learn_reports(self, rows: pl.DataFrame) -> None:
-        for device, event, report, at in rows.select("device", "event", "report", "observed_at").iter_rows():
+        # A Sparkplug node numbers its messages within its session; it has no ids that come twice.
+        named = rows.filter(pl.col("counter_wraps").is_null())
+        for device, event, report, at in named.select("device", "event", "report", "observed_at").iter_rows():
             self._reports[device, event, report] = at
             self._reports.move_to_end((device, event, report))
         while len(self._reports) > REPORTS_KEPT:

@@ -7,18 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-import polars as pl
 
-from pipelines.engine.decode.base import ROW, Decoded, Refusal, Refused
+from pipelines.engine.decode.base import Refused
 from pipelines.engine.decode.device_mapping import (
     MOST_VALUES,
-    READINGS,
     DevicePlan,
     Wanted,
     fields_of,
     filled,
     reads_as_number,
 )  # fmt: skip
+from pipelines.engine.decode.device_rows import WHOLE, Said
 from pipelines.engine.decode.known import Known
 from pipelines.engine.decode.text import refuse_other_files, unpack
 
@@ -27,13 +26,6 @@ COUNTERS_END = 2**32
 # A confirmed frame is repeated up to 8 times, and at SF12 each takes some seconds (LoRaWAN 1.0.4, 4.3.1).
 RESENT = timedelta(minutes=1)
 FILLS = ("readings", "device_reports")
-INSTANT = pl.Datetime("us", "UTC")
-REPORTS = {
-    "device": pl.String(), "observed_at": INSTANT, "event": pl.String(), "report": pl.String(), "feed": pl.String(),
-    "session": pl.String(), "frame_counter": pl.Int64(), "counter_wraps": pl.Int64(), "gateways": pl.Int64(),
-    "rssi_dbm": pl.Float64(), "snr_db": pl.Float64(), "spreading_factor": pl.Int64(), "battery_pct": pl.Float64(),
-    "words": pl.String(), ROW: pl.UInt32(),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,26 +77,24 @@ def _kind(found: Any) -> str:
     return {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(type(found), "a number")
 
 
-def landed(event: Event, mapping: Mapping[str, Any], payload: bytes) -> Decoded:
+def said(event: Event, mapping: Mapping[str, Any], plan: DevicePlan, payload: bytes) -> Said:
     """The rows of an event: its readings, its report, and what could not be read of it.
 
     The same report of the same device keeps the time by which it was first known, however often it comes.
     Raises Refused when the device's own time cannot be read.
     """
-    plan = DevicePlan(mapping)
-    known: Known = mapping.get("known") or Known()
-    at = _first_known(event, known)
+    found = Said()
+    at = _first_known(event, mapping.get("known") or Known())
     values = _values(event.values)
-    rows, refused = _readings(event, plan, plan.own_time(values) or at, values, payload)
+    _read(found, event, plan, plan.own_time(values) or at, values, payload)
     if event.undecoded:
-        refused.append(_not_decoded(event, payload))
-    battery = {} if event.health.get("battery_pct") is not None else {"battery_pct": _battery(values.get(plan.battery))}
+        found.refuse("no_decoded_object", _not_decoded(event), payload)
     told = {"device": event.device, "observed_at": at, "event": event.event, "report": event.report}
-    report = {**told, "feed": mapping.get("feed"), **event.health, **battery, ROW: 0}
-    tables = {"device_reports": pl.DataFrame([report], schema=REPORTS)}
-    if rows:
-        tables["readings"] = pl.DataFrame(rows, schema=READINGS, orient="row")
-    return Decoded(tables, tuple(refused), None, lambda row: payload)
+    battery = event.health.get("battery_pct")
+    if battery is None:
+        battery = _battery(values.get(plan.battery))
+    found.add("device_reports", {**told, "feed": mapping.get("feed"), **event.health, "battery_pct": battery})
+    return found
 
 
 def _first_known(event: Event, known: Known) -> datetime:
@@ -124,12 +114,8 @@ def _values(found: Any) -> dict[str, Any]:
     return values
 
 
-def _readings(
-    event: Event, plan: DevicePlan, at: datetime, values: Mapping[str, Any], payload: bytes
-) -> tuple[list[tuple[Any, ...]], list[Refusal]]:
-    rows: list[tuple[Any, ...]] = []
-    refused: list[Refusal] = []
-    for place, (path, value) in enumerate(values.items(), start=1):
+def _read(found: Said, event: Event, plan: DevicePlan, at: datetime, values: Mapping[str, Any], payload: bytes) -> None:
+    for place, (path, value) in enumerate(values.items(), start=WHOLE + 1):
         wanted = plan.wanted(path)
         if wanted is None or not (reads_as_number(value) or wanted.named):
             continue
@@ -137,14 +123,14 @@ def _readings(
         try:
             number = plan.number(value, wanted)
         except (ValueError, OverflowError):
-            refused.append(Refusal(place, "unreadable_number", _no_number(path, value), payload, "readings"))
+            found.refuse("unreadable_number", _no_number(path, value), payload, place)
             continue
         sensor = filled(wanted.sensor, fields)
         if sensor is None:
-            refused.append(Refusal(place, "missing_sensor", _nameless(wanted, fields), payload, "readings"))
+            found.refuse("missing_sensor", _nameless(wanted, fields), payload, place)
         else:
-            rows.append((sensor, at, number, filled(wanted.unit, fields) if wanted.unit else None, place))
-    return rows, refused
+            unit = filled(wanted.unit, fields) if wanted.unit else None
+            found.add("readings", {"sensor": sensor, "observed_at": at, "value": number, "unit": unit}, place)
 
 
 def _no_number(path: str, value: Any) -> str:
@@ -159,13 +145,12 @@ def _nameless(wanted: Wanted, fields: Mapping[str, str]) -> str:
     return f"the sensor's name {wanted.sensor!r} cannot be filled in: this event has only {has}."
 
 
-def _not_decoded(event: Event, payload: bytes) -> Refusal:
-    words = (
+def _not_decoded(event: Event) -> str:
+    return (
         f"The message of {event.device} came without a decoded object, only its raw bytes. Add the device's payload "
         "codec (formatter) in the network server: in its device profile or application. Later messages then arrive "
         "decoded; that the device was heard is kept."
     )
-    return Refusal(0, "no_decoded_object", words, payload, "readings")
 
 
 def _battery(value: Any) -> float | None:

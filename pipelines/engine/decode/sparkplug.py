@@ -1,32 +1,23 @@
 """Decoder of Sparkplug B messages: births name the metrics, data bring values by alias, deaths take a node offline."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import polars as pl
 
-from pipelines.engine.decode.base import ROW, Decoded, Refusal, Refused
-from pipelines.engine.decode.device_mapping import MOST_VALUES, READINGS, DevicePlan, Wanted, filled
+from pipelines.engine.decode.base import Decoded, Part, Refused, Together
+from pipelines.engine.decode.device_mapping import MOST_VALUES, DevicePlan, Wanted, filled
+from pipelines.engine.decode.device_rows import WHOLE, Said, alone, together
 from pipelines.engine.decode.known import Birth, Known
-from pipelines.engine.decode.lorawan import REPORTS
-from pipelines.engine.decode.sparkplug_payload import parsed
+from pipelines.engine.decode.sparkplug_payload import instant_of, parsed, text_of, value_of
 
 FILLS = ("readings", "device_reports", "edge_states")
-STATES = {
-    "edge": pl.String(), "observed_at": pl.Datetime("us", "UTC"), "state": pl.String(), "feed": pl.String(),
-    "bd_seq": pl.Int64(), "born_at": pl.Datetime("us", "UTC"), "metrics": pl.String(), ROW: pl.UInt32(),
-}  # fmt: skip
 BIRTHS, DATA, DEATHS = ("NBIRTH", "DBIRTH"), ("NDATA", "DDATA"), ("NDEATH", "DDEATH")
 SPOKEN_TO = ("NCMD", "DCMD", "STATE")
+NEVER = datetime.min.replace(tzinfo=UTC)
 SEQ_WRAPS = 256
-LAST_MS = 7_258_118_400_000  # 2200-01-01
-INT8, INT16, INT32, INT64 = 1, 2, 3, 4
-BOOLEAN = 11
-BITS = {INT8: 8, INT16: 16, INT32: 32, INT64: 64}
 # What every node tells for the protocol's own sake.
 OF_THE_PROTOCOL = ("Node Control/", "Device Control/", "Node Info/")
 BD_SEQ = "bdSeq"
@@ -57,7 +48,7 @@ class Message:
     @property
     def at(self) -> datetime:
         """When it was sent, by the node's clock."""
-        return _instant(self.content.timestamp) or self.received_at
+        return instant_of(self.content.timestamp) or self.received_at
 
     @property
     def bd_seq(self) -> int | None:
@@ -84,29 +75,39 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
     Needs the parts of the topic as `fields` (group, type, node, device) and, for aliases, the births that `known` has.
     Raises Refused when the payload is none or the topic is missing.
     """
-    known: Known = mapping.get("known") or Known()
     fields = _topic(mapping)
     if fields["type"] in SPOKEN_TO:
         return Decoded({})
+    message = _message(payload, fields, received_at)
+    return alone(_said(message, mapping, DevicePlan(mapping), fields, payload), payload)
+
+
+def _message(payload: bytes, fields: Mapping[str, str], received_at: datetime) -> Message:
     content = parsed(payload)
-    message = Message(
-        fields["group"], fields["type"], fields["node"], fields.get("device", ""), content, received_at
-    )  # fmt: skip
     if len(content.metrics) > MOST_VALUES:
         raise Refused("too_large", f"The message has more than {MOST_VALUES} metrics. Let the node send fewer at once.")
+    return Message(fields["group"], fields["type"], fields["node"], fields.get("device", ""), content, received_at)
+
+
+def _said(
+    message: Message, mapping: Mapping[str, Any], plan: DevicePlan, fields: Mapping[str, str], payload: bytes
+) -> Said:
+    found = Said()
+    known: Known = mapping.get("known") or Known()
+    if message.kind != "NDEATH":
+        found.add("device_reports", _report(message, known, mapping))
     if message.kind in DEATHS:
-        return _death(message, known, mapping)
+        if _ends(message, known):
+            found.add("edge_states", _state(message, "offline", message.received_at, mapping))
+        return found
     birth = _born(message, known) if message.kind in BIRTHS else _birth_of(message, known)
-    metrics, unknown = _named(message, birth)
-    rows, refused = _readings(message, metrics, DevicePlan(mapping), fields, payload)
-    if unknown:
-        refused.append(Refusal(0, "unknown_alias", _nameless(message, unknown), payload, "readings"))
-    tables = {"device_reports": _report(message, known, mapping)}
     if message.kind in BIRTHS and birth:
-        tables["edge_states"] = _state(message, "online", birth.heard_at, mapping)
-    if rows:
-        tables["readings"] = pl.DataFrame(rows, schema=READINGS, orient="row")
-    return Decoded(tables, tuple(refused), None, lambda row: payload)
+        found.add("edge_states", _state(message, "online", birth.heard_at, mapping))
+    metrics, unknown = _named(message, birth)
+    _read(found, message, metrics, plan, fields, payload)
+    if unknown:
+        found.refuse("unknown_alias", _nameless(message, unknown), payload)
+    return found
 
 
 def _topic(mapping: Mapping[str, Any]) -> dict[str, str]:
@@ -148,7 +149,7 @@ def _born(message: Message, known: Known) -> Birth:
 
 def _listed(message: Message) -> list[tuple[int | None, str, int]]:
     """A birth's metrics: alias, name, data type."""
-    return [(m.alias if m.HasField("alias") else None, _text(m.name), m.datatype) for m in message.content.metrics]
+    return [(m.alias if m.HasField("alias") else None, text_of(m.name), m.datatype) for m in message.content.metrics]
 
 
 def _named(message: Message, birth: Birth | None) -> tuple[list[Named], list[int]]:
@@ -156,14 +157,14 @@ def _named(message: Message, birth: Birth | None) -> tuple[list[Named], list[int
     found: list[Named] = []
     unknown: list[int] = []
     for metric in message.content.metrics:
-        name = _text(metric.name)
+        name = text_of(metric.name)
         if not name and metric.HasField("alias"):
             name = birth.names.get(metric.alias, "") if birth else ""
             if not name:
                 unknown.append(metric.alias)
         if name:
             kind = metric.datatype or (birth.types.get(name, 0) if birth else 0)
-            found += _walked(Named(name, kind, metric, _instant(metric.timestamp) or message.at))
+            found += _walked(Named(name, kind, metric, instant_of(metric.timestamp) or message.at))
     return found, unknown
 
 
@@ -174,17 +175,20 @@ def _walked(one: Named, depth: int = 0) -> Iterator[Named]:
         yield one
     elif not template.is_definition and depth < TEMPLATES:
         for metric in template.metrics:
-            at = _instant(metric.timestamp) or one.at
-            yield from _walked(Named(f"{one.name}/{_text(metric.name)}", metric.datatype, metric, at), depth + 1)
+            at = instant_of(metric.timestamp) or one.at
+            yield from _walked(Named(f"{one.name}/{text_of(metric.name)}", metric.datatype, metric, at), depth + 1)
 
 
-def _readings(
-    message: Message, metrics: list[Named], plan: DevicePlan, fields: Mapping[str, str], payload: bytes
-) -> tuple[list[tuple[Any, ...]], list[Refusal]]:
-    rows: list[tuple[Any, ...]] = []
-    refused: list[Refusal] = []
-    for place, one in enumerate(metrics[:MOST_VALUES], start=1):
-        wanted, value = plan.wanted(one.name), _value(one)
+def _read(
+    found: Said,
+    message: Message,
+    metrics: list[Named],
+    plan: DevicePlan,
+    fields: Mapping[str, str],
+    payload: bytes,
+) -> None:
+    for place, one in enumerate(metrics[:MOST_VALUES], start=WHOLE + 1):
+        wanted, value = plan.wanted(one.name), value_of(one.metric, one.kind)
         if wanted is None or one.metric.is_transient or value is ...:
             continue
         if not wanted.named and (isinstance(value, str) or one.name.startswith((BD_SEQ, *OF_THE_PROTOCOL))):
@@ -193,81 +197,55 @@ def _readings(
         try:
             number = plan.number(value, wanted)
         except (ValueError, OverflowError):
-            words = (
-                f"the metric `{one.name}` is {str(value)[:60]!r}, which is no number. Say in the mapping what it means."
-            )
-            refused.append(Refusal(place, "unreadable_number", words, payload, "readings"))
+            found.refuse("unreadable_number", _no_number(one.name, value), payload, place)
             continue
         sensor = filled(wanted.sensor, names)
         if sensor is None:
-            refused.append(Refusal(place, "missing_sensor", _unfilled(wanted, names), payload, "readings"))
+            found.refuse("missing_sensor", _unfilled(wanted, names), payload, place)
         else:
-            rows.append((sensor, one.at, number, filled(wanted.unit, names) if wanted.unit else None, place))
-    return rows, refused
+            unit = filled(wanted.unit, names) if wanted.unit else None
+            found.add("readings", {"sensor": sensor, "observed_at": one.at, "value": number, "unit": unit}, place)
+
+
+def _no_number(name: str, value: Any) -> str:
+    return f"the metric `{name}` is {str(value)[:60]!r}, which is no number. Say in the mapping what it means."
 
 
 def _unfilled(wanted: Wanted, names: Mapping[str, str]) -> str:
     return f"the sensor's name {wanted.sensor!r} cannot be filled in: the topic gives only {', '.join(sorted(names))}."
 
 
-def _value(one: Named) -> Any:
-    """The metric's value: a number, yes or no, text, or None for null; `...` for what no reading can hold.
+def _ends(message: Message, known: Known) -> bool:
+    """Whether a death tells something new.
 
-    Negative whole numbers travel as unsigned ones of their size (6.4.16).
+    A node's was written when it connected: its number tells of which birth it is the end, and one that belongs to an
+    earlier birth changes nothing.
     """
-    metric = one.metric
-    if metric.is_null:
-        return None
-    if metric.HasField("boolean_value"):
-        return metric.boolean_value
-    for name in ("int_value", "long_value"):
-        if metric.HasField(name):
-            return _signed(getattr(metric, name), one.kind)
-    for name in ("float_value", "double_value"):
-        if metric.HasField(name):
-            number = getattr(metric, name)
-            return number if math.isfinite(number) else None
-    return _text(metric.string_value) if metric.HasField("string_value") else ...
-
-
-def _signed(number: int, kind: int) -> int | bool:
-    if kind == BOOLEAN:
-        return bool(number)
-    if kind not in BITS:
-        return number
-    number &= (1 << BITS[kind]) - 1
-    return number - (1 << BITS[kind]) if number >> (BITS[kind] - 1) else number
-
-
-def _death(message: Message, known: Known, mapping: Mapping[str, Any]) -> Decoded:
-    """The row of a death. A node's was written when it connected: its number tells of which birth it is the end.
-
-    One that belongs to an earlier birth, or is known already, changes nothing.
-    """
-    of_node = message.kind == "NDEATH"
-    tables = {} if of_node else {"device_reports": _report(message, known, mapping)}
     birth = known.newest_birth(message.edge)
-    outdated = of_node and birth is not None and None not in (birth.bd_seq, message.bd_seq)
-    outdated = outdated and birth is not None and birth.bd_seq != message.bd_seq
-    if not outdated and not known.offline(message.edge, message.bd_seq):
-        tables["edge_states"] = _state(message, "offline", message.received_at, mapping)
-    return Decoded(tables)
+    if message.kind == "NDEATH" and birth and None not in (birth.bd_seq, message.bd_seq):
+        return birth.bd_seq == message.bd_seq and not known.offline(message.edge, message.bd_seq)
+    return not known.offline(message.edge, message.bd_seq)
 
 
-def _state(message: Message, state: str, heard_at: datetime, mapping: Mapping[str, Any]) -> pl.DataFrame:
+def _state(message: Message, state: str, heard_at: datetime, mapping: Mapping[str, Any]) -> dict[str, Any]:
     born = state == "online"
-    metrics = orjson.dumps(_listed(message)).decode() if born else None
-    born_at = message.at if born else None
-    row = (message.edge, heard_at, state, mapping.get("feed"), message.bd_seq, born_at, metrics, 0)
-    return pl.DataFrame([row], schema=STATES, orient="row")
+    return {
+        "edge": message.edge,
+        "observed_at": heard_at,
+        "state": state,
+        "feed": mapping.get("feed"),
+        "bd_seq": message.bd_seq,
+        "born_at": message.at if born else None,
+        "metrics": orjson.dumps(_listed(message)).decode() if born else None,
+    }
 
 
-def _report(message: Message, known: Known, mapping: Mapping[str, Any]) -> pl.DataFrame:
+def _report(message: Message, known: Known, mapping: Mapping[str, Any]) -> dict[str, Any]:
     """That the node was heard, with its sequence number: gaps in it are lost messages (6.4.1, seq)."""
     node = known.birth(message.edge_node, message.at)
     bd_seq = message.bd_seq if message.kind == "NBIRTH" else node.bd_seq if node else None
     has_seq = message.content.HasField("seq")
-    report = {
+    return {
         "device": message.edge_node,
         "observed_at": message.at,
         "event": message.kind,
@@ -276,9 +254,7 @@ def _report(message: Message, known: Known, mapping: Mapping[str, Any]) -> pl.Da
         "session": None if bd_seq is None else str(bd_seq),
         "frame_counter": message.content.seq % SEQ_WRAPS if has_seq else None,
         "counter_wraps": SEQ_WRAPS,
-        ROW: 0,
     }
-    return pl.DataFrame([report], schema=REPORTS)
 
 
 def _nameless(message: Message, unknown: list[int]) -> str:
@@ -289,9 +265,19 @@ def _nameless(message: Message, unknown: list[int]) -> str:
     )
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")[:500]
+def _say(payload: bytes, mapping: Mapping[str, Any], plan: DevicePlan) -> Said | None:
+    """Data with their own time; others need to know when they came."""
+    fields = _topic(mapping)
+    message = _message(payload, fields, NEVER)
+    if message.kind not in DATA or instant_of(message.content.timestamp) is None:
+        return None
+    return _said(message, mapping, plan, fields, payload)
 
 
-def _instant(ms: int) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if 0 < ms < LAST_MS else None
+def _together(parts: Sequence[Part], mapping: Mapping[str, Any]) -> list[Together]:
+    """Data up to the first message of another kind: what comes after a birth is to be read by it."""
+    until = next((i for i, (_, fields) in enumerate(parts) if fields.get("type") not in DATA), len(parts))
+    return together(_say, parts[:until], mapping)
+
+
+TOGETHER = {"sparkplug": _together}

@@ -1,6 +1,8 @@
 """The message of Sparkplug B payloads (Eclipse Sparkplug 3.0, 6.4.1), built from a table of its fields."""
 
+import math
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -30,6 +32,10 @@ MESSAGES: dict[str, tuple[tuple[str, int, int | str], ...]] = {
     "Template": (("metrics", 2, "Metric"), ("is_definition", 5, KIND.TYPE_BOOL)),
 }  # fmt: skip
 REPEATED = {"metrics"}
+LAST_MS = 7_258_118_400_000  # 2200-01-01
+INT8, INT16, INT32, INT64 = 1, 2, 3, 4
+BOOLEAN = 11
+BITS = {INT8: 8, INT16: 16, INT32: 32, INT64: 64}
 
 
 def _payload_class() -> Any:
@@ -84,3 +90,41 @@ def _inflated(body: bytes) -> bytes:
         if member.eof:
             return found
     raise Refused("damaged", f"The compressed payload is damaged or larger than {MAX_MB} MB unpacked.")
+
+
+def value_of(metric: Any, kind: int) -> Any:
+    """The metric's value: a number, yes or no, text, or None for null; `...` for what no reading can hold.
+
+    Negative whole numbers travel as unsigned ones of their size (6.4.16).
+    """
+    if metric.is_null:
+        return None
+    if metric.HasField("boolean_value"):
+        return metric.boolean_value
+    for name in ("int_value", "long_value"):
+        if metric.HasField(name):
+            return _signed(getattr(metric, name), kind)
+    for name in ("float_value", "double_value"):
+        if metric.HasField(name):
+            number = getattr(metric, name)
+            return number if math.isfinite(number) else None
+    return text_of(metric.string_value) if metric.HasField("string_value") else ...
+
+
+def _signed(number: int, kind: int) -> int | bool:
+    if kind == BOOLEAN:
+        return bool(number)
+    if kind not in BITS:
+        return number
+    number &= (1 << BITS[kind]) - 1
+    return number - (1 << BITS[kind]) if number >> (BITS[kind] - 1) else number
+
+
+def text_of(raw: bytes) -> str:
+    """A short text; letters that cannot be read are marked."""
+    return raw.decode("utf-8", "replace")[:500]
+
+
+def instant_of(ms: int) -> datetime | None:
+    """An instant, None where it was left out or cannot be one."""
+    return datetime.fromtimestamp(ms / 1000, UTC) if 0 < ms < LAST_MS else None

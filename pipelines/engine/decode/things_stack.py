@@ -1,24 +1,26 @@
 """Decoder of messages of The Things Stack v3 (MQTT and webhooks, JSON): uplinks, joins, downlinks and the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines.engine.decode.base import Decoded, Refused
+from pipelines.engine.decode.base import Decoded, Part, Refused, Together
+from pipelines.engine.decode.device_mapping import DevicePlan
+from pipelines.engine.decode.device_rows import Said, alone, together
 from pipelines.engine.decode.lorawan import (
     FILLS,
     Event,
     counter,
     document,
     heard,
-    landed,
     percent,
     required_time,
+    said,
     table,
     text,
 )  # fmt: skip
 
-__all__ = ["FILLS", "decode"]
+__all__ = ["FILLS", "TOGETHER", "decode"]
 SERVER = "The Things Stack v3"
 UPLINK = "uplink_message"
 # What a message holds under its own name, and what we call it.
@@ -35,6 +37,10 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
     The uplink's time is that of the network server: it is there whatever the gateways' clocks say, and one for all
     of them. Raises Refused when the payload is no such message.
     """
+    return alone(_say(payload, mapping, DevicePlan(mapping)), payload)
+
+
+def _say(payload: bytes, mapping: Mapping[str, Any], plan: DevicePlan) -> Said:
     found = document(payload, SERVER)
     ids = table(found.get("end_device_ids"))
     device = text(ids.get("dev_eui")).lower() or text(ids.get("device_id"))
@@ -48,7 +54,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
     uplink = key == UPLINK
     at = required_time(body.get("received_at") or found.get("received_at"), "received_at")
     values = None if found.get("simulated") or not uplink else body.get("decoded_payload")
-    return landed(
+    return said(
         Event(
             device=device,
             event="simulated" if found.get("simulated") else EVENTS[key],
@@ -61,6 +67,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
             unique=False,
         ),
         mapping,
+        plan,
         payload,
     )
 
@@ -104,3 +111,10 @@ def _gateway(heard_by: Mapping[str, Any]) -> Any:
 def _words(body: Mapping[str, Any]) -> str | None:
     error = table(body.get("error"))
     return text(error.get("message_format")) or text(error.get("name")) or None
+
+
+def _together(parts: Sequence[Part], mapping: Mapping[str, Any]) -> list[Together]:
+    return together(_say, parts, mapping)
+
+
+TOGETHER = {"things_stack": _together}

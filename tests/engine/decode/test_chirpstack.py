@@ -62,7 +62,7 @@ def test_device_health_names_the_best_gateway_and_the_battery() -> None:
     assert health(read(UPLINK)) == {
         "device": DEVICE, "observed_at": HEARD, "event": "up", "report": "0c6a6f54-2f0e-4a52-9d0b-6d4f7a3a9a11",
         "feed": "bins", "session": "01ab23cd", "frame_counter": 4711, "gateways": 2, "rssi_dbm": -101.0, "snr_db": 6.25,
-        "spreading_factor": 9, "battery_pct": 84.0, "_row": 0,
+        "spreading_factor": 9, "battery_pct": 84.0, "_row": 1,
     }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_device_health_names_the_best_gateway_and_the_servers_battery() -> None:
     assert health(read(UPLINK)) == {
         "device": DEVICE, "observed_at": HEARD, "event": "up", "report": "AZnExampleSessionKey==:311", "feed": "meters",
         "session": "AZnExampleSessionKey==", "frame_counter": 311, "gateways": 2, "rssi_dbm": -97.0, "snr_db": 7.75,
-        "spreading_factor": 7, "battery_pct": 91.5, "_row": 0,
+        "spreading_factor": 7, "battery_pct": 91.5, "_row": 1,
     }  # fmt: skip
 
 
