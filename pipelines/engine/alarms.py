@@ -9,6 +9,7 @@ import polars as pl
 
 from pipelines.engine.judge import STALE_INTERVALS
 from pipelines.engine.model import PRIORITIES, AlarmRule
+from pipelines.engine.quality.collapse import SILENT_RULE, collapsed
 from pipelines.engine.settings import Settings
 from pipelines.engine.state import State
 
@@ -107,6 +108,7 @@ class Alarms:
         kept = {key: raw for key, raw in state.alarms().items() if self._watched(key)}
         self.conditions = {key: _condition(raw["condition"]) for key, raw in kept.items()}
         self.alarms = {key: Alarm(**raw["alarm"]) for key, raw in kept.items() if raw.get("alarm")}
+        self._feed_of: dict[str, str | None] = {}
         self._changed: dict[str, dict[str, Any]] = {}
         self._log: list[tuple[datetime, str, str, float | None]] = []
 
@@ -115,6 +117,8 @@ class Alarms:
         name, _, thing = key.partition("|")
         if name == "feed_silent":
             return thing in self._settings.feeds
+        if name == SILENT_RULE:
+            return thing in self._assets
         watches = next((rule.watches for _, rule, _ in self._rules if rule.name == name), None)
         return watches is not None and (watches in self._kpis or thing in self._every)
 
@@ -149,7 +153,9 @@ class Alarms:
     def listed(self) -> list[dict[str, Any]]:
         """The plain list: active first, by priority, oldest first; then those that returned."""
         rank = {name: place for place, name in enumerate(PRIORITIES)}
-        rows = sorted(self.alarms.values(), key=lambda a: (a.state != "active", rank[a.priority], a.since))
+        titles = {name: feed.title for name, feed in self._settings.feeds.items()}
+        shown = collapsed(list(self.alarms.values()), self._feed_of, titles)
+        rows = sorted(shown, key=lambda a: (a.state != "active", rank[a.priority], a.since))
         return [asdict(row) for row in rows]
 
     def worst_by_asset(self) -> dict[str, str]:
@@ -226,6 +232,31 @@ class Alarms:
             self.alarms[key] = replace(self.alarms[key], state="returned", returned_at=at.isoformat(), value=value)
             self._log.append((at, key, "returned", value))
 
+    @property
+    def silent_assets(self) -> set[str]:
+        """Assets whose silence is on the list."""
+        return {alarm.asset for alarm in self.alarms.values() if alarm.rule == SILENT_RULE and alarm.asset}
+
+    def hear(self, silence: pl.DataFrame, now: datetime) -> None:
+        """Sensors that say nothing are an alarm of their asset; who is only unknown neither rings nor clears one.
+
+        Shape: asset, domain, feed, down (null = nobody can tell), title, words.
+        """
+        self._feed_of = dict(silence.select("asset", "feed").iter_rows())
+        for asset, domain, _, down, title, words in silence.drop_nulls("down").iter_rows():
+            key = f"{SILENT_RULE}|{asset}"
+            before, known = self.conditions.get(key, Condition()), self.alarms.get(key)
+            if down and before.active and known and known.title != title:
+                self.alarms[key] = replace(known, title=title, instruction=words)
+            elif down == before.active:
+                continue
+            self.conditions[key] = Condition(active=down, seen_at=now)
+            if down and not before.active:
+                self._raise(key, domain, _silent_rule(title, words), f"asset:{asset}", None, None, "", now)
+            elif not down:
+                self._return(key, None, now)
+            self._note(key)
+
     def _watch_feeds(self, feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
         """A feed that is silent or failing is an alarm of its own."""
         for name, feed in feeds.items():
@@ -267,6 +298,10 @@ class Alarms:
         if self._changed or self._log:
             self._state.keep_alarms(self._changed, self._log)
             self._changed, self._log = {}, []
+
+
+def _silent_rule(title: str, words: str) -> AlarmRule:
+    return AlarmRule(name=SILENT_RULE, title=title, watches="readings", priority="medium", above=0, instruction=words)
 
 
 def _feed_rule(feed: Mapping[str, Any]) -> AlarmRule:

@@ -82,6 +82,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
         except BaseException:
             line.kpis.undo()
             raise
+    line.alarms.hear(line.listen(now), now)
     line.alarms.watch(line.drain_samples(), line.kpis, line.feed_states(now), now)
     snapshot = line.publisher.publish(now)
     line.settle(now)

@@ -24,6 +24,7 @@ from pipelines.engine.model import INSTANT
 from pipelines.engine.opening import Opened
 from pipelines.engine.publisher import Publisher
 from pipelines.engine.quality.assessor import Assessor
+from pipelines.engine.quality.silence import NO_SENSORS, Silence, down_now
 from pipelines.engine.registers import Registers
 from pipelines.engine.series import SeriesBook
 from pipelines.engine.settings import Feed, Settings
@@ -35,6 +36,7 @@ log = logging.getLogger("townboard")
 HOT = timedelta(days=2)
 LATEST = pl.Schema({"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()})
 KPI_CURSOR = "_kpis"
+CARRIERS = "_carriers"
 # Seconds of a beat for judging readings by their neighbours; the rest waits for the next beat.
 JUDGE_BUDGET_S = 0.1
 # Readings older than this ring no alarm after a restart.
@@ -82,6 +84,7 @@ class Line:
         self.alarms = Alarms(settings, registers, self.state)
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)
+        self.silence = Silence(registers, settings.feeds, self.state.cursor(CARRIERS), now)
         self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
         self._touched: dict[str, Span] = {}
         self._draining_seq = 0
@@ -134,7 +137,16 @@ class Line:
 
     def feed_states(self, now: datetime) -> dict[str, dict]:
         """Every feed as the snapshot shows it."""
-        return self.feeds.shown(now)
+        sensors = self.silence.counts
+        return {name: {**row, **sensors.get(name, NO_SENSORS)} for name, row in self.feeds.shown(now).items()}
+
+    def listen(self, now: datetime) -> pl.DataFrame:
+        """What the silence of sensors says of each asset (shape: quality.silence.by_asset)."""
+        if self.silence.learned:
+            self.state.keep_cursor(CARRIERS, self.silence.carriers)
+        newest = self.latest.select("sensor", last_at="observed_at")
+        states, ringing = self.feeds.shown(now), self.alarms.silent_assets
+        return self.silence.look(newest, states, lambda: down_now(self.store, now), ringing, now)
 
     def drain_touched(self) -> dict[str, Span]:
         """What changed since the last call: table or quantity -> span of time."""
@@ -144,7 +156,10 @@ class Line:
         return touched
 
     def arrivals(self, opened: Sequence[Opened], receipts: Mapping[int, flow.Receipt]) -> pl.DataFrame:
-        """Arrival rows for a batch."""
+        """Arrival rows for a batch; whose readings came by which feed is noted."""
+        for one in opened:
+            if "readings" in one.good:
+                self.silence.heard(one.feed.name, one.good["readings"]["sensor"].unique())
         return flow.arrival_rows(opened, receipts, self.journal.seq + 1, self)
 
     def landed(self, entries: Sequence[Entry]) -> None:
