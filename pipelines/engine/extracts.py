@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.engine import manifest
 from pipelines.engine.asking import Misasked, Span, one_of
+from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.model import INSTANT, KINDS, Column, Table
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.tables import KPI_VALUES, QUALITY_MEANING
@@ -230,17 +231,21 @@ def of_frame(
     return Extract(name=name, columns=columns, read=lambda low, high: frame, nested=nested or {})
 
 
-def quarantine(town: "Town", feed: str | None = None, reason: str | None = None) -> Extract:
+def quarantine(
+    town: "Town", feed: str | None = None, reason: str | None = None, state: str = "waiting"
+) -> Extract:  # fmt: skip
     """Rows that were set aside, newest first; what they said only where nothing personal can stand in it."""
     counts = town.quarantine_counts()
-    total = int(counts["rows"].sum() or 0)
-    rows = town.quarantine(feed, reason, max(total, 1))
+    total = int(counts["rows"].sum() or 0) + int(counts["healed"].sum() or 0)
+    rows = town.quarantine(feed, reason, max(total, 1), state)
     own = [table for domain in town.domains for table in domain.tables]
     personal = {table.name for table in own if any(column.personal for column in table.columns)}
     guarded = {domain.name for domain in town.domains if personal & {table.name for table in domain.tables}}
     open_feeds = [name for name, declared in town.settings.feeds.items() if not guarded & set(declared.domains)]
     harmless = {"readings", *(table.name for table in own)} - personal
-    shown = pl.col("table").is_in(list(harmless)) | (pl.col("table").is_null() & pl.col("feed").is_in(open_feeds))
+    # A payload that could not be read may hold anything that its feed brings, whatever table it was meant for.
+    unread = pl.col("table").is_null() | (pl.col("format").is_in(MAPPED).fill_null(value=False) & (pl.col("row") == 0))
+    shown = pl.when(unread).then(pl.col("feed").is_in(open_feeds)).otherwise(pl.col("table").is_in(list(harmless)))
     rows = rows.with_columns(original=pl.when(shown).then("original"), withheld=~shown)
     return of_frame("quarantine", rows, QUARANTINE_COLUMNS)
 
@@ -255,6 +260,9 @@ QUARANTINE_COLUMNS = (
     Column(name="detail", meaning="The reason in words."),
     Column(name="original", meaning="What the row said, where nothing personal can stand in it."),
     Column(name="withheld", kind="flag", meaning="Whether the original is left out because it may hold personal data."),
+    Column(name="state", meaning="waiting, or healed by a replay."),
+    Column(name="replayed_at", kind="instant", meaning="When it was last taken in once more."),
+    Column(name="refused_again", meaning="Short reason why that replay refused it."),
 )
 
 

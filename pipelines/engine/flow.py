@@ -18,13 +18,13 @@ from pipelines.engine.opening import MESSAGE, Opened, RawMessage, open_all, time
 from pipelines.engine.settings import Feed
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.sorting import CORRECTS, DUPLICATE, NEW
-from pipelines.engine.tables import ARRIVALS, CORRECTIONS
+from pipelines.engine.tables import ARRIVALS, CORRECTIONS, QUARANTINE, shaped
 
 if TYPE_CHECKING:
     from pipelines.engine.line import Line
 
 log = logging.getLogger("townboard")
-__all__ = ("Opened", "RawMessage", "Receipt", "beat", "run", "take")
+__all__ = ("Opened", "RawMessage", "Receipt", "beat", "keep", "run", "take")
 COUNTED = ("decoded", "stored", "duplicate", "corrected", "quarantined")
 # By place of the message in its batch: how many rows were NEW, CORRECTS and DUPLICATE.
 Counts = dict[int, list[int]]
@@ -61,7 +61,7 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Re
     batches = [[one] for one in opened] if whole else [opened]
     receipts: dict[int, Receipt] = {}
     for batch in batches:
-        receipts |= _keep(line, batch, now)
+        receipts |= keep(line, batch, now)
     return [receipts[place] for place in range(len(messages))]
 
 
@@ -89,7 +89,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
     return snapshot
 
 
-def _keep(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[int, Receipt]:
+def keep(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[int, Receipt]:
     """Sort out what is new, make it durable in one frame, make it visible; the receipts by their messages' places."""
     with line.writing:
         return _keep_alone(line, opened, now)
@@ -106,8 +106,8 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[i
             if registered.height:
                 entries.append(Entry("series", registered, facts))
         entries += _sorted_entries(line, name, rows, counts, facts, now)
-    refused = pl.concat([one.refused for one in opened])
-    quarantined = line.store.unknown("quarantine", refused.drop(MESSAGE))
+    refused = pl.concat([one.refused for one in opened], how="diagonal")
+    quarantined = line.store.unknown("quarantine", shaped(refused, QUARANTINE).select(list(QUARANTINE.schema)))
     if quarantined.height:
         entries.append(Entry("quarantine", quarantined, facts))
     receipts = _receipts(opened, counts, refused)

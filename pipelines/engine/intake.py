@@ -5,9 +5,11 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from pipelines.engine import flow
+from pipelines.engine.disk import in_words
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.line import Line
 
@@ -15,6 +17,12 @@ log = logging.getLogger("townboard")
 MOST_WAITING = 512
 MOST_WAITING_BYTES = 96 << 20
 MOST_AT_ONCE = 64
+# A batch is decoded whole, which takes many times its size: a few large payloads are a batch already.
+MOST_BYTES_AT_ONCE = 8 << 20
+
+
+# Senders try again within seconds: a failure that nobody met for so long is over.
+TROUBLE_LASTS = timedelta(minutes=1)
 
 
 class Busy(Exception):
@@ -25,10 +33,11 @@ class Intake:
     """One thread that takes batches through the line; what waits while a batch is written becomes the next batch."""
 
     def __init__(self, line: Line, clock: Callable[[], datetime]) -> None:
-        self._line, self._clock = line, clock
+        self.line, self._clock = line, clock
         self._queue: queue.Queue[tuple[RawMessage, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
         self._bytes = 0
         self._ending = False
+        self._trouble: tuple[str, datetime] | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
 
@@ -59,6 +68,16 @@ class Intake:
             raise Busy("too much is waiting to be written; send it again in a moment") from None
         return future
 
+    def shown(self) -> dict[str, Any]:
+        """What waits, the newest durable frame, and why the last batch could not be written (empty when it was)."""
+        words, at = self._trouble or ("", self._clock())
+        return {
+            "waiting": self._queue.qsize(),
+            "waiting_bytes": self._bytes,
+            "seq": self.line.journal.seq,
+            "trouble": words if self._clock() - at < TROUBLE_LASTS else "",
+        }
+
     def stop(self) -> None:
         """Finish what waits and end."""
         with self._lock:
@@ -69,7 +88,7 @@ class Intake:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch, ended = [first], False
-            while len(batch) < MOST_AT_ONCE:
+            while len(batch) < MOST_AT_ONCE and _size(batch) < MOST_BYTES_AT_ONCE:
                 try:
                     following = self._queue.get_nowait()
                 except queue.Empty:
@@ -84,14 +103,21 @@ class Intake:
 
     def _take(self, batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> None:
         try:
-            receipts = flow.take(self._line, [message for message, _ in batch], self._clock())
+            receipts = flow.take(self.line, [message for message, _ in batch], self._clock())
         except Exception as error:
             log.exception("a batch could not be written; its senders keep it")
+            words = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self._trouble = words, self._clock()
             for _, future in batch:
                 future.set_exception(error)
         else:
+            self._trouble = None
             for (_, future), receipt in zip(batch, receipts, strict=True):
                 future.set_result(receipt)
         finally:
             with self._lock:
-                self._bytes -= sum(len(message.payload) for message, _ in batch)
+                self._bytes -= _size(batch)
+
+
+def _size(batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> int:
+    return sum(len(message.payload) for message, _ in batch)

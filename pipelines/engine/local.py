@@ -5,7 +5,7 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,17 @@ from starlette.routing import Route
 
 from pipelines.engine.disk import in_words
 from pipelines.engine.flow import RawMessage, Receipt
+from pipelines.engine.healing import Outcome, Wish, heal
 from pipelines.engine.intake import Busy, Intake
-from pipelines.engine.settings import Feed, Settings
+from pipelines.engine.pushes import pushed
+from pipelines.engine.settings import Settings
+from pipelines.engine.tokens import note_use, path_of
 
 LONGEST_PATH = 100
 RETRY_S = 2
+# So many pushes of one web process are with the line at once; more wait a little and are then told to come again.
+LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=32)
+PATIENCE_S, POOL_S, LONGEST_REPLAY_S = 60.0, 5.0, 600.0
 
 
 def socket_path(settings: Settings) -> Path:
@@ -35,22 +41,15 @@ def socket_path(settings: Settings) -> Path:
     return Path(tempfile.gettempdir()) / f"townboard-{mark}.sock"
 
 
-def pushed(feed: Feed, form: str, table: str) -> Feed:
-    """The feed as a push of this format into this table: its own mapping, or columns named as in the dictionary."""
-    if feed.origin == "http_push" and feed.mapping and feed.format == form:
-        return feed
-    mapping: dict[str, Any] = {}
-    if form == "json":
-        mapping["records"] = "readings" if table == "readings" else "rows"
-    return replace(feed, format=form, table=table, mapping=mapping, zone="" if feed.zone_assumed else feed.zone)
-
-
 class LocalServer:
     """Answers the web process: takes payloads in and tells what became of them."""
 
     def __init__(self, settings: Settings, intake: Intake, clock: Callable[[], datetime]) -> None:
         self._settings, self._intake, self._clock = settings, intake, clock
-        app = Starlette(routes=[Route("/take", self._take, methods=["POST"]), Route("/alive", self._alive)])
+        asked = (("/take", self._take), ("/replay", self._replay), ("/used", self._used))
+        routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
+        app = Starlette(routes=[*routes, Route("/alive", self._alive)])
+        self._replaying = threading.Lock()
         path = self._path = socket_path(settings)
         path.unlink(missing_ok=True)
         config = uvicorn.Config(
@@ -71,9 +70,29 @@ class LocalServer:
         """Stop answering."""
         self._server.should_exit = True
         self._thread.join(timeout=5)
+        self._path.unlink(missing_ok=True)
 
     async def _alive(self, request: Request) -> JSONResponse:
-        return JSONResponse({"alive": True})
+        return JSONResponse({"alive": True, **self._intake.shown()})
+
+    async def _used(self, request: Request) -> JSONResponse:
+        await asyncio.to_thread(note_use, path_of(self._settings.store), request.query_params["token"], self._clock())
+        return JSONResponse({})
+
+    async def _replay(self, request: Request) -> JSONResponse:
+        """Take quarantined rows in once more, one such call at a time; what arrives meanwhile goes between."""
+        if not self._replaying.acquire(blocking=False):
+            words = "rows are being replayed already; ask again when that is done."
+            return JSONResponse({"detail": words}, 429, {"Retry-After": str(RETRY_S)})
+        try:
+            wish = Wish.of(await request.json())
+            outcome = await asyncio.to_thread(heal, self._intake.line, wish, self._clock)
+        except OSError as error:
+            words = f"nothing more was stored: {in_words(error)}. The rows stay in quarantine; replay them later."
+            return JSONResponse({"detail": words}, 503, {"Retry-After": "30"})
+        finally:
+            self._replaying.release()
+        return JSONResponse(asdict(outcome))
 
     async def _take(self, request: Request) -> JSONResponse:
         query = request.query_params
@@ -109,22 +128,65 @@ class LineClient:
 
         Raises httpx.TransportError when the line does not run.
         """
-        if self._client is None:
-            self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=self._path), timeout=60)
         query = {"feed": feed, **({"format": form} if form else {}), **({"table": table} if table else {})}
-        answer = await self._client.post("http://line/take", params=query, content=payload)
+        answer = await self._asked().post("http://line/take", params=query, content=payload)
         return answer.status_code, answer.json(), answer.headers
+
+    async def replay(self, wish: Mapping[str, Any]) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+        """The same for quarantined rows to be taken in once more."""
+        answer = await self._asked().post("http://line/replay", json=dict(wish), timeout=LONGEST_REPLAY_S)
+        return answer.status_code, answer.json(), answer.headers
+
+    async def note_use(self, token: str) -> None:
+        """Have it written down that a token was used.
+
+        Raises httpx.TransportError when the line does not run.
+        """
+        await self._asked().post("http://line/used", params={"token": token})
+
+    def _asked(self) -> httpx.AsyncClient:
+        if self._client is None:
+            transport = httpx.AsyncHTTPTransport(uds=self._path, limits=LIMITS)
+            self._client = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(PATIENCE_S, pool=POOL_S))
+        return self._client
 
 
 def alive(settings: Settings) -> bool:
     """Whether a line runs for this town."""
-    if not socket_path(settings).exists():
-        return False
+    return told(settings) is not None
+
+
+def told(settings: Settings) -> dict[str, Any] | None:
+    """What the line says of itself (see Intake.shown); None when none runs."""
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path(settings))), timeout=5) as client:
-            return client.get("http://line/alive").status_code == httpx.codes.OK
+        answer = _ask(settings, "GET", "/alive", 5)
     except httpx.TransportError:
-        return False
+        return None
+    return answer.json() if answer is not None and answer.status_code == httpx.codes.OK else None
+
+
+def replayed(settings: Settings, wish: Wish) -> Outcome | None:
+    """Have a line that runs take quarantined rows in once more; None when none runs.
+
+    Raises OSError with the line's words when it could not.
+    """
+    try:
+        answer = _ask(settings, "POST", "/replay", LONGEST_REPLAY_S, json=wish.told())
+    except httpx.ConnectError:
+        return None
+    if answer is None:
+        return None
+    if answer.status_code != httpx.codes.OK:
+        raise OSError(5, answer.json().get("detail", "the line refused"))
+    return Outcome(**answer.json())
+
+
+def _ask(settings: Settings, method: str, path: str, patience_s: float, **more: Any) -> httpx.Response | None:
+    """The line's answer; None where there is no socket."""
+    if not socket_path(settings).exists():
+        return None
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path(settings))), timeout=patience_s) as client:
+        return client.request(method, f"http://line{path}", **more)
 
 
 def hand_over(settings: Settings, feed: str, payload: bytes) -> Receipt | None:

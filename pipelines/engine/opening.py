@@ -13,6 +13,8 @@ import polars as pl
 from pipelines.engine import validate
 from pipelines.engine.calendar import latest
 from pipelines.engine.decode import Decoded, Refused, Together, decoder, together
+from pipelines.engine.decode.rejoin import context_of
+from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.settings import Feed
 
 if TYPE_CHECKING:
@@ -87,12 +89,12 @@ def _open_one(line: "Line", message: RawMessage, place: int) -> Opened:
         decoded, checked = _readable(line, message)
     except Refused as refusal:
         row = validate.refusal(feed.name, received_at, refusal.reason, refusal.detail, message.payload)
-        refused = _beside(_marked(row, place), message.fields)
+        refused = _whole(_beside(_marked(row, place), message.fields), feed)
         return Opened((message,), (place,), (1,), {}, refused, received_at, refusal.detail)
     line.known.learn(checked.good)
     good = {name: _marked(rows, place) for name, rows in checked.good.items()}
     observed_at = _observed_at(decoded, good, message, line)
-    refused = _beside(_marked(checked.refused, place), message.fields)
+    refused = _readable_again(line, _beside(_marked(checked.refused, place), message.fields), message)
     return Opened((message,), (place,), (decoded.rows,), good, refused, observed_at)
 
 
@@ -105,6 +107,27 @@ def _beside(refused: pl.DataFrame, fields: Mapping[str, str]) -> pl.DataFrame:
     if not fields or refused.is_empty():
         return refused
     return refused.with_columns(fields=pl.lit(orjson.dumps(dict(fields)).decode()))
+
+
+def _whole(refused: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """A refused payload with what its sender may have chosen: the format and, where one fills any table, the table."""
+    table = pl.lit(feed.table) if feed.format in MAPPED else pl.col("table_name")
+    return refused.with_columns(table_name=table, format=pl.lit(feed.format))
+
+
+def _readable_again(line: "Line", refused: pl.DataFrame, message: RawMessage) -> pl.DataFrame:
+    """Refused rows with what they cannot be read without, for the day they are taken in once more."""
+    if refused.is_empty():
+        return refused
+    text, (encoding, context) = pl.String(), (None, None)
+    try:
+        encoding, context = context_of(message.payload, _about(line, message.feed, message.fields))
+    except Exception:
+        # Its rows are set aside all the same; only their replay will want the file itself.
+        log.exception("feed %s: the line of headings of a payload cannot be told", message.feed.name)
+    return refused.with_columns(
+        format=pl.lit(message.feed.format), encoding=pl.lit(encoding, text), context=pl.lit(context, text)
+    )
 
 
 def _readable(line: "Line", message: RawMessage) -> tuple[Decoded, validate.Checked]:
@@ -196,7 +219,9 @@ def _given_back(
         }  # fmt: skip
         beside = {"fields": orjson.dumps(dict(message.fields)).decode()} if message.fields else {}
         rows.append({**row, **own, **beside})
-    return pl.DataFrame(rows, schema={**refused.schema, MESSAGE: PLACE})
+    text = pl.lit(None, pl.String)
+    given = pl.DataFrame(rows, schema={**refused.schema, MESSAGE: PLACE})
+    return given.with_columns(format=pl.lit(messages[0].feed.format), encoding=text, context=text)
 
 
 def _observed_at(decoded: Decoded, good: dict[str, pl.DataFrame], message: RawMessage, line: "Line") -> datetime:

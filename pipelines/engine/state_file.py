@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS cursors (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL)
 CREATE TABLE IF NOT EXISTS runs (
   job TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT NOT NULL, rows INTEGER, outcome TEXT NOT NULL, words TEXT);
 CREATE INDEX IF NOT EXISTS runs_started ON runs (started_at);
+CREATE TABLE IF NOT EXISTS tokens (name TEXT PRIMARY KEY, facts TEXT NOT NULL, used_at TEXT);
 """
 RUN_COLUMNS = {
     "job": pl.String,

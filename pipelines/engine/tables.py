@@ -97,6 +97,26 @@ QUARANTINE = Table(
         Column(name="detail", meaning="The reason in words."),
         Column(name="original", kind="bytes", meaning="The row as it came.", personal=True),
         Column(name="fields", meaning="What came beside it, such as the parts of its MQTT topic, as JSON."),
+        Column(name="format", meaning="How it was read: csv, json ...; empty = as its feed is read."),
+        Column(name="encoding", meaning="Encoding of the text file that it stood in."),
+        Column(name="context", meaning="What it cannot be read without: its file's line of headings.", personal=True),
+    ),
+)
+# A refused row before anybody says how its payload was read.
+REFUSED = pl.Schema({column.name: QUARANTINE.schema[column.name] for column in QUARANTINE.columns[:-3]})
+QUARANTINE_REPLAYS = Table(
+    name="quarantine_replays",
+    retention="quarantine",
+    meaning="What became of a quarantined row when it was last taken in once more; the row itself is never deleted.",
+    key=("id",),
+    time="at",
+    columns=(
+        Column(name="id", meaning="Id of the quarantined row.", required=True),
+        Column(name="at", kind="instant", meaning="When it was replayed last.", required=True),
+        Column(name="feed", meaning="Feed it came by.", required=True),
+        Column(name="outcome", meaning="healed or refused.", choices=("healed", "refused"), required=True),
+        Column(name="reason", meaning="Short reason why it was refused again."),
+        Column(name="detail", meaning="That reason in words."),
     ),
 )
 CORRECTIONS = Table(
@@ -153,4 +173,4 @@ def stamped(rows: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
     return rows.with_columns(pl.lit(received).cast(INSTANT).alias(RECEIVED))
 
 
-ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, CORRECTIONS, KPI_VALUES, *DEVICE_TABLES)
+ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, QUARANTINE_REPLAYS, CORRECTIONS, KPI_VALUES, *DEVICE_TABLES)

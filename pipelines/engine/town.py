@@ -219,38 +219,46 @@ class Town:
         rows = self._follow().rows(table, start, end, where, params, limit=limit)
         return rows.select(*open_columns, "received_at")
 
-    def quarantine(self, feed: str | None = None, reason: str | None = None, limit: int = 200) -> pl.DataFrame:
-        """The newest quarantined rows.
+    def quarantine(
+        self, feed: str | None = None, reason: str | None = None, limit: int = 200, state: str = "waiting"
+    ) -> pl.DataFrame:
+        """The newest quarantined rows that wait, or have healed, or all.
 
-        Shape: id, feed, received_at, table, row, reason, detail, original (text as far as readable).
+        Shape: id, feed, received_at, table, row, reason, detail, original (text as far as readable), format, state,
+        replayed_at, refused_again (the reason of the last replay).
         """
         conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
         params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
-        newest = (
-            self._follow()
-            .rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"])
-            .tail(limit)
-        )
+        found = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"])
+        newest = _judged(found, self._replays())
+        newest = (newest if state == "all" else newest.filter(state=state)).tail(limit)
         start = earliest(newest["at"])
         where = " AND ".join([*conditions, "id IN (SELECT unnest($ids))"])
         rows = self._store.rows("quarantine", start, None, where, {**params, "ids": newest["id"].to_list()}).reverse()
         text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
-        return rows.select(
-            "id",
-            "feed",
-            pl.col("at").alias("received_at"),
-            pl.col("table_name").alias("table"),
-            "row",
-            "reason",
-            "detail",
-        ).with_columns(original=pl.Series(text, dtype=pl.String))
+        rows = rows.drop("received_at").rename({"at": "received_at", "table_name": "table"})
+        rows = rows.with_columns(original=pl.Series(text, dtype=pl.String))
+        return rows.join(newest.drop("at"), on="id", maintain_order="left").select(
+            "id", "feed", "received_at", "table", "row", "reason", "detail", "original", "format", "state",
+            "replayed_at", "refused_again",
+        )  # fmt: skip
 
     def quarantine_counts(self) -> pl.DataFrame:
-        """feed, reason, rows: how many rows are set aside for which reason."""
-        rows = self._follow().rows("quarantine", columns=["feed", "reason", "at"])
-        return (
-            rows.group_by("feed", "reason").agg(rows=pl.len(), newest=pl.col("at").max()).sort("rows", descending=True)
+        """feed, reason, rows (that wait), healed, newest: how many rows were set aside for which reason."""
+        rows = _judged(self._follow().rows("quarantine", columns=["id", "feed", "reason", "at"]), self._replays())
+        state = pl.col("state")
+        counted = rows.group_by("feed", "reason").agg(
+            rows=(state == "waiting").sum(), healed=(state == "healed").sum(), newest=pl.col("at").max()
         )
+        return counted.sort("rows", "feed", "reason", descending=[True, False, False])
+
+    def original(self, id: str) -> tuple[str, bytes] | None:
+        """Feed and bytes of a quarantined row as they came, personal data included; None when there is no such row."""
+        rows = self._follow().rows("quarantine", where="id = $id", params={"id": id}, columns=["feed", "original"])
+        return (rows["feed"][0], bytes(rows["original"][0] or b"")) if rows.height else None
+
+    def _replays(self) -> pl.DataFrame:
+        return self._store.rows("quarantine_replays", columns=["id", "at", "outcome", "reason"])
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
         """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""
@@ -280,3 +288,10 @@ class Town:
             ]
         names = ("table", "column", "kind", "unit", "meaning", "source")
         return pl.DataFrame(found, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def _judged(rows: pl.DataFrame, replays: pl.DataFrame) -> pl.DataFrame:
+    """Quarantined rows with `state`, `replayed_at` and `refused_again`, as their last replay left them."""
+    last = replays.rename({"at": "replayed_at", "reason": "refused_again"})
+    state = pl.when(pl.col("outcome").eq_missing("healed")).then(pl.lit("healed")).otherwise(pl.lit("waiting"))
+    return rows.join(last, on="id", how="left", maintain_order="left").with_columns(state=state).drop("outcome")

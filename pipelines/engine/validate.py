@@ -13,7 +13,7 @@ from pipelines.engine.decode.base import ROW
 from pipelines.engine.model import INSTANT, KINDS, Table
 from pipelines.engine.registers import Registers
 from pipelines.engine.settings import Feed
-from pipelines.engine.tables import GOOD, MISSING, QUARANTINE
+from pipelines.engine.tables import GOOD, MISSING, REFUSED
 from pipelines.engine.units import UnitError, conversion
 
 CLOCK_NOT_SET = datetime(2000, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ Fault = tuple[pl.Expr, str, pl.Expr]
 class Checked:
     """One payload after validation: good rows by table in declared columns, and quarantine rows.
 
-    Shape: readings have `sensor` in place of `series`; the quarantine frame has the columns of tables.QUARANTINE.
+    Shape: readings have `sensor` in place of `series`; the quarantine frame those of tables.REFUSED.
     `rows` gives the place in the payload of each good row.
     """
 
@@ -72,7 +72,7 @@ def quarantine_id(feed: str, row: int, reason: str, original: bytes) -> str:
 def refusal(feed: str, received_at: datetime, reason: str, detail: str, payload: bytes) -> pl.DataFrame:
     """The quarantine row of a payload that could not be read at all."""
     row = (quarantine_id(feed, 0, reason, payload), feed, received_at, None, 0, reason, detail, payload, None)
-    return pl.DataFrame([row], schema=QUARANTINE.schema, orient="row")
+    return pl.DataFrame([row], schema=REFUSED, orient="row")
 
 
 def _decoder_refusals(decoded: Decoded, feed: Feed, received_at: datetime) -> pl.DataFrame:
@@ -83,7 +83,7 @@ def _decoder_refusals(decoded: Decoded, feed: Feed, received_at: datetime) -> pl
         )
         for r in decoded.refused
     ]  # fmt: skip
-    return pl.DataFrame(rows, schema=QUARANTINE.schema, orient="row")
+    return pl.DataFrame(rows, schema=REFUSED, orient="row")
 
 
 def _quarantine(marked: pl.DataFrame, table: str, decoded: Decoded, feed: Feed, received_at: datetime) -> pl.DataFrame:
@@ -103,7 +103,7 @@ def _quarantine(marked: pl.DataFrame, table: str, decoded: Decoded, feed: Feed, 
                 None,
             )
         )
-    return pl.DataFrame(rows, schema=QUARANTINE.schema, orient="row")
+    return pl.DataFrame(rows, schema=REFUSED, orient="row")
 
 
 def _mark(frame: pl.DataFrame, faults: list[Fault]) -> pl.DataFrame:

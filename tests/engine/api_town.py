@@ -56,7 +56,7 @@ class Asker:
     def __init__(self, app: Any) -> None:
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://town")
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     def __call__(self, method: str, address: str, **more: Any) -> httpx.Response:
         return self._runner.run(self._client.request(method, address, **more))

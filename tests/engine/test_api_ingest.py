@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from pipelines.engine import api
-from pipelines.engine.api import ingest
+from pipelines.engine.api import bodies, ingest
 from pipelines.engine.journal import Tail
 from pipelines.engine.line import Line
 from pipelines.engine.town import Town
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_at_all_is_refused_with_words(
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_too_much_is_413_before_it_is_unpacked(ask: Asker, packed: bool) -> None:
-    body = b" " * (ingest.MOST_BYTES + 1)
+    body = b" " * (bodies.MOST_BYTES + 1)
     headers = {**JSON, **({"content-encoding": "gzip"} if packed else {})}
     answer = post(ask, gzip.compress(body) if packed else body, headers)
     assert answer.status_code == 413
@@ -165,7 +165,7 @@ def test_too_much_is_413_before_it_is_unpacked(ask: Asker, packed: bool) -> None
 
 
 def test_exactly_the_limit_is_not_too_much() -> None:
-    assert len(ingest.unpacked(gzip.compress(b" " * ingest.MOST_BYTES))) == ingest.MOST_BYTES
+    assert len(bodies.unpacked(gzip.compress(b" " * bodies.MOST_BYTES))) == bodies.MOST_BYTES
 
 
 def test_many_reasons_are_counted_when_they_are_not_listed(ask: Asker) -> None:

@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from pipelines.engine.api import health, ingest, lists, metrics, problems, series
+from pipelines.engine.api import health, ingest, lists, metrics, problems, quarantine, series
+from pipelines.engine.api.access import Doorkeeper
 from pipelines.engine.api.head import Head
 from pipelines.engine.api.openapi import describe
 from pipelines.engine.api.schemas import EVERY
@@ -15,8 +16,11 @@ WORDS = (
 )
 
 
-def build(town: Town) -> FastAPI:
-    """The API of this town; /api/v1/stream and /api/v1/snapshot are answered by the live wire in front of it."""
+def build(town: Town, *, local: bool = True) -> FastAPI:
+    """The API of this town; /api/v1/stream and /api/v1/snapshot are answered by the live wire in front of it.
+
+    `local`: the process listens to this machine only, where a town that has no tokens yet takes rows without one.
+    """
     app = FastAPI(
         title=f"Townboard of {town.name}",
         version=VERSION,
@@ -26,7 +30,9 @@ def build(town: Town) -> FastAPI:
         openapi_url="/openapi.json",
         responses=EVERY,
     )
-    routers = [part.routes(town) for part in (series, lists, ingest, health, metrics)]
+    door = Doorkeeper(town, local=local)
+    routers = [part.routes(town) for part in (series, lists, metrics)]
+    routers += [part.routes(town, door) for part in (ingest, quarantine, health)]
     for router in routers:
         app.include_router(router)
     app.state.addresses = [route for router in routers for route in router.routes]

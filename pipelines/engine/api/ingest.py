@@ -1,15 +1,15 @@
 """Ingest over HTTP: readings and event rows, handed to the line and answered when they are durable on disk."""
 
-import asyncio
 import logging
-import zlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import httpx
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 
+from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import answer
+from pipelines.engine.api.bodies import RETRY_S, TOO_MUCH, Hold, Room, body_of
 from pipelines.engine.api.params import only_known
 from pipelines.engine.api.problems import NotNow, problem
 from pipelines.engine.api.schemas import Responses, refusals
@@ -19,9 +19,7 @@ from pipelines.engine.settings import Feed
 from pipelines.engine.town import Town
 
 log = logging.getLogger("townboard")
-MOST_BYTES = 8 << 20
 MOST_REASONS = 1_000
-GZIP_WINDOW = 31
 CONTENT = {
     "application/json": "json",
     "application/x-ndjson": "ndjson",
@@ -37,18 +35,22 @@ NO_ANSWER = (
     "The line gave no answer. Send the same rows again: those that were stored count as duplicates, never twice."
 )
 COUNTS = {"accepted": "stored", "duplicate": "duplicate", "corrected": "corrected", "quarantined": "quarantined"}
-TOO_LARGE = "That is more than 8 MB (unpacked). Nothing was stored. Send it in smaller pieces."
+Event = Annotated[
+    str | None, Query(description="What ChirpStack adds to its webhook's address; the message itself says as much.")
+]
 FeedName = Annotated[str, Query(description="A feed of the town that is pushed by HTTP; its own mapping applies.")]
 
 
-def routes(town: Town) -> APIRouter:
-    """POST /api/v1/readings and POST /api/v1/tables/{table}."""
+def routes(town: Town, door: Doorkeeper) -> APIRouter:
+    """POST /api/v1/readings, POST /api/v1/tables/{table} and POST /api/v1/feeds/{feed}."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     tables = [table.name for domain in town.domains for table in domain.tables]
+    asked, room = Security(door.needs("ingest"), scopes=["ingest"]), Room()
 
     @router.post("/readings", summary="Send readings", responses=RESPONSES, openapi_extra=_body("readings", READING))
-    async def push_readings(request: Request, feed: FeedName = "push") -> Response:
-        return await _push(town, request, feed, "readings")
+    async def push_readings(request: Request, feed: FeedName = "push", grant: Grant = asked) -> Response:
+        with room.hold() as hold:
+            return await _push(town, request, _feed(town, grant, feed, "readings"), "readings", hold)
 
     @router.post(
         "/tables/{table}", summary="Send rows of an event table", responses=RESPONSES, openapi_extra=_body("rows", ROW)
@@ -57,20 +59,38 @@ def routes(town: Town) -> APIRouter:
         request: Request,
         table: Annotated[str, Path(description="An event table of a domain.", json_schema_extra={"enum": tables})],
         feed: FeedName = "push",
+        grant: Grant = asked,
     ) -> Response:
         one_of("table", table, tables, 404)
-        return await _push(town, request, feed, table)
+        with room.hold() as hold:
+            return await _push(town, request, _feed(town, grant, feed, table), table, hold)
+
+    names = sorted(_pushed(town))
+
+    @router.post(
+        "/feeds/{feed}", summary="Send a message in a feed's own format", responses=RESPONSES, openapi_extra=MESSAGE
+    )
+    async def push_message(
+        request: Request,
+        feed: Annotated[str, Path(description="A feed that is pushed by HTTP.", json_schema_extra={"enum": names})],
+        event: Event = None,
+        grant: Grant = asked,
+    ) -> Response:
+        one_of("feed that is pushed by HTTP", feed, names, 404)
+        with room.hold() as hold:
+            return await _push(town, request, _feed(town, grant, feed), None, hold)
 
     return router
 
 
-async def _push(town: Town, request: Request, feed: str, table: str) -> Response:
-    declared = _feed(town, feed, table)
-    own = declared.format not in CONTENT.values()
-    form = None if own else _form(request)
-    payload = await _payload(request)
+async def _push(town: Town, request: Request, feed: Feed, table: str | None, hold: Hold) -> Response:
+    """Hand the body to the line; without a table it is read as the feed says, whatever its content type."""
+    form = _form(request) if table and feed.format in CONTENT.values() else None
+    payload = await body_of(request, hold)
     try:
-        status, told, headers = await town.line.take(feed, payload, form, table if form else None)
+        status, told, headers = await town.line.take(feed.name, payload, form, table if form else None)
+    except httpx.PoolTimeout as error:
+        raise NotNow(TOO_MUCH, RETRY_S, 429) from error
     except httpx.ConnectError as error:
         raise NotNow(NO_LINE) from error
     except (httpx.TransportError, ValueError) as error:
@@ -91,16 +111,21 @@ def _answered(status: int, told: Mapping[str, Any], headers: Mapping[str, str]) 
     return answer({**counts, "reasons": reasons[:MOST_REASONS], "reasons_left_out": left_out})
 
 
-def _feed(town: Town, name: str, table: str) -> Feed:
+def _pushed(town: Town) -> dict[str, Feed]:
+    return {feed.name: feed for feed in town.settings.feeds.values() if feed.origin == "http_push"}
+
+
+def _feed(town: Town, grant: Grant, name: str, table: str | None = None) -> Feed:
     """The feed to push by.
 
-    Raises Misasked when it is none, or fills another table.
+    Raises Misasked when it is none or fills another table, Refusing when the token is not for it.
     """
-    pushed = {feed.name: feed for feed in town.settings.feeds.values() if feed.origin == "http_push"}
+    pushed = _pushed(town)
     one_of("feed that is pushed by HTTP", name, pushed)
+    grant.for_feed(name)
     feed = pushed[name]
     filled = fills(feed.format, feed.table)
-    if name != "push" and table not in filled:
+    if table and name != "push" and table not in filled:
         address = "/api/v1/readings" if filled[0] == "readings" else f"/api/v1/tables/{filled[0]}"
         raise Misasked(f"The feed {name} fills {', '.join(filled)}, not {table}. Send it to {address}?feed={name}.")
     return feed
@@ -111,45 +136,6 @@ def _form(request: Request) -> str:
     if said not in CONTENT:
         raise Misasked(f"The content type is {said or 'missing'}. Send one of {', '.join(CONTENT)}.", 415)
     return CONTENT[said]
-
-
-async def _payload(request: Request) -> bytes:
-    """The body, unpacked.
-
-    Raises Misasked: too large (413), packed in a way that is not read (415), broken (422).
-    """
-    packing = request.headers.get("content-encoding", "identity").strip().lower()
-    if packing not in ("identity", "gzip", "x-gzip", ""):
-        raise Misasked(f"The content encoding {packing[:40]} is not read here. Send it plain or with gzip.", 415)
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > MOST_BYTES:
-        raise Misasked(TOO_LARGE, 413)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Misasked(TOO_LARGE, 413)
-    return bytes(body) if packing in ("identity", "") else await asyncio.to_thread(unpacked, bytes(body))
-
-
-def unpacked(packed: bytes) -> bytes:
-    """A gzip body, all its members.
-
-    Raises Misasked: never unpacks more than is allowed.
-    """
-    body, rest = bytearray(), packed
-    try:
-        while rest:
-            member = zlib.decompressobj(GZIP_WINDOW)
-            body += member.decompress(rest, MOST_BYTES + 1 - len(body))
-            if len(body) > MOST_BYTES:
-                raise Misasked(TOO_LARGE, 413)
-            if not member.eof:
-                raise Misasked("The gzip body breaks off. Nothing was stored. Send it again.")
-            rest = member.unused_data
-    except zlib.error as error:
-        raise Misasked(f"The body says it is gzip, but is not ({error}). Nothing was stored.") from error
-    return bytes(body)
 
 
 ROW: dict[str, Any] = {"type": "object", "description": "Columns as in the data dictionary."}
@@ -177,7 +163,19 @@ RESPONSES: Responses = {
         "description": "Durable on disk. accepted (with corrected) + duplicate + quarantined = rows sent.",
         "content": {"application/json": {"schema": RECEIPT}},
     },
-    **refusals(404, 413, 415, 429),
+    **refusals(401, 403, 404, 413, 415, 429),
+}
+
+
+# Webhooks of network servers (ChirpStack, The Things Stack) and whatever else sends whole messages.
+MESSAGE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
 }
 
 

@@ -1,4 +1,4 @@
-"""The short lists: KPIs now, alarms, feeds, assets, quarantine, runs, and the data dictionary."""
+"""The short lists: KPIs now, alarms, feeds, assets, runs, and the data dictionary."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from pipelines.engine.api.answers import Wish, give
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, Form, Limit, Ward, only_known
 from pipelines.engine.api.schemas import listed
 from pipelines.engine.asking import one_of
-from pipelines.engine.extracts import QUARANTINE_COLUMNS, names, of_frame, quarantine
+from pipelines.engine.extracts import names, of_frame
 from pipelines.engine.model import PRIORITIES, Column
 from pipelines.engine.town import Town
 
@@ -23,7 +23,6 @@ RUN_COLUMNS = tuple(
 EVERY_RUN = 1_000_000
 FEEDS = listed("feeds", board.FEED_COLUMNS, board.FEED_LISTS)
 ASSETS = listed("assets", board.ASSET_COLUMNS, {"latest": board.LATEST})
-QUARANTINE = listed("quarantine", QUARANTINE_COLUMNS)
 
 
 def routes(town: Town) -> APIRouter:
@@ -123,20 +122,6 @@ def _assets(router: APIRouter, town: Town) -> None:
 
 
 def _of_the_engine(router: APIRouter, town: Town) -> None:
-    @router.get("/quarantine", summary="Rows that were set aside, newest first", responses=QUARANTINE)
-    def set_aside(
-        request: Request,
-        feed: Annotated[str | None, Query(description="Feed it came by.")] = None,
-        reason: Annotated[str | None, Query(description="Short reason.")] = None,
-        form: JsonFirst = "json",
-        bom: Bom = "0",
-        limit: Limit = None,
-        cursor: Cursor = None,
-    ) -> Response:
-        if feed is not None and feed not in town.settings.feeds:
-            one_of("feed", feed, {*town.settings.feeds, *town.quarantine_counts()["feed"]})
-        return give(quarantine(town, feed, reason), Wish(request, form, "quarantine", bom == "1", limit, cursor))
-
     @router.get("/runs", summary="Runs of scheduled jobs, newest first", responses=listed("runs", RUN_COLUMNS))
     def runs(
         request: Request,

@@ -25,6 +25,14 @@ class NotNow(Exception):
         self.words, self.retry_s, self.status = words, retry_s, status
 
 
+class Refusing(Exception):
+    """Somebody may not do this; `headers` say how to ask (RFC 6750)."""
+
+    def __init__(self, status: int, words: str, headers: Mapping[str, str]) -> None:
+        super().__init__(words)
+        self.status, self.words, self.headers = status, words, headers
+
+
 def problem(status: int, words: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
     """A problem answer; `more` are extension members."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": words, **more}
@@ -36,6 +44,7 @@ def install(app: FastAPI) -> None:
     """Make every refusal of this app a problem answer."""
     app.add_exception_handler(Misasked, _misasked)
     app.add_exception_handler(NotNow, _not_now)
+    app.add_exception_handler(Refusing, _refusing)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -48,6 +57,10 @@ def _misasked(request: Request, error: Any) -> Response:
 
 def _not_now(request: Request, error: Any) -> Response:
     return problem(error.status, error.words, {"Retry-After": str(error.retry_s)})
+
+
+def _refusing(request: Request, error: Any) -> Response:
+    return problem(error.status, error.words, error.headers)
 
 
 def _store(request: Request, error: Exception) -> Response:

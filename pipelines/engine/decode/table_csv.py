@@ -101,6 +101,21 @@ def read_csv(payload: bytes, mapping: Mapping[str, Any], expected: Sequence[str]
     return Sheet(frame, lines.original, "line", tuple(refused))
 
 
+def head_of(payload: bytes, mapping: Mapping[str, Any], expected: Sequence[str]) -> tuple[str, str | None]:
+    """The codec of a CSV file and its record of headings, None where it has none.
+
+    Raises Refused.
+    """
+    text, codec = to_text(payload, mapping.get("encoding", "auto"))
+    lines = _Lines((text.split("\n") if "\n" in text else text.split("\r")), codec)
+    if not mapping.get("header", True):
+        return codec, None
+    table, start = _table(lines, mapping, expected), mapping.get("skip_before", 0)
+    at = next(i for i in range(start, len(lines.texts)) if not _idle(lines.texts[i], mapping.get("comment", "")))
+    record, _ = _record(lines.texts, at, table.dialect) or (lines.texts[at], 1)
+    return codec, UNDECODABLE.sub("\ufffd", record.removesuffix("\r"))
+
+
 def _table(lines: _Lines, mapping: Mapping[str, Any], expected: Sequence[str]) -> _Table:
     start, comment = mapping.get("skip_before", 0), mapping.get("comment", "")
     quote = mapping.get("quote", '"')

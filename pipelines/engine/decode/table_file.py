@@ -34,7 +34,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
     Shape: one table, the mapping's `table`; `_row` is the line, spreadsheet row or record, counted from 1.
     Raises Refused when the payload as a whole is not what the mapping describes.
     """
-    plan = _plan(mapping)
+    plan = plan_of(mapping)
     body = unpack(payload, mapping.get("max_mb", MAX_MB))
     plain = read_plain(body, mapping)
     if plain is not None:
@@ -43,6 +43,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
     beside = Beside(plan, tuple(fields))
     try:
         sheet = READERS[mapping["format"]](body, mapping, plan.expected, beside.pick)
+        sheet = replace(sheet, dated=sheet.dated or bool(mapping.get("dated")))
         return _read(beside.onto(sheet, fields), plan)
     except DAMAGED as error:
         raise Refused("not_this_format", f"The file cannot be read as {mapping['format']}: it is damaged.") from error
@@ -53,7 +54,7 @@ def decode_together(parts: Sequence[Part], mapping: Mapping[str, Any]) -> list[T
     if "hours" in mapping:
         return []
     try:
-        plan = _plan(mapping)
+        plan = plan_of(mapping)
         groups = sheets(parts, mapping, plan)
         return [Together(_read(group.sheet, plan), group.members, group.starts) for group in groups]
     except (Refused, *DAMAGED):
@@ -63,7 +64,7 @@ def decode_together(parts: Sequence[Part], mapping: Mapping[str, Any]) -> list[T
 TOGETHER = {"json": decode_together}
 
 
-def _plan(mapping: Mapping[str, Any]) -> ReadingsPlan | EventsPlan:
+def plan_of(mapping: Mapping[str, Any]) -> ReadingsPlan | EventsPlan:
     """How the mapping is to be followed.
 
     Raises Refused when it cannot be.

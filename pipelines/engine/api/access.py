@@ -1,0 +1,164 @@
+"""Who may do what: a bearer token with the right scope, asked for before a body is read; wrong ones are slowed down."""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import Annotated
+
+import httpx
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from pipelines.engine.api.problems import NotNow, Refusing
+from pipelines.engine.tokens import SCOPES, Keyring, Token, path_of
+from pipelines.engine.town import Town
+
+BEARER = HTTPBearer(
+    auto_error=False, scheme_name="token", description=f"A token with one of the scopes {', '.join(SCOPES)}."
+)
+Sent = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+WINDOW = timedelta(minutes=1)
+# So many wrong tokens a minute are answered to one address; a right one always is.
+MOST_WRONG = 20
+MOST_ADDRESSES = 1_000
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+REALM = 'Bearer realm="townboard"'
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What somebody may do; without a token, a program on this machine that pushes."""
+
+    token: Token | None = None
+
+    def for_feed(self, feed: str) -> None:
+        """Nothing, when this feed is among those of the token.
+
+        Raises Refusing.
+        """
+        if self.token is not None and not self.token.serves(feed):
+            raise Refusing(
+                403,
+                f"The token `{self.token.name}` is for {', '.join(self.token.feeds)} and not for {feed}. Name its feed "
+                f"(?feed=...), or have one made: python app.py token add NAME --scope ingest --feed {feed}",
+                {"WWW-Authenticate": f'{REALM}, error="insufficient_scope"'},
+            )
+
+
+class Doorkeeper:
+    """Checks tokens for one web process. `local`: it listens to this machine only."""
+
+    def __init__(self, town: Town, *, local: bool) -> None:
+        self._town, self._local = town, local
+        self.keys = Keyring(path_of(town.settings.store))
+        self._wrong = Patience(town.now)
+
+    def needs(self, scope: str) -> Callable[..., Awaitable[Grant]]:
+        """The dependency of an address that needs this scope."""
+
+        async def checked(request: Request, sent: Sent) -> Grant:
+            if sent is None:
+                return self._without(request, scope)
+            token = self._right(request, sent.credentials)
+            if not token.may(scope):
+                raise Refusing(
+                    403,
+                    f"The token `{token.name}` has the scope {', '.join(token.scopes)}; this needs {scope}. Have one "
+                    f"made: python app.py token add NAME --scope {scope}",
+                    {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'},
+                )
+            await self._note(token)
+            return Grant(token)
+
+        return checked
+
+    @property
+    def words(self) -> str:
+        """Who may push at the moment, in a sentence."""
+        if self.keys.closed:
+            return "Rows are taken from holders of a token."
+        if self._local:
+            return (
+                "No token was made yet: programs on this machine may push rows without one. The first token ends that: "
+                "python app.py token add NAME --scope ingest --feed FEED"
+            )
+        return "No token was made yet, so nobody may push rows: python app.py token add NAME --scope ingest --feed FEED"
+
+    def _without(self, request: Request, scope: str) -> Grant:
+        if scope == "ingest" and self._local and from_here(request) and not self.keys.closed:
+            return Grant()
+        raise Refusing(
+            401,
+            f"This needs a token with the scope {scope}, sent as `Authorization: Bearer TOKEN`. Whoever looks after "
+            f"Townboard makes one: python app.py token add NAME --scope {scope}",
+            {"WWW-Authenticate": REALM},
+        )
+
+    def _right(self, request: Request, secret: str) -> Token:
+        token, now = self.keys.find(secret), self._town.now()
+        if token is not None and token.state(now) == "in use":
+            return token
+        peer = request.client.host if request.client else ""
+        wait_s = self._wrong.noted(peer)
+        if wait_s:
+            raise NotNow(
+                "Too many wrong tokens came from this address. Check the token before the next try.", wait_s, 429
+            )
+        words = "This token is none of this town's. Check that it is whole."
+        if token is not None and token.revoked_at is not None:
+            words = f"The token `{token.name}` was revoked."
+        elif token is not None:
+            words = f"The token `{token.name}` ended at {token.expires_at:%Y-%m-%d %H:%M} UTC."
+        raise Refusing(
+            401,
+            f"{words} A new one is made with: python app.py token add",
+            {"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
+        )
+
+    async def _note(self, token: Token) -> None:
+        """Have the line write down that the token was used; not knowing it harms nobody."""
+        if self.keys.unnoted(token, self._town.now()):
+            with contextlib.suppress(httpx.TransportError):
+                await self._town.line.note_use(token.name)
+
+
+class Patience:
+    """Wrong tokens by address; the counts of the longest quiet ones are forgotten."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._seen: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
+
+    def noted(self, peer: str) -> int:
+        """Count one more from this address; seconds that it has to wait, 0 when it is told at once."""
+        now = self._clock()
+        since, count = self._seen.pop(peer, (now, 0))
+        if not timedelta(0) <= now - since < WINDOW:
+            since, count = now, 0
+        self._seen[peer] = since, count + 1
+        if len(self._seen) > MOST_ADDRESSES:
+            self._seen.popitem(last=False)
+        return 0 if count < MOST_WRONG else max(1, round((since + WINDOW - now).total_seconds()))
+
+
+def from_here(request: Request) -> bool:
+    """Whether a program on this machine asks, itself and not for somebody else.
+
+    The name asked for must be this machine's: a web page whose name was pointed here sends its own.
+    """
+    if request.client is None or not loopback(request.client.host):
+        return False
+    return loopback(request.url.hostname or "") and not any(name in request.headers for name in FORWARDED)
+
+
+def loopback(host: str) -> bool:
+    """Whether an address reaches nobody but this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
