@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     add("line", line, "run only the line (sources and pipelines)")
     add("compact", compact, "move the journal into Parquet now (the line does it by itself)")
     add("check", check, "read every setting and register and name every mistake; starts nothing")
+    requeuing = add("requeue", requeue, "take quarantined rows in once more, after a mapping or register was mended")
+    requeuing.add_argument("feed", nargs="?", help="only rows of this feed")
+    requeuing.add_argument("--reason", help="only rows that were refused for this short reason")
+    requeuing.add_argument("--since", help="only rows that came from then on, for example 2026-11-23T00:00:00Z")
+    _token_commands(add("token", token, "make, list and revoke the tokens of machines"))
     importing = add("import", import_files, "land files by hand through a feed, as if they had come by it")
     importing.add_argument("feed")
     importing.add_argument("files", nargs="+", type=Path)
@@ -68,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     backing.add_argument("file", type=Path, help="town-2026-11-23.tar, or .tar.zst to have it smaller")
     restoring = add("restore", restore, "make the town of a backup in a new or empty folder")
     restoring.add_argument("file", type=Path)
+    add("doctor", doctor, "is this installation sound? reads every file, plain words; starts nothing")
     exporting = add("export", export, "write a table to a file")
     exporting.add_argument("table")
     exporting.add_argument("--from", dest="start")
@@ -76,6 +82,18 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--format", dest="form", default="csv", choices=["csv", "parquet", "xlsx", "json", "ndjson"])
     exporting.add_argument("-o", "--output", type=Path, required=True)
     return parser
+
+
+def _token_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    making = commands.add_parser("add", help="make a token; it is shown once")
+    making.add_argument("name", help="which device or program it is for")
+    scopes = ("ingest", "read", "operate", "admin")
+    making.add_argument("--scope", action="append", choices=scopes, required=True, help="what for; may be repeated")
+    making.add_argument("--feed", action="append", default=[], help="only this feed; may be repeated")
+    making.add_argument("--expires", metavar="TIME", help="how long it is good, for example 365d (default: no end)")
+    commands.add_parser("list", help="every token that was ever made")
+    commands.add_parser("revoke", help="end a token").add_argument("name")
 
 
 def _settings(options: argparse.Namespace):
@@ -115,10 +133,12 @@ def web(options: argparse.Namespace) -> int:
 
     from components.web import build
     from pipelines.engine import api
+    from pipelines.engine.api.access import loopback
     from pipelines.engine.town import Town
 
     town = Town(_settings(options), now)
-    application = build(town, api.build(town), options.prefix)
+    local = loopback(options.host) and options.prefix.strip("/") == ""
+    application = build(town, api.build(town, local=local), options.prefix)
     uvicorn.run(
         application,
         host=options.host,
@@ -142,7 +162,19 @@ def compact(options: argparse.Namespace) -> int:
     tables = (*ENGINE_TABLES, *(table for domain in available().values() for table in domain.tables))
     compaction.compact(settings.store, tables, settings.zone)
     compaction.sweep(settings.store, now())
+    _for_analysts(settings, tables)
     return 0
+
+
+def _for_analysts(settings, tables) -> None:
+    """town.duckdb after a compaction; it is a convenience, so its failure is told and stops nothing."""
+    from pipelines.engine import analysts, registers
+    from pipelines.engine.errors import SettingsError, StoreError
+
+    try:
+        analysts.build(settings.store, tables, registers.load(settings), now())
+    except (SettingsError, StoreError) as error:
+        print(f"town.duckdb stays as it was: {error}", file=sys.stderr)
 
 
 def check(options: argparse.Namespace) -> int:
@@ -161,24 +193,41 @@ def check(options: argparse.Namespace) -> int:
         )
     return 0
 
-    _for_analysts(settings, tables)
 
 def import_files(options: argparse.Namespace) -> int:
     """Back-fill by hand."""
-def _for_analysts(settings, tables) -> None:
-    """town.duckdb after a compaction; it is a convenience, so its failure is told and stops nothing."""
-    from pipelines.engine import analysts, registers
-    from pipelines.engine.errors import SettingsError, StoreError
-
-    try:
-        analysts.build(settings.store, tables, registers.load(settings), now())
-    except (SettingsError, StoreError) as error:
-        print(f"town.duckdb stays as it was: {error}", file=sys.stderr)
-
-
     from pipelines.engine.backfill import import_files as land
 
     return land(_settings(options), options.feed, options.files, now)
+
+
+def requeue(options: argparse.Namespace) -> int:
+    """Quarantined rows once more."""
+    from pipelines.engine.asking import Misasked
+    from pipelines.engine.requeue import requeue as again
+
+    try:
+        return again(_settings(options), options.feed, options.reason, options.since, now)
+    except Misasked as mistake:
+        print(mistake.words, file=sys.stderr)
+        return 1
+
+
+def token(options: argparse.Namespace) -> int:
+    """Tokens of machines."""
+    from pipelines.engine import token_desk
+    from pipelines.engine.asking import Misasked
+
+    settings = _settings(options)
+    try:
+        if options.action == "add":
+            return token_desk.add(settings, options.name, options.scope, options.feed, options.expires, now())
+        if options.action == "revoke":
+            return token_desk.revoke(settings, options.name, now())
+        return token_desk.show(settings, now())
+    except Misasked as mistake:
+        print(mistake.words, file=sys.stderr)
+        return 1
 
 
 def export(options: argparse.Namespace) -> int:
@@ -224,6 +273,16 @@ def restore(options: argparse.Namespace) -> int:
     print(f"{town} is the town as it was at {made.made_at:%Y-%m-%d %H:%M} UTC ({made.files} files, all checked).")
     print(f"Start it: python app.py --town {town} serve")
     return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Whether the installation is sound."""
+    from pipelines import available
+    from pipelines.engine import doctor as doctors
+
+    words, sound = doctors.report(doctors.examine(options.town or ROOT / "data", now(), available))
+    print(words)
+    return 0 if sound else 1
 
 
 def demo(options: argparse.Namespace) -> int:
