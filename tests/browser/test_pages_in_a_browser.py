@@ -1,5 +1,6 @@
 """Every page in a real browser: quiet console, nothing fetched from elsewhere, fits, lives, says when it does not."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -158,12 +159,26 @@ def test_the_asset_table_searches_and_turns_pages_among_thousands(watched: Watch
     page = watched.open("/water")
     page.fill("#assets-search", "point 1234")
     page.wait_for_selector("#assets-table [role=status]:has-text('1 asset, page 1 of 1')", timeout=10_000)
+    assert [name.lower() for name in asset_names(page)] == ["pressure point 1234"]
     page.fill("#assets-search", "")
     page.wait_for_selector("#assets-table [role=status]:has-text('2,600 assets, page 1 of 104')", timeout=10_000)
+    first = asset_names(page)
     page.click("#assets-next")
     page.wait_for_selector("#assets-table [role=status]:has-text('page 2 of 104')", timeout=10_000)
+    second = asset_names(page)
+    assert len(first) == len(second) == 25
+    assert not set(first) & set(second)
     page.click("#assets-table button:has-text('Asset')")
     page.wait_for_selector("th[aria-sort=ascending] button:has-text('Asset')", timeout=10_000)
+    assert asset_names(page) == sorted(asset_names(page))
+    page.click("#assets-table button:has-text('Asset')")
+    page.wait_for_selector("th[aria-sort=descending] button:has-text('Asset')", timeout=10_000)
+    assert asset_names(page) == sorted(asset_names(page), reverse=True)
+
+
+def asset_names(page: Any) -> list[str]:
+    """The first column of the asset table as it is shown."""
+    return page.locator("#assets-table tbody tr > :first-child").all_inner_texts()
 
 
 def test_the_export_preview_follows_the_choice(watched: Watched) -> None:
@@ -196,7 +211,7 @@ def test_not_live_appears_when_the_server_is_gone_and_heals_by_itself(watched: W
     served.stop()
     page.wait_for_selector(".not-live:not([hidden])", timeout=20_000)
     assert page.inner_text(".not-live").startswith("NOT LIVE SINCE ")
-    assert page.evaluate("getComputedStyle(document.querySelector('.content')).filter") == "grayscale(1)"
+    assert greyed(page)
     served.start()
     page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
     assert page.locator(".not-live").is_hidden()
@@ -207,9 +222,20 @@ def test_the_page_says_so_when_the_line_stops_but_the_server_answers(watched: Wa
     served.paused = True
     served.seq += 1
     served.town.publish(served.town.state_at(served.seq, datetime.now(UTC) - timedelta(minutes=5)))
-    page.wait_for_selector(".not-live:has-text('no new figures are made')", timeout=10_000)
+    banner = page.locator(".not-live")
+    banner.filter(has_text="no new figures are made").wait_for(timeout=10_000)
+    assert re.match(r"NOT LIVE SINCE \d\d:\d\d", banner.inner_text())
+    assert page.locator(".live").get_attribute("data-mode") != "live"
+    assert greyed(page)
     served.paused = False
     page.wait_for_selector(".live[data-mode=live]", timeout=10_000)
+    assert banner.is_hidden()
+    assert not greyed(page)
+
+
+def greyed(page: Any) -> bool:
+    """Whether the figures look as dead as they are."""
+    return page.evaluate("getComputedStyle(document.querySelector('.content')).filter") == "grayscale(1)"
 
 
 def test_the_chosen_theme_is_kept_over_a_reload(watched: Watched) -> None:
