@@ -27,7 +27,7 @@ HOMES = {
     "apscheduler": ("pipelines/engine/schedule.py",),
     "pyarrow": (
         "pipelines/engine/archive.py",
-        "pipelines/engine/compaction.py",
+        "pipelines/engine/cold.py",
     ),
 }
 # Ages on a page are worded against the clock of this moment; these few modules may look at it, no others.

@@ -1,6 +1,7 @@
 """Journal -> sorted, unique Parquet by local day or month, with rollups; published by one manifest."""
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,16 +9,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
+from pipelines.engine import cold
 from pipelines.engine import manifest as manifests
-from pipelines.engine.calendar import daily, earliest, hourly, latest, local_day, local_month
+from pipelines.engine.calendar import daily, hourly, local_day, local_month
+from pipelines.engine.cold import Pass
 from pipelines.engine.errors import StoreError
-from pipelines.engine.journal import Entry, frames, number, rotten, segments, sync_folder, unpack
+from pipelines.engine.journal import Entry, frames, number, rotten, segments, unpack
 from pipelines.engine.manifest import Manifest, Part
-from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.model import Table
 from pipelines.engine.tables import shaped, stamped
 
+log = logging.getLogger("townboard")
 PASS_BYTES = 24 << 20
 # Readers may still hold the files of the manifest before; nobody reads a file for longer than this.
 ORPHAN_AGE = timedelta(minutes=10)
@@ -75,18 +78,27 @@ def _next(folder: Path, applied: int, limit: int) -> list[tuple[int, list[Entry]
 def _pass(
     folder: Path, tables: Mapping[str, Table], zone: str, current: Manifest, batch: list[tuple[int, list[Entry]]]
 ) -> Manifest:
-    rev, parts = current.rev + 1, {name: dict(partitions) for name, partitions in current.parts.items()}
+    done = Pass(current.rev + 1, current.applied_seq, batch[-1][0])
+    parts = {name: dict(partitions) for name, partitions in current.parts.items()}
     for name, rows in _gathered(batch, tables).items():
         table, standing = tables[name], parts.setdefault(name, {})
         for partition, merged in _merged(folder, table, standing, rows, zone).items():
             # Of a day whose readings have been let go the rollup is all there is: a late row must not replace it.
             rolls = name == "readings" and (partition in standing or partition not in parts.get("roll_hourly", {}))
-            standing[partition] = write(folder, f"cold/{name}/{partition}.{rev}.parquet", merged, table)
+            standing[partition] = cold.write(folder, f"cold/{name}/{partition}.{done.rev}.parquet", merged, table, done)
             if rolls:
-                _roll(folder, parts, partition, rev, merged, zone)
-    published = Manifest(rev, batch[-1][0], parts)
-    manifests.write(folder, published)
+                _roll(folder, parts, partition, done, merged, zone)
+    published = Manifest(done.rev, done.applied, parts)
+    _publish(folder, current, published)
     return published
+
+
+def _publish(folder: Path, before: Manifest, after: Manifest) -> None:
+    """Replace the manifest; the files that it no longer names are stamped, as their last readers begin to leave now."""
+    for file in before.files() - after.files():
+        if (folder / file).exists():
+            os.utime(folder / file)
+    manifests.write(folder, after)
 
 
 def _gathered(batch: list[tuple[int, list[Entry]]], tables: Mapping[str, Table]) -> dict[str, pl.DataFrame]:
@@ -118,7 +130,7 @@ def _merged(
     merged = {}
     moved = table.time not in table.key
     for partition in set(fresh) | (set(standing) if moved else set()):
-        old = pl.read_parquet(folder / standing[partition].file) if partition in standing else None
+        old = _standing(folder, standing[partition]) if partition in standing else None
         new = fresh.get(partition)
         if old is not None:
             kept = old.join(rows.select(table.key), on=list(table.key), how="anti")
@@ -131,43 +143,33 @@ def _merged(
     return merged
 
 
+def _standing(folder: Path, part: Part) -> pl.DataFrame | None:
+    """The rows of a file; None when it is damaged: it is set aside for whoever can mend it, and named."""
+    path = folder / part.file
+    words = manifests.fault(folder, part, whole=True)
+    if words is None:
+        return cold.read(path)
+    log.error("%s; it was set aside, and its rows are missing until it is restored from a backup", words)
+    if path.exists():
+        aside = folder / "damaged" / part.file
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
+    return None
+
+
 def _month(table: Table, rows: pl.DataFrame, zone: str) -> pl.Expr:
     assert table.time is not None
     return local_month(table.time, zone, of_day=rows.schema[table.time] == pl.Date)
 
 
 def _roll(
-    folder: Path, parts: dict[str, dict[str, Part]], day: str, rev: int, readings: pl.DataFrame, zone: str
+    folder: Path, parts: dict[str, dict[str, Part]], day: str, done: Pass, readings: pl.DataFrame, zone: str
 ) -> None:
     """Recompute the rollups of one local day as a unit."""
     hours = hourly(readings, zone)
     for grain, frame in (("hourly", hours), ("daily", daily(hours, zone))):
-        parts.setdefault(f"roll_{grain}", {})[day] = write(folder, f"roll/{grain}/{day}.{rev}.parquet", frame, None)
-
-
-def write(folder: Path, name: str, frame: pl.DataFrame, table: Table | None) -> Part:
-    """Write one Parquet file beside, make it durable and rename it into place."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
-    times = [column for column, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
-    pq.write_table(
-        frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
-        beside,
-        compression="zstd",
-        row_group_size=122_880,
-        use_dictionary=[column for column in frame.columns if column not in times],
-        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
-    )
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())
-    beside.rename(path)
-    sync_folder(path.parent)
-    at = (table.time if table else "observed_at") or ""
-    if not at:
-        return Part(name, frame.height, None, None)
-    instants = frame[at].cast(INSTANT) if frame.schema[at] == pl.Date else frame[at]
-    return Part(name, frame.height, earliest(instants), latest(instants))
+        part = cold.write(folder, f"roll/{grain}/{day}.{done.rev}.parquet", frame, None, done)
+        parts.setdefault(f"roll_{grain}", {})[day] = part
 
 
 def sweep(folder: Path, now: datetime) -> int:

@@ -19,6 +19,7 @@ from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
 from pipelines.engine.kpis import Kpis, Span
+from pipelines.engine.manifest import mended
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.model import INSTANT
 from pipelines.engine.opening import Opened
@@ -64,7 +65,7 @@ class Line:
         self.writing = threading.RLock()
         run_folder(settings).mkdir(parents=True, exist_ok=True)
         self.board_path = run_folder(settings) / "board"
-        applied = read_manifest(settings.store).applied_seq
+        applied = mended(settings.store).applied_seq
         self.journal = Journal(settings.store / "journal", at_least=applied, ballast_bytes=BALLAST_BYTES)
         self.open_tables = {table.name for domain in settings.domains for table in domain.tables}
         self.open_tables |= {table.name for table in DEVICE_TABLES}

@@ -18,6 +18,7 @@ TYPES = {
     "series": "INTEGER",
     "code": "UTINYINT",
 }
+STEPS = {"units": "BIGINT", "scale": "DOUBLE"}
 
 
 def names(table: Table) -> str:
@@ -42,7 +43,31 @@ def parquet(folder: Path, parts: Sequence[Part], table: Table | None = None) -> 
     if table is None:
         return source
     # The empty hot rows lend their columns: files written by an earlier version may lack some.
-    return f'(SELECT * FROM {source} UNION ALL BY NAME SELECT * EXCLUDE (_seq) FROM "hot_{table.name}" WHERE FALSE)'
+    whole = f'(SELECT * FROM {source} UNION ALL BY NAME SELECT * EXCLUDE (_seq) FROM "hot_{table.name}" WHERE FALSE)'
+    return with_values(whole) if table.name == "readings" else whole
+
+
+def with_values(readings: str) -> str:
+    """The same source with values of readings as they came, which files keep as units and scale (engine/cold.py)."""
+    # Files written by an earlier version have neither.
+    columns = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in STEPS.items())
+    steps = f"(SELECT {columns} WHERE FALSE)"
+    value = "coalesce(value, CAST(units AS DOUBLE) / scale) AS value"
+    return (
+        f"(SELECT * EXCLUDE (units, scale) REPLACE ({value}) FROM (SELECT * FROM {readings} UNION ALL BY NAME {steps}))"
+    )
+
+
+def joined_spans(spans: str) -> str:
+    """Spans of feeds (feed, low, high, outcome) with those that overlap joined; only what landed counts."""
+    before = "(PARTITION BY feed ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    return (
+        f"WITH came AS (SELECT * FROM ({spans}) WHERE outcome = 'landed'), "
+        f"opening AS (SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
+        "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run "
+        "FROM opening) "
+        "SELECT feed, min(low) AS low, max(high) AS high FROM runs GROUP BY feed, run ORDER BY feed, low"
+    )
 
 
 def _is_day(table: Table) -> bool:

@@ -1,5 +1,6 @@
 """The store: newest rows of every table, from hot rows in DuckDB and sorted Parquet; the only module with SQL."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,8 +19,11 @@ from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.sorting import Newest, Sorting, sort_rows, sort_whole
 from pipelines.engine.tables import RECEIVED, shaped, stamped
 
+log = logging.getLogger("townboard")
 # So many frames of a journal's tail are landed at once.
 MOST_FRAMES = 500
+# So much Parquet is held against its checksums at the start: a second's work, years of a town.
+READ_THROUGH = 512 << 20
 
 
 class Store:
@@ -48,6 +52,8 @@ class Store:
                 "preserve_insertion_order": "false",
             },
         )
+        # Parquet files left out because they are damaged: file -> what is wrong with it, in words.
+        self.damaged: dict[str, str] = {}
         self._tail: Tail | None = None
         self._newest: Newest | None = None
         self._adopting = False
@@ -61,7 +67,7 @@ class Store:
 
         Raises StoreError when the manifest is unreadable, Rot when the journal is damaged.
         """
-        self.manifest = manifests.read(self.folder)
+        self.manifest = self._sound(manifests.read(self.folder))
         self.seq = self.manifest.applied_seq
         for table in self.tables.values():
             parts = self._parts(table, since=None if table.replaces else self.hot_since, hot=True)
@@ -73,6 +79,13 @@ class Store:
                 )
         self._tail = Tail(self.folder / "journal", self.manifest.applied_seq)
         self.catch_up()
+
+    def _sound(self, current: Manifest) -> Manifest:
+        """The manifest without its damaged files: they are named, and the rest serves."""
+        self.damaged = manifests.damaged(self.folder, current, READ_THROUGH)
+        for words in self.damaged.values():
+            log.error("%s; its rows are missing until it is restored from a backup", words)
+        return current.without(set(self.damaged))
 
     def catch_up(self) -> list[tuple[int, list[Entry]]]:
         """Land the frames that another process (or an earlier life of this one) appended; gives them back."""
@@ -108,7 +121,7 @@ class Store:
 
     def _switch(self, manifest: Manifest, hot_since: datetime | None) -> None:
         self.hot_since = hot_since or self.hot_since
-        self.manifest = manifest
+        self.manifest = manifest.without(set(self.damaged))
         cursor = self._cursor()
         for table in self.tables.values():
             if not table.replaces:
@@ -355,19 +368,7 @@ class Store:
         if parts:
             since = f"WHERE observed_at < '{self.hot_since}'" if self.hot_since else ""
             source += f" UNION ALL SELECT {names} FROM {sql.parquet(self.folder, parts, table)} {since}"
-        before = "(PARTITION BY feed ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-        return (
-            self._cursor()
-            .sql(
-                f"WITH came AS (SELECT * FROM ({source}) WHERE outcome = 'landed'), "
-                "opening AS ("
-                f"SELECT *, CASE WHEN low <= max(high) OVER {before} THEN 0 ELSE 1 END AS opens FROM came), "
-                "runs AS (SELECT *, sum(opens) OVER (PARTITION BY feed ORDER BY low ROWS UNBOUNDED PRECEDING) AS run "
-                "FROM opening) "
-                "SELECT feed, min(low) AS low, max(high) AS high FROM runs GROUP BY feed, run ORDER BY feed, low"
-            )
-            .pl()
-        )
+        return self._cursor().sql(sql.joined_spans(source)).pl()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = getattr(self._local, "cursor", None)
@@ -392,11 +393,7 @@ class Store:
                 wanted = table.replaces or (since is not None and part.high is not None and part.high >= since)
             else:
                 before = self.hot_since is None or part.low is None or part.low < self.hot_since
-                wanted = before and (
-                    part.low is None
-                    or part.high is None
-                    or ((high is None or part.low <= high) and (low is None or part.high >= low))
-                )
+                wanted = before and part.meets(low, high)
             if wanted:
                 found.append(part)
         return found

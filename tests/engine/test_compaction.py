@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipelines.engine import compaction, manifest
+from pipelines.engine import cold as module
+from pipelines.engine import compaction, manifest, sql
 from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, Journal, Rot, segments
 from pipelines.engine.model import INSTANT, Column, Table
@@ -82,7 +87,7 @@ def cold(folder: Path, name: str) -> dict[Row, Row]:
     """Everything that Parquet holds of a table; fails when a key stands in it twice."""
     found: dict[Row, Row] = {}
     for part in manifest.read(folder).parts.get(name, {}).values():
-        frame = pl.read_parquet(folder / part.file)
+        frame = module.read(folder / part.file)
         assert frame.height == part.rows
         columns = ("series", "observed_at", "value") if name == "readings" else ("id", "at", "note")
         width = 2 if name == "readings" else 1
@@ -184,7 +189,7 @@ def killing_at(patch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
 
         return call
 
-    patch.setattr(compaction.pq, "write_table", counted(compaction.pq.write_table))
+    patch.setattr(module.pq, "write_table", counted(module.pq.write_table))
     patch.setattr(os, "fsync", counted(os.fsync))
     patch.setattr(Path, "rename", counted(Path.rename))
     patch.setattr(Path, "mkdir", counted(Path.mkdir))
@@ -263,10 +268,135 @@ def test_second_compaction_is_refused_while_one_runs(tmp_path: Path) -> None:
             compaction.compact(tmp_path, TABLES, ROME)
 
 
-def test_unreadable_manifest_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"rev": 1, "parts"')
-    with pytest.raises(StoreError, match="Restore the last backup"):
-        manifest.read(tmp_path)
+@pytest.mark.parametrize("left", ["gone", "half", "garbled", "empty"])
+@pytest.mark.parametrize("dropped", [False, True])
+def test_lost_manifest_is_made_again_from_files_and_journal(tmp_path: Path, left: str, dropped: bool) -> None:
+    truth = some_frames(tmp_path, seed=11)
+    compaction.compact(tmp_path, TABLES, ROME, pass_bytes=3000)
+    if dropped:
+        journal = Journal(tmp_path / "journal")
+        journal.drop_before(manifest.read(tmp_path).applied_seq)
+        journal.close()
+    journal = Journal(tmp_path / "journal")
+    append(journal, "readings", readings((1, START + timedelta(days=1), 321.0)))
+    journal.close()
+    truth["readings"][(1, START + timedelta(days=1))] = (321.0,)
+    lose(tmp_path / "manifest.json", left)
+    (tmp_path / "cold" / "readings" / "2026-03-29.99999.parquet").write_bytes(b"PAR1 and then nothing")
+    found = manifest.mended(tmp_path)
+    assert manifest.read(tmp_path) == found
+    store = Store(tmp_path, TABLES)
+    store.open()
+    rows = store.rows("readings", columns=["series", "observed_at", "value"]).iter_rows()
+    assert {row[:2]: row[2:] for row in rows} == truth["readings"]
+    assert {row[:1]: row[1:] for row in store.rows("requests", columns=["id", "at", "note"]).iter_rows()} == truth[
+        "requests"
+    ]
+    compaction.compact(tmp_path, TABLES, ROME)
+    assert cold(tmp_path, "readings") == truth["readings"]
+    assert cold(tmp_path, "requests") == truth["requests"]
+    check_rollups(tmp_path, truth["readings"], ROME)
+
+
+def lose(path: Path, left: str) -> None:
+    """What an accident makes of a manifest."""
+    raw = path.read_bytes()
+    path.unlink()
+    if left != "gone":
+        garbled = raw.replace(b'"applied_seq": ', b'"applied_seq": 1', 1)
+        path.write_bytes({"half": raw[: len(raw) // 2], "garbled": garbled, "empty": b""}[left])
+
+
+def test_lost_manifest_with_files_of_a_pass_that_was_never_published_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    truth = some_frames(origin, seed=21, count=6)
+    compaction.compact(origin, TABLES, ROME)
+    journal = Journal(origin / "journal")
+    append(journal, "readings", readings((2, START + timedelta(minutes=7), 77.0)))
+    append(journal, "requests", requests(("R1", START + timedelta(days=300), "moved far")))
+    journal.close()
+    truth["readings"][(2, START + timedelta(minutes=7))] = (77.0,)
+    truth["requests"][("R1",)] = (START + timedelta(days=300), "moved far")
+    for step in range(1, 40):
+        folder = tmp_path / f"kill{step}"
+        shutil.copytree(origin, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            made = killing_at(patch, step)
+            with suppress(Killed):
+                compaction.compact(folder, TABLES, ROME)
+            reached = made() >= step
+        (folder / "manifest.json").unlink()
+        manifest.mended(folder)
+        compaction.compact(folder, TABLES, ROME)
+        assert cold(folder, "readings") == truth["readings"]
+        assert cold(folder, "requests") == truth["requests"]
+        shutil.rmtree(folder)
+        if not reached:
+            break
+    assert step > 10
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "garbled"])
+def test_damaged_file_is_named_and_set_aside_and_the_rest_serves(tmp_path: Path, harm: str) -> None:
+    truth = some_frames(tmp_path, seed=12)
+    parts = compaction.compact(tmp_path, TABLES, ROME).parts["readings"]
+    part = sorted(parts.items())[1][1]
+    path = tmp_path / part.file
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 3] ^= 0x55
+    path.unlink()
+    if harm != "gone":
+        path.write_bytes(raw if harm == "garbled" else raw[: len(raw) // 2])
+    rest = {key: row for key, row in truth["readings"].items() if not part.low <= key[1] <= part.high}
+    assert 0 < len(rest) < len(truth["readings"])
+    store = Store(tmp_path, TABLES)
+    store.open()
+    rows = store.rows("readings", columns=["series", "observed_at", "value"]).iter_rows()
+    assert {row[:2]: row[2:] for row in rows} == rest
+    assert part.file in store.damaged[part.file]
+    late = (1, part.low, 5.0)
+    journal = Journal(tmp_path / "journal")
+    append(journal, "readings", readings(late))
+    journal.close()
+    compaction.compact(tmp_path, TABLES, ROME)
+    assert cold(tmp_path, "readings") == rest | {late[:2]: late[2:]}
+    assert (tmp_path / "damaged" / part.file).exists() == (harm != "gone")
+
+
+# values at rest ------------------------------------------------------------------------------------------------------
+
+VALUES = st.one_of(
+    st.none(),
+    st.floats(allow_nan=False),
+    st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 7)).map(lambda one: one[0] / 10 ** one[1]),
+    st.integers(-(2**60), 2**60).map(float),
+    st.sampled_from([-0.0, 0.0, 0.1 + 0.2, 5e-324, 1.7976931348623157e308, float(2**53), 1e15 + 0.3]),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), VALUES), min_size=1, max_size=40))
+def test_every_value_comes_back_bit_by_bit_by_polars_and_by_duckdb(rows: list[tuple[int, float | None]]) -> None:
+    frame = readings(*((series, START + timedelta(seconds=n), value) for n, (series, value) in enumerate(rows)))
+    with tempfile.TemporaryDirectory() as folder:
+        part = module.write(Path(folder), "cold/readings/day.1.parquet", frame, READINGS, module.Pass(1, 0, 1))
+        again = module.read(Path(folder) / part.file)
+        by_duckdb = duckdb.sql(f"SELECT * FROM {sql.with_values(sql.parquet(Path(folder), [part]))}").pl()
+    assert again.columns == frame.columns
+    for found in (again, by_duckdb.sort("observed_at")):
+        assert found["value"].is_null().to_list() == frame["value"].is_null().to_list()
+        bits = [column.fill_null(0.5).to_numpy().tobytes() for column in (found["value"], frame["value"])]
+        assert bits[0] == bits[1]
+
+
+def test_readings_of_a_resolution_take_at_most_a_byte_and_a_half_each(tmp_path: Path) -> None:
+    chance, rows = random.Random(1), []
+    for series in range(20):
+        level = 2000
+        for minute in range(1440):
+            level += chance.randrange(-8, 9)
+            rows.append((series, START + timedelta(minutes=minute), level / 100))
+    part = module.write(tmp_path, "cold/readings/day.1.parquet", readings(*rows), READINGS, module.Pass(1, 0, 1))
+    assert part.size / part.rows <= 1.5
 
 
 def test_column_that_a_table_gains_is_empty_in_rows_from_before(tmp_path: Path) -> None:
