@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev glass system run serve test check vectors bench clean
+.PHONY: help venv venv-dev glass system run serve test check vectors bench torture clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ check: venv-dev ## Lint, format, types, import rules, docs
 bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.beat
 	@$(BIN)/python -m benchmarks.glass
+
+torture: venv-dev system ## Kills, power cuts, torn files, full disks, bad payloads (at most 15 minutes)
+	@$(BIN)/python -m tests.torture
 
 clean: ## Remove what the targets made, never the town's data
 	@rm -rf .venv node_modules assets/vendor .pytest_cache .mypy_cache .ruff_cache .hypothesis

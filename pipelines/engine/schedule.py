@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,9 +17,9 @@ log = logging.getLogger("townboard")
 QUIET_JOBS = timedelta(seconds=10)
 # How long a stop waits for jobs that run; all has to be over within five seconds.
 PATIENCE_S = 2.0
-# The wall clock is held against the steady one this often; a difference that moved by more than this is a jump.
+# How often it is looked whether the clock was set back, and by how much a job may be late before it is.
 LOOK_AT_CLOCK_S = 1.0
-JUMP = timedelta(seconds=3)
+LENIENCE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ class Schedule:
         self._running, self._ending = 0, False
         self._idle = threading.Condition()
         self._stopped = threading.Event()
-        self._ahead = self._ahead_of_steady()
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(8)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -75,24 +73,17 @@ class Schedule:
             self._ending = True
             self._idle.wait_for(lambda: not self._running, PATIENCE_S)
 
-    def _ahead_of_steady(self) -> timedelta:
-        """How far the wall clock is ahead of the one that nobody can turn."""
-        return timedelta(seconds=self._clock().timestamp() - time.monotonic())
-
     def _watch_clock(self) -> None:
         while not self._stopped.wait(LOOK_AT_CLOCK_S):
             self.follow_clock()
 
     def follow_clock(self) -> None:
-        """Move every job with a wall clock that was set: one set back by an hour must not stop the town for an hour."""
-        ahead = self._ahead_of_steady()
-        jumped, self._ahead = ahead - self._ahead, ahead
-        if abs(jumped) < JUMP:
-            return
-        log.warning("the clock of this machine was set by %.0f seconds; the jobs follow it", jumped.total_seconds())
-        for job in self._scheduler.get_jobs():
-            if job.next_run_time is not None:
-                job.modify(next_run_time=job.next_run_time + jumped)
+        """Let no job wait longer than its interval: a clock set back by an hour must not stop the town for an hour."""
+        now = self._clock()
+        for due in self._scheduler.get_jobs():
+            job = self._jobs[due.id]
+            if due.next_run_time and due.next_run_time > now + max(job.every, job.first_after) + LENIENCE:
+                due.modify(next_run_time=now + job.every)
 
     def shown(self) -> list[dict]:
         """Each job with its last run and its next, for the snapshot."""

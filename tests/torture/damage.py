@@ -53,3 +53,12 @@ def leftovers(store: Path, chance: random.Random) -> None:
     (part / f"2026-03-02.{chance.randint(90_000, 99_999)}.new").write_bytes(chance.randbytes(200))
     (part / f"2026-03-03.{chance.randint(90_000, 99_999)}.parquet").write_bytes(b"PAR1" + chance.randbytes(200))
     (store / "manifest.json.new").write_text('{"rev": 7, "applied_seq": 99')
+
+
+def garble(file: Path, chance: random.Random) -> None:
+    """Some kilobytes of a file are not what was written; once in a while all of it."""
+    size = file.stat().st_size
+    at = chance.choice([0, chance.randrange(size)])
+    with file.open("r+b") as rotten:
+        rotten.seek(at)
+        rotten.write(chance.randbytes(min(size - at, chance.choice([512, 8192]))))

@@ -33,7 +33,8 @@ class Disk:
     @contextmanager
     def read_only(self) -> Iterator[bool]:
         """Nothing can be written meanwhile; gives whether that could be brought about."""
-        could = self.mounted and _mount("-o", "remount,ro", str(self._folder))
+        # Busy while a sender writes a file; so it is tried some times.
+        could = self.mounted and any(_mount("-o", "remount,ro", str(self._folder)) for _ in range(20))
         try:
             yield could
         finally:

@@ -97,4 +97,4 @@ def _stored(folder: Path) -> tuple[dict[Key, float], int, set[bytes]]:
 
 def adds_up(counted: Mapping[str, float]) -> bool:
     """The identity that always holds."""
-    return counted["decoded"] == counted["stored"] + counted["duplicate"] + counted["quarantined"]
+    return counted["received"] == counted["stored"] + counted["duplicate"] + counted["quarantined"]

@@ -29,13 +29,14 @@ class Sender(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.ledger, self.chance = ledger, chance
         self.ending = threading.Event()
+        self.link = httpx.Client(trust_env=False)
 
     def run(self) -> None:
         """Send until told to end; whatever is not acknowledged by then is finished first."""
         while not self.ending.is_set():
             self.turn()
             # The link comes and goes; what was measured meanwhile comes in one burst.
-            self.ending.wait(self.chance.choice([0.05, 0.1, 0.2, 0.2, 2.0]))
+            self.ending.wait(self.chance.choice([0.1, 0.2, 0.2, 0.4, 2.0]))
 
     def turn(self) -> None:
         """Send once."""
@@ -83,7 +84,7 @@ class Pusher(Sender):
             head["Content-Encoding"], body = "gzip", gzip.compress(body)
         # An impatient device hangs up before it hears that its rows are safe, and sends them again.
         patience = 0.03 if self.chance.random() < 0.03 else 10
-        answer = posted(self._url, body, head, patience)
+        answer = posted(self.link, self._url, body, head, patience)
         if answer is None or answer.status_code != httpx.codes.OK:
             self.ledger.count("pushes not acknowledged")
             return False
@@ -107,7 +108,7 @@ class Poisoner(Sender):
         form = "csv" if bad.feed == "network" else "json"
         answer = None
         while answer is None or answer.status_code not in ANSWERED:
-            answer = posted(self._url, bad.body, {"Content-Type": FORMS[form]}, 10)
+            answer = posted(self.link, self._url, bad.body, {"Content-Type": FORMS[form]}, 10)
             if self.ending.wait(0.5):
                 break
         if answer is not None and answer.status_code in ANSWERED:
@@ -121,20 +122,30 @@ class Dropper(Sender):
         super().__init__("drop folder", ledger, chance)
         self._meter, self._folder, self._number = meter, folder, 0
         self.waiting: dict[str, list[Row]] = {}
+        self._unfinished: list[Row] = []
 
     def turn(self) -> None:
         """Drop a file beside those that wait, and look which have been taken."""
         if len(self.waiting) < 6:
-            rows = self._meter.next(self.chance.choice([10, 100, 400]))
-            self.ledger.sending(rows)
-            self._number += 1
-            name = f"file{self._number:05d}.csv"
-            beside = self._folder / f"{name}.part"
-            beside.write_bytes(small_town.csv_of(rows))
-            beside.rename(self._folder / name)
-            self.waiting[name] = rows
+            self._unfinished = self._unfinished or self._meter.next(self.chance.choice([10, 100, 400]))
+            try:
+                self._drop(self._unfinished)
+            except OSError:
+                self.ledger.count("files that could not be dropped")
+            else:
+                self._unfinished = []
         self.look()
         self.ending.wait(1.0)
+
+    def _drop(self, rows: list[Row]) -> None:
+        """A whole file, written beside and renamed."""
+        name = f"file{self._number + 1:05d}.csv"
+        beside = self._folder / f"{name}.part"
+        beside.write_bytes(small_town.csv_of(rows))
+        self.ledger.sending(rows)
+        self.waiting[name] = rows
+        beside.rename(self._folder / name)
+        self._number += 1
 
     def look(self) -> None:
         """Take note of the files that have been moved away."""
@@ -153,10 +164,10 @@ def written(form: str, rows: Sequence[Row]) -> bytes:
     return town.pushed(rows).body
 
 
-def posted(url: str, body: bytes, head: dict[str, str], patience: float) -> httpx.Response | None:
+def posted(link: httpx.Client, url: str, body: bytes, head: dict[str, str], patience: float) -> httpx.Response | None:
     """The answer, or None when there was none."""
     try:
-        return httpx.post(url, content=body, headers=head, timeout=patience)
+        return link.post(url, content=body, headers=head, timeout=patience)
     except httpx.HTTPError:
         return None
 

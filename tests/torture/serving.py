@@ -1,5 +1,6 @@
 """`app.py serve` on a town of its own: started, killed and looked at from outside, as a power cut and a clerk would."""
 
+import http.client
 import os
 import signal
 import socket
@@ -10,10 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
-
 from pipelines.engine import local
 from pipelines.engine.settings import Settings
+from pipelines.engine.snapshot import Board
 from tests.engine import small_town
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,9 +22,9 @@ PATIENCE_S = 60.0
 
 
 class Serving:
-    """One town that is served; `environment` is added to that of its processes."""
+    """One town that is served; what its processes say goes to `place`, `environment` is added to theirs."""
 
-    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, place: Path, environment: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.settings: Settings = small_town.read(folder)
         with socket.socket() as free:
@@ -32,9 +32,9 @@ class Serving:
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         # Compiled modules are kept beside the town, as a town's own installation keeps them.
-        kept = {"PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
+        kept = {"PYTHONPYCACHEPREFIX": str(place / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
         self._environment = {**os.environ, "POLARS_MAX_THREADS": "2", **kept, **(environment or {})}
-        self.log = (folder.parent / "log.txt").open("ab")
+        self.log = (place / "log.txt").open("ab")
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
@@ -48,49 +48,76 @@ class Serving:
             stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip
 
-    def child(self, name: str) -> int | None:
-        """The process id of the line or the web process."""
+    def _children(self) -> list[int]:
+        """Process ids of all children of the supervisor."""
         assert self.process is not None
         with suppress(OSError):
-            for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-                with suppress(OSError):
-                    if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                        return int(pid)
-        return None
+            return [
+                int(pid)
+                for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+            ]
+        return []
 
     def kill(self, name: str) -> bool:
         """SIGKILL the line or the web process; whether there was one."""
-        pid = self.child(name)
-        if pid is None:
-            return False
-        os.kill(pid, signal.SIGKILL)
-        return True
+        for pid in self._children():
+            with suppress(OSError):
+                if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+        return False
 
     def cut(self) -> int:
         """What a power cut does: the supervisor and all its children are gone at once; how many died."""
         assert self.process is not None
+        # Stopped first, so that it starts nothing between the look at its children and its end.
         self.process.send_signal(signal.SIGSTOP)
-        died = 1 + self.kill("line") + self.kill("web")
+        until(lambda: _status(self.process.pid) in "TZ", 5)
+        died = self._children()
+        for pid in died:
+            os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait(10)
-        return died
+        until(lambda: all(_status(pid) in "ZX" for pid in died), 10)
+        return 1 + len(died)
 
     def line_serves(self) -> bool:
-        """Whether the line answers."""
-        return local.alive(self.settings)
+        """Whether the line answers on its socket."""
+        knock = b"GET /alive HTTP/1.1\r\nHost: line\r\nConnection: close\r\n\r\n"
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+                line.settimeout(2)
+                line.connect(str(local.socket_path(self.settings)))
+                line.sendall(knock)
+                return b" 200 " in line.recv(100)
+        except OSError:
+            return False
 
     def web_serves(self) -> bool:
         """Whether people are answered."""
+        return self._asked("/healthz") is not None
+
+    def _asked(self, path: str) -> str | None:
+        """The answer's text; None when there is no good one."""
+        web = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=2).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+            web.request("GET", path)
+            answer = web.getresponse()
+            return answer.read().decode() if answer.status == http.HTTPStatus.OK else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            web.close()
+
+    def beats(self) -> int | None:
+        """The number of the newest board; None where there is none."""
+        snapshot = Board(self.settings.store / "run" / "board").look()
+        return snapshot.seq if snapshot else None
 
     def metrics(self) -> dict[str, float] | None:
         """The ledger as /metrics shows it; None when there is no answer."""
-        try:
-            text = httpx.get(f"{self.url}/metrics", timeout=5).text
-        except httpx.TransportError:
+        text = self._asked("/metrics")
+        if text is None:
             return None
         found = {}
         for line in text.splitlines():
@@ -112,11 +139,19 @@ class Serving:
         self.log.close()
 
 
+def _status(pid: int) -> str:
+    """One letter: R, S, T (stopped), Z (over); X when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
 def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> float | None:
     """Seconds until it holds; None when it does not within the time."""
     began = time.monotonic()
     while not holds():
         if time.monotonic() - began > seconds:
             return None
-        time.sleep(0.02)
+        time.sleep(0.05)
     return time.monotonic() - began

@@ -1,0 +1,205 @@
+"""Every decoder with payloads that are nearly right: no crash, no hang, no unbounded memory, every byte accounted for."""
+
+import faulthandler
+import gzip
+import io
+import itertools
+import logging
+import random
+import resource
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from pipelines import available
+from pipelines.engine import flow, local
+from pipelines.engine.decode import Refused, decoder
+from pipelines.engine.flow import RawMessage
+from pipelines.engine.line import Line
+from pipelines.engine.settings import Feed
+from tests.conftest import ROOT, SHARED
+from tests.engine import small_town
+
+SAMPLES = ROOT / "data" / "samples"
+NOW = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
+# A payload of some kilobytes that takes longer than this hangs; one that needs more than this is unbounded.
+PATIENCE_S, MEMORY_MB = 10.0, 600
+LARGEST = 256 << 10
+TOKENS = (
+    b"", b"0", b"-1", b"1e309", b"NaN", b"inf", b"null", b"true", b"9" * 25, b"2026-02-30T25:61:00Z", b"0001-01-01",
+    b"9999-12-31T23:59:59+14:00", b"\x00", b"\xff\xfe", b'"', b"'", b"\n", b"\r\n", b",", b";", b"\t", b"{", b"}", b"[",
+    b"]", b"[" * 3000, b"\xe2\x80\xae", b"=1+1", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"\x80" * 9, b"A" * 70_000,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A payload as it should be, and the feed it belongs to."""
+
+    feed: Feed
+    body: bytes
+
+
+class Fuzz:
+    """A town with every domain on; `try_seed` is one payload, made of a seed."""
+
+    def __init__(self, folder: Path) -> None:
+        names = ", ".join(f'"{name}"' for name in sorted(available()))
+        text = f'[town]\nname = "Testville"\ntimezone = "{small_town.ZONE}"\ndomains = [{names}]\n'
+        self.line: Line = small_town.open_line(small_town.make(folder, text), NOW)
+        self.cases = list(cases(self.line))
+        self.outcomes: Counter[str] = Counter()
+
+    def try_seed(self, seed: int) -> list[str]:
+        """What is wrong with how the payload of this seed is taken; nothing, as it must be."""
+        chance = random.Random(seed)
+        case = chance.choice(self.cases)
+        body = mutated(chance, case.body, chance.choice(self.cases).body)
+        where = f"seed {seed}, {case.feed.name} ({case.feed.format}, {len(body)} bytes)"
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        words = self._taken(case.feed, body)
+        took, grew = time.monotonic() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+        if took > PATIENCE_S:
+            words.append(f"took {took:.0f} s")
+        if grew > MEMORY_MB:
+            words.append(f"took {grew} MB more")
+        return [f"{where}: {text}" for text in words]
+
+    def _taken(self, feed: Feed, body: bytes) -> list[str]:
+        """Decode and check as the line does it."""
+        about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
+        if feed.table in self.line.open_tables:
+            about["kinds"] = {column.name: column.kind for column in self.line.store.tables[feed.table].columns}
+        try:
+            rows = decoder(feed.format)(body, about, NOW).rows
+        except Refused as refused:
+            self.outcomes["refused as a whole"] += 1
+            return self._whole(feed, body, refused)
+        except Exception as error:
+            return [f"the decoder broke: {type(error).__name__}: {str(error)[:300]}"]
+        self.outcomes["read"] += 1
+        opened = flow.open_message(self.line, RawMessage(feed, body, NOW))
+        good = sum(frame.height for frame in opened.good.values())
+        words = []
+        if opened.words is not None:
+            words.append(f"what was decoded could not be checked: {opened.words}")
+        elif good + opened.refused.height != rows:
+            words.append(f"{rows} rows decoded, {good} good, {opened.refused.height} set aside")
+        if feed.format == "csv" and not body.startswith(MARKS):
+            foreign = [raw for raw in opened.refused["original"] if raw not in body]
+            words += [f"quarantine has {raw[:80]!r}, which was not sent" for raw in foreign[:2]]
+        self.outcomes["rows set aside"] += opened.refused.height
+        return words
+
+    def _whole(self, feed: Feed, body: bytes, refused: Refused) -> list[str]:
+        """A payload refused as a whole stands in quarantine byte for byte, with words for the clerk."""
+        kept = flow.open_message(self.line, RawMessage(feed, body, NOW)).refused
+        words = [] if kept["original"].to_list() == [body] else ["the quarantine has other bytes than were sent"]
+        return words if refused.detail.strip() else [*words, "refused without a word"]
+
+
+# Packed or in an encoding that is not the quarantine's: rows are kept as they were read, not as they were packed.
+MARKS = (b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff")
+
+
+def cases(line: Line) -> Iterator[Case]:
+    """The sample of every source, pushes in three forms, and what is recorded beside this repository."""
+    feeds = line.settings.feeds
+    for domain in line.settings.domains:
+        for source in domain.sources:
+            body = (SAMPLES / source.sample).read_bytes()
+            yield Case(feeds[source.name], body)
+            if source.format == "csv":
+                yield Case(feeds[source.name], gzip.compress(body))
+                yield from _otherwise(feeds[source.name], body)
+    rows = [("P1.p", NOW, 4.0), ("T1.level", NOW, 2.5), ("X", NOW, 1.0)]
+    said = "\n".join(f'{{"sensor": "{s}", "observed_at": "{at.isoformat()}", "value": {v}}}' for s, at, v in rows)
+    for form, body in (("csv", small_town.csv_of(rows)), ("ndjson", said.encode())):
+        yield Case(local.pushed(feeds["push"], form, "readings"), body)
+    yield from _recorded(feeds["push"])
+
+
+def _otherwise(feed: Feed, body: bytes) -> Iterator[Case]:
+    """The same table as a workbook and as Parquet."""
+    frame = pl.read_csv(body, infer_schema=False, truncate_ragged_lines=True)
+    book, parquet = io.BytesIO(), io.BytesIO()
+    frame.write_excel(book)
+    frame.write_parquet(parquet)
+    yield Case(replace(feed, format="xlsx"), book.getvalue())
+    yield Case(replace(feed, format="parquet"), parquet.getvalue())
+
+
+def _recorded(push: Feed) -> Iterator[Case]:
+    """Recorded payloads of vendors and agencies, where they are here."""
+    for folder, mark, form in RECORDED:
+        for path in sorted((SHARED / "data" / folder).glob(mark)):
+            if path.stat().st_size <= LARGEST and form in _formats():
+                yield Case(replace(push, format=form, table="readings"), path.read_bytes())
+
+
+RECORDED = (
+    ("iot/lorawan_vendor_examples", "*ChirpStack*.json", "chirpstack"),
+    ("iot/jena_chirpstack_v4", "*.json", "chirpstack"),
+    ("iot/lorawan_vendor_examples", "*ThingsStack*.json", "things_stack"),
+    ("transit/*", "*.pb", "gtfs_realtime"),
+    ("grievances", "chicago_open311*.json", "open311_json"),
+)
+
+
+def _formats() -> tuple[str, ...]:
+    from pipelines.engine.decode import formats
+
+    return formats()
+
+
+def mutated(chance: random.Random, body: bytes, other: bytes) -> bytes:
+    """The payload with a few things wrong: flipped, cut, doubled, spliced with another, odd words put in."""
+    found = bytearray(body)
+    for _ in range(chance.choice([0, 1, 1, 2, 4, 12])):
+        at = chance.randrange(len(found) + 1)
+        span = slice(at, at + chance.choice([1, 2, 8, 60, 600]))
+        kind = chance.randrange(6)
+        if kind == 0 and found[at : at + 1]:
+            found[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del found[span]
+        elif kind == 2:
+            found[at:at] = found[span] * chance.choice([1, 2, 50])
+        elif kind == 3:
+            found[at:at] = chance.choice(TOKENS)
+        elif kind == 4:
+            found[span] = chance.choice(TOKENS)
+        else:
+            start = chance.randrange(len(other) + 1)
+            found[span] = other[start : start + 600]
+    return bytes(found[:LARGEST])
+
+
+def run(seed: int | None, seconds: float) -> bool:
+    """Payloads for so many seconds, or the one of a seed; whether all were taken as they must be."""
+    logging.getLogger("townboard").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="townboard-fuzz-") as place:
+        fuzz, end, failed = Fuzz(Path(place) / "town"), time.monotonic() + seconds, 0
+        first = int(time.time()) * 1000
+        seeds = [seed] if seed is not None else itertools.count(first)
+        for number in seeds:
+            # A decoder that hangs inside a library cannot be interrupted: say where it is, and end.
+            faulthandler.dump_traceback_later(PATIENCE_S * 6, exit=True)
+            for words in fuzz.try_seed(number):
+                failed += 1
+                print(f"FAILED {words}\n  replay: .venv/bin/python -m tests.torture fuzz --seed {number}", flush=True)
+            if time.monotonic() > end or failed > 20:
+                break
+        faulthandler.cancel_dump_traceback_later()
+        fuzz.line.close()
+    done = number - first + 1 if seed is None else 1
+    kinds = len({case.feed.format for case in fuzz.cases})
+    told = ", ".join(f"{what} {count}" for what, count in sorted(fuzz.outcomes.items()))
+    print(f"{done} mutated payloads of {len(fuzz.cases)} samples in {kinds} formats: {told}; {failed} faults")
+    return not failed

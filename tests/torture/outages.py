@@ -1,0 +1,77 @@
+"""How long each process was away after it was killed: looked at from outside, until it serves again."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.torture.ledger import Ledger
+
+LOOK_S = 0.1
+# Whoever is not back by then would need a hand.
+HAND_S = 60.0
+# Restart to serving: what is promised.
+PROMISED_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Since when something is away, why, and how long that may take."""
+
+    since: float
+    why: str
+    promised_s: float
+
+
+class Outages(threading.Thread):
+    """Watches what has been struck until it serves again. `serves`: process -> whether it answers now."""
+
+    def __init__(self, serves: Mapping[str, Callable[[], bool]], ledger: Ledger) -> None:
+        super().__init__(name="outages", daemon=True)
+        self._serves, self._ledger = serves, ledger
+        self._away: dict[str, Outage] = {}
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+
+    def struck(self, name: str, why: str, promised_s: float = PROMISED_S) -> None:
+        """It was killed just now, or is kept from its work until now."""
+        with self._lock:
+            self._away[name] = Outage(time.monotonic(), why, promised_s)
+
+    def away(self, *names: str) -> bool:
+        """Whether any of these (or of all) is not back yet."""
+        with self._lock:
+            return any(name in self._away for name in names or self._serves)
+
+    def steady(self) -> None:
+        """Wait until all serve."""
+        while self.away() and not self._ending.wait(LOOK_S):
+            continue
+
+    def run(self) -> None:
+        """Look until told to end."""
+        while not self._ending.wait(LOOK_S):
+            with self._lock:
+                away = dict(self._away)
+            for name, outage in away.items():
+                back = self._serves[name]()
+                took = time.monotonic() - outage.since
+                if back or took > HAND_S:
+                    self._over(name, outage, took, back=back)
+
+    def _over(self, name: str, outage: Outage, took: float, *, back: bool) -> None:
+        with self._lock:
+            if self._away.get(name) is not outage:
+                return
+            del self._away[name]
+        if not back:
+            self._ledger.complain(f"the {name} does not serve a minute after {outage.why}: a hand would be needed")
+            return
+        self._ledger.count("restarts")
+        self._ledger.took(f"{name} after {outage.why}", took)
+        if took > outage.promised_s:
+            self._ledger.count(f"restarts slower than {outage.promised_s:g} s")
+
+    def end(self) -> None:
+        """Look no more."""
+        self._ending.set()
