@@ -32,6 +32,7 @@ PROMISED = {
     "/api/v1/assets": {"get"},
     "/api/v1/alarms": {"get"},
     "/api/v1/feeds": {"get"},
+    "/api/v1/feeds/{feed}": {"post"},
     "/api/v1/quarantine": {"get"},
     "/api/v1/quarantine/counts": {"get"},
     "/api/v1/quarantine/{id}/original": {"get"},
