@@ -90,7 +90,7 @@
     if (node.closest('[data-troubled-only=yes]')) node.hidden = CALM.includes(status);
     for (const chip of node.querySelectorAll('.chip')) { mark(chip, 'state', status); text(chip, STATES[status] || status); }
     text(words, f.words);
-    if (words) words.hidden = status === 'live';
+    if (words) words.hidden = status === 'live' && !f.sensors_silent;
     text(field(node, 'arrived'), f.last_arrival ? `${age(now() - new Date(f.last_arrival))} ago` : 'nothing yet');
     for (const key of ['decoded', 'stored', 'duplicate', 'quarantined']) text(field(node, key), number(f[key] || 0, 0));
     const cells = field(node, 'strip')?.children || [];

@@ -95,7 +95,8 @@ def feed_table(state: Mapping[str, Any]) -> html.Div:
 
 
 def _row(feed: Mapping[str, Any]) -> html.Tr:
-    words = html.P(feed["words"], className="words", hidden=feed["state"] == "live", **props({"data-f": "words"}))
+    calm = feed["state"] == "live" and not feed.get("sensors_silent")
+    words = html.P(feed["words"], className="words", hidden=calm, **props({"data-f": "words"}))
     cells: list[tuple[str, list[Any], str]] = [
         ("", [_chip(feed)], ""),
         ("", [html.Span(feed["title"], className="name"), words], ""),

@@ -95,6 +95,8 @@ def sensors(seed: int) -> Rows:
             "every": pace(block.every_s),
             "low": s.low,
             "high": s.high,
+            "silent_after": pace(max(3 * block.live_s, 180)) if block.live_s < block.every_s else "",
+            "stuck_after": "10 min" if block.name == "chlorine" else "",
         }
         for block in blocks(seed)
         for s in block.series

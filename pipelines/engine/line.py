@@ -25,7 +25,7 @@ from pipelines.engine.model import INSTANT
 from pipelines.engine.opening import Opened
 from pipelines.engine.publisher import Publisher
 from pipelines.engine.quality.assessor import Assessor
-from pipelines.engine.quality.silence import NO_SENSORS, Silence, down_now
+from pipelines.engine.quality.silence import Silence, down_now
 from pipelines.engine.registers import Registers
 from pipelines.engine.series import SeriesBook
 from pipelines.engine.settings import Feed, Settings
@@ -138,8 +138,7 @@ class Line:
 
     def feed_states(self, now: datetime) -> dict[str, dict]:
         """Every feed as the snapshot shows it."""
-        sensors = self.silence.counts
-        return {name: {**row, **sensors.get(name, NO_SENSORS)} for name, row in self.feeds.shown(now).items()}
+        return {name: self.silence.counted(name, row) for name, row in self.feeds.shown(now).items()}
 
     def listen(self, now: datetime) -> pl.DataFrame:
         """What the silence of sensors says of each asset (shape: quality.silence.by_asset)."""

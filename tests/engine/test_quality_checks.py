@@ -75,9 +75,9 @@ def test_spike_stands_alone_among_its_neighbours(values: list[float | None], exp
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        # 60 an hour are one a minute.
-        ([5, 6, 7, 8.5, 8], "...r."),
-        ([5, 6, None, 8], "..."),
+        # 60 an hour are five in five minutes, and no less is asked of readings that are nearer.
+        ([5, 6, 7, 12.5, 8], "...r."),
+        ([5, 6, None, 11], "..."),
         # After a gap anything may have happened.
         ([5, None, None, None, 50], ".."),
     ],

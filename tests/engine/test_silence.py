@@ -58,6 +58,8 @@ def test_one_dead_sensor_among_those_that_report_is_an_alarm_and_returns_with_it
     for minutes in (15, 30, 45, 50):
         assert told(report(line, minutes, others("P2.p")))[2] == 0
     assert told(report(line, 51, others("P2.p"))) == (5, 4, 1, 0)
+    words = line.feed_states(after(NOON, 51))["network"]["words"]
+    assert words == "Comes every 5 minutes as it should. 1 of 5 sensors say nothing."
     (alarm,) = [a for a in line.alarms.listed() if a["rule"] == "sensor_silent"]
     assert (alarm["asset"], alarm["ward"], alarm["state"], alarm["priority"]) == ("P2", "W2", "active", "medium")
     assert alarm["title"] == "No readings from P2.p"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pipelines.engine.tables import GOOD, RATE, REPLAYED, SPIKE, STUCK
 
 DAY_US = 86_400_000_000
-MINUTE_US = 60_000_000
+# Readings nearer to each other than this are held against what can happen in it: their noise alone would be a leap.
+SHORTEST_US = 300_000_000
 # The Hampel identifier: this many scaled median deviations from the median of the five around it.
 # Source: Pearson, Outliers in process modeling and identification, IEEE Trans. Control Syst. Technol. 10 (2002).
 HAMPEL, TO_SIGMA = 6.0, 1.4826
@@ -116,8 +117,7 @@ def too_fast(track: Track, spikes: Marks) -> Marks:
     now, before = calm[1:], calm[:-1]
     apart = track.at[now] - track.at[before]
     near = (track.series[now] == track.series[before]) & (apart <= track.gap[now])
-    # Below a minute the last digit of the device alone would look like a leap.
-    hours = np.maximum(apart, MINUTE_US) / 3.6e9
+    hours = np.maximum(apart, SHORTEST_US) / 3.6e9
     found[now] = near & (np.abs(track.value[now] - track.value[before]) > track.rate[now] * hours)
     return found
 

@@ -167,6 +167,16 @@ class Silence:
         self.counts = by_feed(self.found)
         return by_asset(self.found, ringing, now)
 
+    def counted(self, feed: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A feed's row of the snapshot with the counts of its sensors, and the silent ones in its words."""
+        counts = self.counts.get(feed, NO_SENSORS)
+        words, silent, excused = row["words"], counts["sensors_silent"], counts["sensors_excused"]
+        if silent:
+            words = f"{words} {silent} of {counts['sensors']} sensors say nothing."
+        if excused:
+            words = f"{words} {excused} are expected to be silent (out of service, power cut, gateway)."
+        return {**row, **counts, "words": words}
+
     def _with_feeds(self) -> pl.DataFrame:
         """The register with the feed of each sensor: declared, learned, or that of most of its quantity."""
         sensors = self._registers.sensors.select("sensor", "asset", "domain", "quantity", "every_s", "silent_after_s")
