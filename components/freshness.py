@@ -7,6 +7,7 @@ from dash import html
 
 from components import glass, wording
 from components.props import props
+from pipelines.engine.ledger import unaccounted
 
 CALM = ("live", "waiting")
 COUNTS = {"decoded": "Rows read", "stored": "Stored", "duplicate": "Duplicates", "quarantined": "Set aside"}
@@ -143,7 +144,7 @@ def ledger(state: Mapping[str, Any]) -> html.Div:
 
 def books(sums: Mapping[str, int]) -> str:
     """Whether every row that was read is accounted for."""
-    missing = sums["decoded"] - sums["stored"] - sums["duplicate"] - sums["quarantined"]
+    missing = unaccounted(sums)
     return (
         "The books balance: every row is accounted for."
         if missing == 0

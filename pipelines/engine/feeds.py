@@ -10,10 +10,10 @@ import polars as pl
 from pipelines.engine.covered import Covered
 from pipelines.engine.decode import fills
 from pipelines.engine.judge import LATE_INTERVALS, STALE_INTERVALS
+from pipelines.engine.ledger import COUNTERS, added, total
 from pipelines.engine.settings import Feed
 from pipelines.engine.store import Store
 
-COUNTERS = ("decoded", "stored", "duplicate", "corrected", "quarantined")
 HOURS = 24
 
 
@@ -99,14 +99,12 @@ class Feeds:
         for row in rows.iter_rows(named=True):
             state = self.states.get(row["feed"])
             if state is not None:
-                for name in COUNTERS:
-                    state.counts[name] += row[name]
-                state.counts["payloads"] += 1
+                state.counts = added(state.counts, row)
                 self.heard(row["feed"], row["observed_at"], row["outcome"], row["words"])
 
     def ledger(self) -> dict[str, int]:
         """Sums over all feeds: decoded = stored + duplicate + quarantined."""
-        return {name: sum(state.counts[name] for state in self.states.values()) for name in COUNTERS}
+        return total(state.counts for state in self.states.values())
 
     def shown(self, now: datetime) -> dict[str, dict[str, Any]]:
         """Every feed as the snapshot carries it."""

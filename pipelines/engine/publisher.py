@@ -10,6 +10,7 @@ import polars as pl
 from pipelines.engine.calendar import LENGTHS
 from pipelines.engine.judge import age_state, judge
 from pipelines.engine.kpis import Work
+from pipelines.engine.ledger import total
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.version import BUILD
 
@@ -94,7 +95,8 @@ class Publisher:
         """The parts of the board that change with every batch that lands."""
         line = self._line
         self._shown_seq = line.journal.seq
-        return {"feeds": line.feed_states(now), "assets": self._assets(now), "ledger": line.feeds.ledger()}
+        feeds = line.feed_states(now)
+        return {"feeds": feeds, "assets": self._assets(now), "ledger": total(feeds.values())}
 
     def _snapshot(self, parts: Mapping[str, Any], now: datetime) -> Snapshot:
         self._seq = max(self._seq + 1, int(now.timestamp() * 10))

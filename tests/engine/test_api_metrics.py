@@ -35,11 +35,11 @@ def test_every_decoded_row_is_stored_duplicate_or_quarantined(ask: Asker) -> Non
     for feed in ("network", "push", "bills", "book", "scada"):
         rows = {
             outcome: found.get(f'townboard_rows_total{{feed="{feed}",outcome="{outcome}"}}', 0)
-            for outcome in ("decoded", "stored", "duplicate", "quarantined")
+            for outcome in ("received", "stored", "duplicate", "quarantined")
         }
-        assert rows["decoded"] == rows["stored"] + rows["duplicate"] + rows["quarantined"]
+        assert rows["received"] == rows["stored"] + rows["duplicate"] + rows["quarantined"]
     # 386 readings, one correction and one of an unknown sensor came by the network; the latter was set aside.
-    assert found['townboard_rows_total{feed="network",outcome="decoded"}'] == 388
+    assert found['townboard_rows_total{feed="network",outcome="received"}'] == 388
     assert found['townboard_rows_total{feed="network",outcome="corrected"}'] == 1
     assert found['townboard_rows_total{feed="network",outcome="quarantined"}'] == 1
 

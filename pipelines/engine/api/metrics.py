@@ -1,4 +1,4 @@
-"""The system's own state in Prometheus' text form; all row counters come from one snapshot, so the ledger adds up."""
+"""The system's own state in Prometheus' text form; all row counters come from one board, so the books balance."""
 
 import shutil
 from collections import Counter
@@ -12,12 +12,16 @@ from fastapi.responses import PlainTextResponse
 from pipelines.engine import manifest
 from pipelines.engine.api.board import ALARM_STATES, FEED_STATES, STATUSES
 from pipelines.engine.api.health import age_s
-from pipelines.engine.feeds import COUNTERS
+from pipelines.engine.ledger import COUNTERS, unaccounted
+from pipelines.engine.local import told
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.town import Town
 from pipelines.engine.version import BUILD, VERSION
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
+# What a counter of the ledger is called here.
+WORDS = {name: "received" if name == "decoded" else name for name in COUNTERS}
+IDENTITY = "received = stored + duplicate + quarantined; corrected is a part of stored"
 Labels = Mapping[str, Any]
 Sample = tuple[Labels, float | None]
 
@@ -51,7 +55,7 @@ def exposition(town: Town) -> Iterator[str]:
         )
         yield _family("snapshot_seq", "counter", "Number of the newest board.", [({}, snapshot.seq)])
         yield from _of_feeds(state["feeds"], now)
-        yield _family("ledger_rows_total", "counter", "Rows of all feeds by outcome.", _ledger(state["ledger"]))
+        yield from _ledger(state["ledger"])
         yield from _of_alarms(state["alarms"])
         statuses = Counter(row["status"] for row in state["kpis"].values())
         yield _family(
@@ -59,14 +63,17 @@ def exposition(town: Town) -> Iterator[str]:
         )
         failed = [({"job": job["job"]}, float(job.get("outcome") == "failed")) for job in state["jobs"]]
         yield _family("job_failed", "gauge", "1 when the last run of the job failed.", failed)
+    yield from _of_line(told(town.settings))
     yield from _of_store(town)
 
 
 def _of_feeds(feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> Iterator[str]:
-    rows = [({"feed": name, "outcome": outcome}, feed[outcome]) for name, feed in feeds.items() for outcome in COUNTERS]
-    yield _family(
-        "rows_total", "counter", "Rows by feed and outcome: decoded = stored + duplicate + quarantined.", rows
-    )
+    rows = [
+        ({"feed": name, "outcome": word}, feed[counter])
+        for name, feed in feeds.items()
+        for counter, word in WORDS.items()
+    ]
+    yield _family("rows_total", "counter", f"Rows by feed and outcome: {IDENTITY}.", rows)
     payloads = [({"feed": name}, feed["payloads"]) for name, feed in feeds.items()]
     yield _family("payloads_total", "counter", "Payloads by feed.", payloads)
     ages = [
@@ -85,8 +92,11 @@ def _of_feeds(feeds: Mapping[str, Mapping[str, Any]], now: datetime) -> Iterator
     yield _family("feed_state", "gauge", "1 for the state that the feed is in.", states)
 
 
-def _ledger(ledger: Mapping[str, int]) -> list[Sample]:
-    return [({"outcome": outcome}, ledger[outcome]) for outcome in COUNTERS if outcome in ledger]
+def _ledger(ledger: Mapping[str, int]) -> Iterator[str]:
+    sums = [({"outcome": word}, ledger[counter]) for counter, word in WORDS.items()]
+    yield _family("ledger_rows_total", "counter", f"Rows of all feeds by outcome: {IDENTITY}.", sums)
+    lost = "Rows received and neither stored, duplicate nor quarantined: always 0."
+    yield _family("ledger_unaccounted_rows", "gauge", lost, [({}, unaccounted(ledger))])
 
 
 def _of_alarms(alarms: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -95,6 +105,17 @@ def _of_alarms(alarms: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield _family("alarms_active", "gauge", "Active alarms by priority.", active)
     every = [({"priority": p, "state": s}, found[p, s]) for p in PRIORITIES for s in ALARM_STATES]
     yield _family("alarms", "gauge", "Alarms on the list by priority and state.", every)
+
+
+def _of_line(line: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the line says of itself at this moment."""
+    yield _family("line_up", "gauge", "1 when the line answers.", [({}, float(line is not None))])
+    if line is not None:
+        yield _family("journal_seq", "counter", "Newest durable frame of the journal.", [({}, line["seq"])])
+        yield _family("queue_messages", "gauge", "Messages that wait to be written.", [({}, line["waiting"])])
+        yield _family("queue_bytes", "gauge", "Bytes that wait to be written.", [({}, line["waiting_bytes"])])
+        trouble = [({}, float(bool(line["trouble"])))]
+        yield _family("disk_refusing", "gauge", "1 when the last batch could not be written.", trouble)
 
 
 def _of_store(town: Town) -> Iterator[str]:
