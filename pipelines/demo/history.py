@@ -1,4 +1,4 @@
-"""Thirty days of history as payloads in the feeds' own formats, to be landed through the same line as `import`."""
+"""Thirty days of history, and what settled water bills need, as payloads in the feeds' own formats."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,6 +15,9 @@ from pipelines.demo.incidents import World
 from pipelines.demo.running import forget
 
 Payload = tuple[str, bytes, str]
+# Water bills are settled a month after the month they are for; what was put into the network then has to be known.
+BILLS_SETTLE_DAYS = 30
+DAYS_A_PAYLOAD = 10
 
 
 def history(now: datetime, days: int = 30, seed: int = 7) -> Iterator[Payload]:
@@ -23,11 +26,22 @@ def history(now: datetime, days: int = 30, seed: int = 7) -> Iterator[Payload]:
     yield "bus_timetable", timetable.gtfs_zip(seed, end), "gtfs_static"
     for name, made in ledgers.MONTHLY.items():
         yield name, rows_csv(made(seed, end)), "csv"
+    yield from _inflow_since_the_last_bills(world, end, days)
     for payload in people.history(world, end, days):
         yield "complaints", payload, "open311_json"
     for day in range(int(day_number(end)) - days, int(day_number(end)) + 1):
         yield from _day(world, day, end)
         forget(world, day - 1)
+
+
+def _inflow_since_the_last_bills(world: World, now: float, days: int) -> Iterator[Payload]:
+    """What entered the metered areas from the start of the newest month whose bills are settled up to the history."""
+    today = int(day_number(now))
+    begin = max(first for first, after in ledgers.months(now) if after + BILLS_SETTLE_DAYS <= today)
+    (inflow,) = (block for block in blocks(world.seed) if block.name == "inflow")
+    for first in range(begin, today - days, DAYS_A_PAYLOAD):
+        until = min(first + DAYS_A_PAYLOAD, today - days)
+        yield inflow.feed, *_written(inflow.feed, _frame(world, inflow, day_start(first), day_start(until), now))
 
 
 def _day(world: World, day: int, now: float) -> Iterator[Payload]:

@@ -21,8 +21,6 @@ from pipelines.water.readings import (
 BILLING_LAG = timedelta(days=30)
 LONGEST_BILL = timedelta(days=93)
 YEAR = timedelta(days=366)
-# A new town, or one that bills late, sees its share from the first weeks on; coverage stands beside it.
-SOME_WEEKS = 0.05
 
 
 def daily_volumes(inflow_daily: pl.DataFrame, sensors: pl.DataFrame, zone: str) -> pl.DataFrame:
@@ -154,8 +152,8 @@ KPIS = (
     Kpi(
         function=non_revenue_water,
         catalogue="WA-02",
-        title="Water not paid for, month",
-        plain="Share of the water put in that earned nothing, in the last month billed.",
+        title="Water not paid for",
+        plain="Share of the water put in that earned nothing, in the last month whose bills are settled.",
         formula="100 x (system input - billed) / system input, over days both measured and billed",
         standard="IWA best-practice balance; MoUD Service Level Benchmarks 2.1.4; CPHEEO 15 % for new systems",
         unit="percent",
@@ -167,12 +165,13 @@ KPIS = (
         scale=100,
         lookback=LONGEST_BILL,
         settles=BILLING_LAG,
+        headline=True,
     ),
     Kpi(
         function=non_revenue_water_year,
         catalogue="WA-02",
-        title="Water not paid for",
-        plain="Share of the water put in that earned nothing, over the last twelve months as far as billed.",
+        title="Water not paid for, year",
+        plain="Share of the water put in that earned nothing, over twelve months as far as billed.",
         formula="100 x (system input - billed) / system input, over days both measured and billed",
         standard="IWA best-practice balance; MoUD Service Level Benchmarks 2.1.4; CPHEEO 15 % for new systems",
         unit="percent",
@@ -183,7 +182,5 @@ KPIS = (
         watch=35,
         scale=100,
         lookback=YEAR + LONGEST_BILL,
-        min_coverage=SOME_WEEKS,
-        headline=True,
     ),
 )

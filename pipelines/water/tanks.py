@@ -11,6 +11,7 @@ from pipelines.water.readings import due, once, relabelled
 
 HOUR = timedelta(hours=1)
 LEVEL_LASTS = timedelta(minutes=15)
+SPELL = "5m"
 
 
 def _hours(windows: pl.DataFrame) -> pl.DataFrame:
@@ -25,8 +26,15 @@ def _last_hour(readings: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mean_flow(flow_m3_h: pl.DataFrame, windows: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Mean flow of the last hour per window and tank, the tank's pipes added up."""
-    pipes = _last_hour(flow_m3_h, windows).group_by("window", "asset", "sensor").agg(pl.col("value").mean())
+    """Mean flow of the last hour per window and tank, the tank's pipes added up.
+
+    The hour's mean is that of its spells of five minutes: a meter that has begun to report every few seconds tells
+    no more of the hour than before.
+    """
+    pipe = ["window", "asset", "sensor"]
+    spell = pl.col("observed_at").dt.truncate(SPELL)
+    spells = _last_hour(flow_m3_h, windows).group_by(*pipe, spell).agg(pl.col("value").mean())
+    pipes = spells.group_by(pipe).agg(pl.col("value").mean())
     return pipes.group_by("window", "asset").agg(pl.col("value").sum().alias(name))
 
 
@@ -98,7 +106,7 @@ KPIS = (
         catalogue="WA-10",
         title="Hours left in tanks",
         plain="Hours until the first tank is empty if things go on as in the last hour.",
-        formula="volume above the dead level / net outflow",
+        formula="volume above the dead level / (mean outflow - mean inflow of the last hour)",
         standard="Convention: 8 h",
         unit="hour",
         window=every("quarter_hour"),

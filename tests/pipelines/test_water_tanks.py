@@ -44,6 +44,20 @@ def test_tank_autonomy_is_usable_volume_over_net_outflow():
     assert values(found)["01-10T10:00", "asset:T1"] == pytest.approx(6.78584, abs=1e-5)
 
 
+def test_tank_autonomy_weighs_the_hour_by_time_when_a_meter_begins_to_report_faster():
+    # 11 spells of five minutes at 30 m3/h, then one at 90 told ten times over: 35 m3/h, and not the 58.6 of all readings
+    slow = series("out-T1", "T1", at("2026-01-10T09:15"), 5, [30.0] * 11)
+    fast = series("out-T1", "T1", at("2026-01-10T10:10"), 0.5, [90.0] * 10)
+    found = tank_autonomy(
+        readings(*levels("T1", 3.2, 3.2, 3.2, 3.2)),
+        readings(*slow, *fast),
+        readings(*flows("in", "T1", 15.0)),
+        SIZES,
+        QUARTER,
+    )
+    assert values(found)["01-10T10:00", "asset:T1"] == pytest.approx(305.362806 / (35.0 - 15.0))
+
+
 def test_tank_autonomy_is_not_applicable_while_a_tank_fills():
     found = tank_autonomy(
         readings(*levels("T1", 3.2, 3.2, 3.2, 3.2)),
