@@ -17,7 +17,7 @@ from pipelines.engine.settings import BackupPlan
 NICE = 10
 LONGEST_BACKUP_S = 6 * 3600
 HOUR = timedelta(hours=1)
-NAME = "town-%Y-%m-%d-%H%MZ.tar"
+NAME = "town-%Y-%m-%d-%H%MZ.tar.zst"
 
 
 def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
@@ -67,7 +67,7 @@ def copy_town(plan: BackupPlan, now: datetime, make: Callable[[Path], None]) -> 
     standing = {**copies(plan.to), target: now}
     for file in sorted(standing, key=lambda file: standing[file])[: -plan.keep]:
         file.unlink(missing_ok=True)
-    for left in plan.to.glob(f"town-*Z.tar{PART}"):
+    for left in plan.to.glob(f"town-*Z.tar.zst{PART}"):
         left.unlink(missing_ok=True)
     return len(copies(plan.to))
 
@@ -75,7 +75,7 @@ def copy_town(plan: BackupPlan, now: datetime, make: Callable[[Path], None]) -> 
 def copies(folder: Path) -> dict[Path, datetime]:
     """The copies that stand in a folder, with the moment that their names tell."""
     found = {}
-    for file in folder.glob("town-*Z.tar"):
+    for file in folder.glob("town-*Z.tar.zst"):
         try:
             found[file] = datetime.strptime(file.name, NAME).replace(tzinfo=UTC)
         except ValueError:

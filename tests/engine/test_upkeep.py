@@ -28,7 +28,7 @@ def names(plan: BackupPlan) -> list[str]:
 
 def test_copy_is_made_once_a_day_and_so_many_are_kept(plan: BackupPlan) -> None:
     (plan.to / "letter.tar").write_bytes(b"mine")
-    (plan.to / "town-2026-01-01-0000Z.tar.part").write_bytes(b"half")
+    (plan.to / "town-2026-01-01-0000Z.tar.zst.part").write_bytes(b"half")
     made: list[datetime] = []
     for hours in range(24 * 5):
         now = NOON + hours * HOUR
@@ -36,7 +36,7 @@ def test_copy_is_made_once_a_day_and_so_many_are_kept(plan: BackupPlan) -> None:
             made.append(now)
     assert made == [NOON + n * DAY for n in range(5)]
     assert names(plan) == [
-        "letter.tar", "town-2026-03-12-0630Z.tar", "town-2026-03-13-0630Z.tar", "town-2026-03-14-0630Z.tar"
+        "letter.tar", "town-2026-03-12-0630Z.tar.zst", "town-2026-03-13-0630Z.tar.zst", "town-2026-03-14-0630Z.tar.zst"
     ]  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_absent_disk_is_said_and_never_made(plan: BackupPlan) -> None:
 
 
 def test_failed_copy_leaves_the_older_ones_and_is_tried_again(plan: BackupPlan) -> None:
-    standing = plan.to / "town-2026-03-01-0000Z.tar"
+    standing = plan.to / "town-2026-03-01-0000Z.tar.zst"
     standing.write_bytes(b"copy")
 
     def full(_: Path) -> None:
@@ -61,7 +61,7 @@ def test_failed_copy_leaves_the_older_ones_and_is_tried_again(plan: BackupPlan) 
 
 
 def test_copy_from_a_clock_that_ran_ahead_keeps_no_newer_one_away(plan: BackupPlan) -> None:
-    (plan.to / "town-2031-03-10-0000Z.tar").write_bytes(b"copy")
+    (plan.to / "town-2031-03-10-0000Z.tar.zst").write_bytes(b"copy")
     assert upkeep.copy_town(plan, NOON, lambda file: file.write_bytes(b"copy") and None) == 2
     assert upkeep.copy_town(plan, NOON + HOUR, lambda _: pytest.fail("the copy of an hour ago is new enough")) is None
 
