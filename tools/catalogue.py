@@ -90,6 +90,7 @@ def reference() -> str:
     ]
     parts.append("## [town]\n\n" + _rows(("key", "meaning"), sorted(TOWN.items())))
     parts.append("## [feeds.NAME]\n\n" + _rows(("key", "meaning"), sorted(FEED.items())))
+    parts.append("## [brokers.NAME]\n\n" + _rows(("key", "meaning"), sorted(BROKER.items())))
     parts.append(f"Origins (`from`): {', '.join(settings.ORIGINS)}. Formats: {', '.join(formats())}.\n")
     parts.append("Ready-made feeds (`use`):\n")
     rows = [
@@ -160,6 +161,19 @@ FEED = {
     "files": "Files of a replay, as a pattern below the town's folder.",
     "speed": "How much faster than recorded a replay runs (1).",
     "enabled": "false switches the feed off.",
+    "broker": "The broker that an MQTT feed comes from; may be left out where there is one only.",
+    "topic": 'Its topic, or a list of them; {name} is one level, {name...} the rest: "town/water/{asset}/{what}".',
+}
+BROKER = {
+    "url": "Address of an MQTT broker: mqtts://host:8883, or mqtt://host:1883 without TLS.",
+    "user": "Name to log in with.",
+    "password": "Its password; better in a file or in the environment.",
+    "password_file": "File that holds the password, below the town's folder or a whole path.",
+    "password_env": "Environment variable that holds the password.",
+    "ca_file": "Certificate of the authority that signed the broker's, where the computer does not know it.",
+    "version": 'MQTT version: 5 (unless told otherwise) or "3.1.1".',
+    "client_id": "Name of our session at the broker (townboard-TOWN-BROKER).",
+    "keep": 'How long an MQTT 5 broker keeps what comes while we are away ("7 d").',
 }
 PAGES = {"catalogue.md": catalogue, "settings.md": reference}
 

@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipelines.engine import flow
+from pipelines.engine.decode import together
 from pipelines.engine.disk import in_words
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.line import Line
 
 log = logging.getLogger("townboard")
-MOST_WAITING = 512
+MOST_WAITING = 4096
 MOST_WAITING_BYTES = 96 << 20
 MOST_AT_ONCE = 64
+# Small messages that are decoded together cost little each: so many count as one.
+SMALL_AS_ONE = 16
 # A batch is decoded whole, which takes many times its size: a few large payloads are a batch already.
 MOST_BYTES_AT_ONCE = 8 << 20
 
@@ -88,7 +91,8 @@ class Intake:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch, ended = [first], False
-            while len(batch) < MOST_AT_ONCE and _size(batch) < MOST_BYTES_AT_ONCE:
+            share, size = _share(first[0]), len(first[0].payload)
+            while share < MOST_AT_ONCE and size < MOST_BYTES_AT_ONCE:
                 try:
                     following = self._queue.get_nowait()
                 except queue.Empty:
@@ -97,6 +101,7 @@ class Intake:
                     ended = True
                     break
                 batch.append(following)
+                share, size = share + _share(following[0]), size + len(following[0].payload)
             self._take(batch)
             if ended:
                 return
@@ -117,6 +122,11 @@ class Intake:
         finally:
             with self._lock:
                 self._bytes -= _size(batch)
+
+
+def _share(message: RawMessage) -> float:
+    """How much of a batch a message takes."""
+    return 1 / SMALL_AS_ONE if together(message.feed.format) else 1.0
 
 
 def _size(batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> int:

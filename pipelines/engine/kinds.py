@@ -17,6 +17,10 @@ def _texts(value: Any) -> bool:
 
 TEXT = (lambda value: isinstance(value, str), 'text in quotes, for example `{key} = "..."`')
 TEXTS = (_texts, 'a list of texts, for example `{key} = ["...", "..."]`')
+TEXT_OR_TEXTS = (
+    lambda value: isinstance(value, str) or _texts(value),
+    'text in quotes, for example `{key} = "..."`, or a list of such texts',
+)
 ABOVE_ZERO = (_above_zero, "a number above 0, without quotes")
 FLAG = (lambda value: isinstance(value, bool), "true or false, without quotes")
 SECTION = (
@@ -31,11 +35,15 @@ Kind = tuple[Callable[[Any], bool], str]
 
 TOWN: Mapping[str, Kind] = {"name": TEXT, "timezone": TEXT, "languages": TEXTS, "domains": TEXTS, "demo": FLAG}
 FEED: Mapping[str, Kind] = {
-    **dict.fromkeys(("use", "from", "url", "format", "table", "zone", "title", "files"), TEXT),
+    **dict.fromkeys(("use", "from", "url", "format", "table", "zone", "title", "files", "broker"), TEXT),
     **dict.fromkeys(("timeout_s", "max_mb", "speed"), ABOVE_ZERO),
     "mapping": SECTION,
     "headers": TEXT_SECTION,
+    "topic": TEXT_OR_TEXTS,
     "enabled": FLAG,
+}
+BROKER: Mapping[str, Kind] = {
+    **dict.fromkeys(("url", "user", "password", "password_file", "password_env", "ca_file", "client_id", "keep"), TEXT),
 }
 ALARM: Mapping[str, Kind] = {"enabled": FLAG}
 
@@ -48,6 +56,8 @@ def well_formed(raw: Mapping[str, Any], wrong: Wrong) -> dict[str, Any]:
             whole[name] = _kept(section, name, TOWN, wrong)
         elif name == "feeds":
             whole[name] = _each(section, name, FEED, wrong)
+        elif name == "brokers":
+            whole[name] = _each(section, name, BROKER, wrong)
         else:
             whole[name] = _kept(section, name, {"kpis": SECTION, "alarms": SECTION}, wrong)
             for part, kinds in (("kpis", {}), ("alarms", ALARM)):

@@ -18,6 +18,7 @@ from pipelines.engine.local import LocalServer
 from pipelines.engine.schedule import Job, Schedule
 from pipelines.engine.settings import Feed
 from pipelines.engine.sources.drop_folder import DropFolder
+from pipelines.engine.sources.mqtt import brokers
 from pipelines.engine.sources.poll import Poll
 from pipelines.engine.sources.replay import Replay
 
@@ -40,6 +41,7 @@ class Service:
         self.line, self._clock, self._compact = line, clock, compact
         self.intake = Intake(line, clock)
         self.local = LocalServer(line.settings, self.intake, clock)
+        self._brokers = brokers(line, self.intake, clock)
         self._polls: list[Poll] = []
         self.schedule = Schedule(self._jobs(), line.state, clock)
         line.publisher.jobs = self.schedule.shown
@@ -54,10 +56,14 @@ class Service:
         self.intake.start()
         self.local.start()
         self.schedule.start()
+        for broker in self._brokers:
+            broker.start()
         log.info("the line of %s runs", self.line.settings.name)
         self._stopping.wait()
         self.schedule.stop()
         self.local.stop()
+        for broker in self._brokers:
+            broker.stop()
         self.intake.stop()
         self.line.close()
         for poll in self._polls:

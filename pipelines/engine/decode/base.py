@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -106,6 +107,7 @@ def decoder(name: str) -> Decoder:
     return module.decode
 
 
+@cache
 def together(name: str) -> TogetherDecoder | None:
     """The decoder of a format for many small payloads at once, where its module has one.
 

@@ -13,6 +13,7 @@ from pipelines.engine.decode.clock import zone_names
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import Domain, Kpi
+from pipelines.engine.settings.brokers import BROKER_KEYS, Broker, read_brokers
 from pipelines.engine.settings.document import Document, duration, shown_path
 from pipelines.engine.settings.feeds import FEED_KEYS, ORIGINS, Feed, read_feeds
 from pipelines.engine.settings.keeping import (
@@ -27,10 +28,10 @@ from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
 from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
-    "ALARM_KEYS", "BACKUP_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED", "ORIGINS", "TOWN_KEYS",
-    "BackupPlan", "Feed", "Settings", "duration", "load", "shown_path",
+    "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED", "ORIGINS",
+    "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Settings", "duration", "load", "shown_path",
 )  # fmt: skip
-SECTIONS = ("town", "feeds", "backup", "retention")
+SECTIONS = ("town", "brokers", "feeds", "backup", "retention")
 TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c"}
 
 
@@ -45,6 +46,7 @@ class Settings:
     domains: tuple[Domain, ...]
     feeds: Mapping[str, Feed]
     tuning: Mapping[str, Mapping[str, Any]]
+    brokers: Mapping[str, Broker] = field(default_factory=dict)
     backup: BackupPlan | None = None
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
@@ -97,7 +99,8 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     for section in raw:
         if section not in {*SECTIONS, "web", *known}:
             document.unknown("", section, {*SECTIONS, *known})
-    feeds = read_feeds(document, raw.get("feeds", {}), known, town["zone"])
+    brokers = read_brokers(document, raw.get("brokers", {}), folder, str(town["name"]))
+    feeds = read_feeds(document, raw.get("feeds", {}), known, town["zone"], tuple(brokers))
     tuning: dict[str, dict[str, Any]] = {}
     domains = tuple(tuned(document, domain, raw.get(name, {}), tuning) for name, domain in known.items())
     backup = read_backup(document, raw.get("backup", {}), folder)
@@ -106,8 +109,9 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     if document.mistakes:
         raise SettingsError(document.mistakes)
     return Settings(
-        folder=folder, domains=domains, feeds=feeds, tuning=tuning, backup=backup, retention=retention, **town
-    )
+        folder=folder, domains=domains, feeds=feeds, brokers=brokers, tuning=tuning, backup=backup,
+        retention=retention, **town,
+    )  # fmt: skip
 
 
 def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict[str, Any]:

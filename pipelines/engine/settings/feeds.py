@@ -14,11 +14,12 @@ from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.decode.table_mapping import check_mapping
 from pipelines.engine.model import Domain, Source
 from pipelines.engine.settings.document import Document, choice, duration
+from pipelines.engine.settings.topics import topic_of
 
-ORIGINS = ("poll", "drop_folder", "http_push", "replay")
+ORIGINS = ("poll", "drop_folder", "http_push", "mqtt", "replay")
 FEED_KEYS = {
     "use", "from", "url", "every", "format", "table", "zone", "mapping", "headers", "timeout_s", "max_mb", "title",
-    "files", "speed", "enabled",
+    "files", "speed", "enabled", "broker", "topic",
 }  # fmt: skip
 # Payloads of these formats say how things stand at one instant; all others say what happened since the last one.
 MOMENTARY = ("gtfs_realtime",)
@@ -44,6 +45,8 @@ class Feed:
     max_mb: float = 64.0
     files: str = ""
     speed: float = 1.0
+    broker: str = ""
+    topics: tuple[str, ...] = ()
     declared: bool = True
     zone_assumed: bool = False
 
@@ -58,7 +61,9 @@ def spoken_name(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def read_feeds(document: Document, raw: Any, domains: Mapping[str, Domain], zone: str) -> dict[str, Feed]:
+def read_feeds(
+    document: Document, raw: Any, domains: Mapping[str, Domain], zone: str, brokers: tuple[str, ...] = ()
+) -> dict[str, Feed]:
     sources = {f"{d.name}.{s.name}": (d, s) for d in domains.values() for s in d.sources}
     tables = {t.name: d for d in domains.values() for t in d.tables}
     feeds = {}
@@ -67,6 +72,8 @@ def read_feeds(document: Document, raw: Any, domains: Mapping[str, Domain], zone
             document.wrong(f"feeds.{name}", None, "a feed's name is small letters, digits and _.")
         elif entry.get("enabled", True):
             feeds[name] = _feed(document, name, entry, sources, tables, zone)
+            if feeds[name].origin == "mqtt":
+                feeds[name] = replace(feeds[name], **_subscription(document, f"feeds.{name}", entry, brokers))
     used = {entry.get("use") for entry in raw.values() if isinstance(entry, dict)}
     for full, (domain, source) in sources.items():
         if full not in used and source.name not in feeds:
@@ -161,6 +168,26 @@ def _feed(
     values["mapping"] = {**(base.mapping if base else {}), **raw.get("mapping", {})}
     values |= {key: raw[key] for key in ("url", "headers", "timeout_s", "max_mb", "files", "speed") if key in raw}
     return replace(base, **values) if base else Feed(**values)
+
+
+def _subscription(document: Document, section: str, raw: Mapping[str, Any], brokers: tuple[str, ...]) -> dict[str, Any]:
+    """The broker and the topics of an MQTT feed."""
+    broker = raw.get("broker", brokers[0] if len(brokers) == 1 else "")
+    if broker not in brokers:
+        known = f"Known are: {', '.join(brokers)}." if brokers else "None is set up: write [brokers.main] with its url."
+        document.wrong(section, "broker", f"`broker` names the broker that the feed comes from. {known}")
+    written = raw.get("topic", [])
+    topics = (written,) if isinstance(written, str) else tuple(written)
+    if not topics:
+        document.wrong(
+            section, "topic", 'an MQTT feed needs a topic, for example `topic = "town/water/{asset}/{quantity}"`.'
+        )
+    for text in topics:
+        try:
+            topic_of(text)
+        except ValueError as error:
+            document.wrong(section, "topic", f"`topic = {text!r}`: {error}.")
+    return {"broker": broker, "topics": topics}
 
 
 def _ready_made(

@@ -1,0 +1,205 @@
+"""One connection to an MQTT broker, from CONNECT to its end; the only module that knows paho."""
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from pipelines.engine.disk import in_words
+from pipelines.engine.flow import Receipt
+from pipelines.engine.settings import Broker
+
+log = logging.getLogger("townboard")
+KEEPALIVE_S = 30
+CONNECT_S = 10.0
+LOOK_S = 0.25
+# How long a stop waits for what is being written, so that the broker need not send it again.
+FAREWELL_S = 1.5
+# Messages that MQTT 5 lets be on their way at once: so much the broker sends before the first is durable.
+MOST_UNACKNOWLEDGED = 2000
+Take = Callable[[str, bytes], list["Future[Receipt]"] | None]
+
+
+class Session:
+    """Serves one connection. Each has a client of its own: an answer to an old one can never reach a new one."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        forgotten: Sequence[str],
+        filters: Mapping[str, str],
+        take: Take,
+        refused: Callable[[str, str], None],
+    ) -> None:
+        self._broker, self._forgotten, self._filters = broker, forgotten, filters
+        self._take, self._refused = take, refused
+        self._read = self.acknowledged = 0
+        self._open = 0
+        self._lock = threading.Lock()
+        self._fault = ""
+        self._client = self._made()
+
+    def _made(self) -> Client:
+        v5 = self._broker.version == "5"
+        client = Client(
+            CallbackAPIVersion.VERSION2, self._broker.client_id, None if v5 else False, manual_ack=True,
+            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
+        )  # fmt: skip
+        client.connect_timeout = CONNECT_S
+        client.on_connect, client.on_message = self._connected, self._message
+        client.on_subscribe, client.on_disconnect = self._subscribed, self._disconnected
+        # With this, paho only queues what other threads send: this thread alone writes to the socket.
+        client.on_socket_register_write = lambda *_: None
+        return client
+
+    def run(self, ending: threading.Event) -> str:
+        """Serve until the connection ends or is to be ended; why it ended, in words."""
+        try:
+            self._connect()
+        except OSError as error:
+            return _unreachable(self._broker, error)
+        while not ending.is_set() and not self._fault:
+            if self._loop() and not self._fault:
+                self._fault = f"The connection to the broker {self._broker.shown} was lost. It is tried again."
+        if ending.is_set():
+            self._farewell()
+        self._client.disconnect()
+        self._client.loop_write()
+        return self._fault
+
+    def _connect(self) -> None:
+        broker, client = self._broker, self._client
+        if broker.user:
+            client.username_pw_set(broker.user, broker.password())
+        if broker.tls:
+            client.tls_set_context(ssl.create_default_context(cafile=broker.ca_file or None))
+        if broker.version != "5":
+            client.connect(broker.host, broker.port, KEEPALIVE_S)
+            return
+        wishes: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        wishes.SessionExpiryInterval = int(broker.keep.total_seconds())
+        wishes.ReceiveMaximum = MOST_UNACKNOWLEDGED
+        client.connect(broker.host, broker.port, KEEPALIVE_S, clean_start=False, properties=wishes)
+
+    def _loop(self) -> MQTTErrorCode:
+        """Wait a moment for something to do, then read all that has come without waiting again."""
+        rc, before = self._client.loop(LOOK_S), -1
+        while not rc and self._read != before and not self._fault:
+            before = self._read
+            rc = self._client.loop_read()
+        return rc
+
+    def _farewell(self) -> None:
+        """Answer what is just being written."""
+        until = time.monotonic() + FAREWELL_S
+        while self._open and not self._fault and time.monotonic() < until:
+            time.sleep(0.01)
+        self._client.loop_write()
+
+    def _connected(self, client: Client, _: Any, flags: Any, reason: Any, __: Any) -> None:
+        if reason.is_failure:
+            self._fault = _turned_away(self._broker, str(reason))
+            return
+        log.info("broker %s: connected, session kept: %s", self._broker.name, bool(flags.session_present))
+        if self._forgotten:
+            client.unsubscribe(list(self._forgotten))
+        if self._broker.version != "5":
+            client.subscribe([(text, 1) for text in self._filters])
+            return
+        # What is retained comes once and not at every reconnect.
+        once = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+        client.subscribe([(text, once) for text in self._filters])
+
+    def _subscribed(self, _: Client, __: Any, ___: int, reasons: Sequence[Any], ____: Any) -> None:
+        for (text, written), reason in zip(self._filters.items(), reasons, strict=True):
+            if reason.is_failure:
+                self._refused(
+                    text,
+                    f"The broker {self._broker.shown} does not let the user {self._broker.user or '(none)'} read the "
+                    f"topic {written} ({reason}). Ask whoever runs the broker to allow it.",
+                )
+
+    def _disconnected(self, _: Client, __: Any, flags: Any, reason: Any, ___: Any) -> None:
+        if flags.is_disconnect_packet_from_server and not self._fault:
+            more = ""
+            if str(reason) == "Session taken over":
+                own = self._broker.client_id
+                more = f" Somebody else uses the client id {own}: give one of both another in town.toml."
+            self._fault = f"The broker {self._broker.shown} ended the connection ({reason}).{more} It is tried again."
+
+    def _message(self, client: Client, _: Any, message: MQTTMessage) -> None:
+        """One message of the broker, taken before the next one is read."""
+        self._read += 1
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        futures = self._take(topic, bytes(message.payload))
+        if futures is None:
+            # The line stops: the broker keeps this message and all behind it.
+            self._fault = self._fault or "The line is being stopped."
+        elif not futures:
+            client.ack(message.mid, message.qos)
+        else:
+            with self._lock:
+                self._open += 1
+            # The last of the feeds that a message is for answers the broker; to take from a list is one step.
+            others = [None] * (len(futures) - 1)
+            for future in futures:
+                future.add_done_callback(partial(self._settled, message.mid, message.qos, others))
+
+    def _settled(self, mid: int, qos: int, others: list[None], future: "Future[Receipt]") -> None:
+        """Rows are durable, or could not be kept: after the first that was not, this connection acknowledges nothing.
+
+        A broker sends again only after a reconnect, and wants its answers in the order of its messages.
+        """
+        error = future.exception()
+        if error is not None:
+            words = in_words(error) if isinstance(error, OSError) else type(error).__name__
+            self._fault = self._fault or f"What came could not be kept ({words}); the broker sends it again."
+        if others and not self._fault:
+            others.pop()
+            return
+        with self._lock:
+            self._open -= 1
+        if not self._fault:
+            self._client.ack(mid, qos)
+            self.acknowledged += 1
+
+
+def _unreachable(broker: Broker, error: OSError) -> str:
+    """Why no connection came about."""
+    where = f"The broker {broker.shown}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        by = f"the authority in {broker.ca_file}" if broker.ca_file else "an authority that this computer knows"
+        return f"{where} shows a certificate that is not good: {error.verify_message}. It must be signed by {by}."
+    if isinstance(error, ssl.SSLError):
+        return f"{where} does not speak TLS as it should ({error.reason}). mqtts:// is for TLS, mqtt:// without."
+    if isinstance(error, socket.gaierror):
+        return f"{where} cannot be found: there is no computer called {broker.host}. Check the url and the network."
+    if isinstance(error, TimeoutError):
+        return f"{where} did not answer within {CONNECT_S:g} seconds. Is it switched on, and does the network reach it?"
+    return f"{where} cannot be reached: {error.strerror or error}."
+
+
+def _turned_away(broker: Broker, reason: str) -> str:
+    """Why the broker did not let us in."""
+    if reason in ("Bad user name or password", "Not authorized"):
+        return (
+            f"The broker {broker.shown} does not accept the user {broker.user or '(none)'} or its password ({reason}). "
+            f"Correct user and password in [brokers.{broker.name}] of town.toml, or at the broker."
+        )
+    if reason == "Unsupported protocol version":
+        return f'The broker {broker.shown} is an older one: write `version = "3.1.1"` in [brokers.{broker.name}].'
+    return f"The broker {broker.shown} does not let us in: {reason}."
