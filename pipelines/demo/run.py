@@ -7,13 +7,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from pipelines.demo.feeds import FEEDS
+from pipelines.demo.sending import TOKEN
+from pipelines.engine import tokens
 from pipelines.engine.supervise import Child, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 7
+SIMULATOR, GOOD_FOR = "simulator", timedelta(days=365)
 
 
 def run(town: Path | None, host: str, port: int, clock: Callable[[], datetime]) -> int:
@@ -55,12 +59,24 @@ def _run(folder: Path, host: str, port: int, clock: Callable[[], datetime]) -> i
         if prepared.returncode:
             return prepared.returncode
     print(f"The board is at http://{host}:{port}/ (first incidents within two minutes).", flush=True)
-    os.environ["PYTHONPATH"] = str(ROOT)
+    print(f"To push rows of your own: python app.py --town {folder} token add NAME --scope ingest", flush=True)
+    os.environ |= {"PYTHONPATH": str(ROOT), TOKEN: token(folder / "store", since)}
     live = [
         sys.executable, "-m", "pipelines.demo", "--town", str(folder), "--app", f"http://{host}:{port}",
         "--port", str(simulator), "--seed", str(SEED), "--since", since.isoformat(),
     ]  # fmt: skip
     return Supervisor(folder, host, port, extra=(Child("simulator", live),)).run()
+
+
+def token(store: Path, now: datetime) -> str:
+    """A token for the simulator, as any sender has one; those of its earlier lives end."""
+    path = tokens.path_of(store)
+    for old in tokens.listed(path):
+        if old.name.startswith(SIMULATOR):
+            tokens.revoke(path, old.name, now)
+    pushed = [name for name, feed in FEEDS.items() if feed["from"] == "http_push"]
+    name = f"{SIMULATOR} {now:%Y-%m-%d %H:%M:%S.%f}"
+    return tokens.add(path, name, ["ingest"], now, feeds=pushed, expires_at=now + GOOD_FOR)
 
 
 def _move_simulator(path: Path, base_url: str) -> None:

@@ -216,3 +216,16 @@ def test_command_refuses_what_would_not_work(tmp_path: Path, feeds: list[str], e
     with pytest.raises(Misasked, match=words):
         token_desk.add(settings, "scada", ["ingest"], feeds, expires, NOW)
     assert listed(tokens.path_of(settings.store)) == []
+
+
+def test_demo_gives_its_simulator_a_token_and_ends_the_one_of_its_life_before(path: Path) -> None:
+    from pipelines.demo.run import token
+
+    first, second = token(path.parent, NOW), token(path.parent, NOW + DAY)
+    ring = Keyring(path)
+    assert [ring.find(secret).state(NOW + DAY) for secret in (first, second)] == ["revoked", "in use"]  # type: ignore[union-attr]
+    held = ring.find(second)
+    assert held is not None
+    assert (held.may("ingest"), held.may("read"), held.serves("water_telemetry"), held.serves("push")) == (
+        True, False, True, False,
+    )  # fmt: skip
