@@ -27,7 +27,8 @@ DEVICE_REPORTS = Table(
 )
 EDGE_STATES = Table(
     name="edge_states",
-    retention="devices",
+    # A node may be online for years, and its aliases are named in its birth alone.
+    retention="events",
     meaning="When a Sparkplug node or device came online or went offline, and what it said it measures.",
     key=("edge", "observed_at", "state"),
     time="observed_at",

@@ -11,6 +11,7 @@ from pipelines.engine.store import Store
 # Two ways of delivering one uplink differ by seconds; hours leave room for a queue that was held up.
 REMEMBERED = timedelta(hours=6)
 BIRTHS_KEPT = 2
+SHOWN = timedelta(days=1)
 HEALTH = pl.Schema(
     {
         "device": pl.String(), "feed": pl.String(), "last_seen_at": pl.Datetime("us", "UTC"), "frames": pl.Int64(),
@@ -19,6 +20,7 @@ HEALTH = pl.Schema(
         "spreading_factor": pl.Int64(),
     }
 )  # fmt: skip
+SHOWN_DEVICES = pl.Schema({**HEALTH, "offline_since": pl.Datetime("us", "UTC")})
 
 
 def health(reports: pl.DataFrame) -> pl.DataFrame:
@@ -75,6 +77,18 @@ def offline(states: pl.DataFrame) -> pl.DataFrame:
     down = (pl.col("state") == "offline") | gone.fill_null(value=False) | unborn.fill_null(value=False)
     since = pl.when(pl.col("state") == "offline").then("observed_at").otherwise("node_at")
     return both.filter(down).select("edge", since=since).sort("edge")
+
+
+def as_shown(store: Store, now: datetime) -> pl.DataFrame:
+    """The devices heard within a day and those that are offline.
+
+    Shape: SHOWN_DEVICES; offline_since is null for those that are not.
+    """
+    reports = store.rows(DEVICE_REPORTS.name, now - SHOWN)
+    down = offline(store.rows(EDGE_STATES.name, columns=["edge", "state", "observed_at"]))
+    return health(reports).join(
+        down.rename({"edge": "device", "since": "offline_since"}), on="device", how="full", coalesce=True
+    )
 
 
 def _node() -> pl.Expr:

@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.engine import registers as registry
 from pipelines.engine.calendar import earliest
+from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.judge import age_state
 from pipelines.engine.line import run_folder
@@ -259,6 +260,10 @@ class Town:
 
     def _replays(self) -> pl.DataFrame:
         return self._store.rows("quarantine_replays", columns=["id", "at", "outcome", "reason"])
+
+    def devices(self) -> pl.DataFrame:
+        """How the devices do that were heard within a day or are offline (see devices.as_shown)."""
+        return as_shown(self._follow(), self.now())
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
         """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""

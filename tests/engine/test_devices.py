@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.engine import compaction, flow
 from pipelines.engine.device_tables import DEVICE_REPORTS, EDGE_STATES
-from pipelines.engine.devices import health, offline
+from pipelines.engine.devices import as_shown, health, offline
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.line import Line
 from tests.engine import small_town
@@ -285,3 +285,18 @@ def test_messages_read_together_say_what_they_say_alone(tmp_path: Path) -> None:
     assert found[0] == found[1]
     # Six uplinks delivered twice each are six readings; six of Sparkplug, and two births with one each.
     assert [len([row for row in found[0]["readings"] if row[0] == name]) for name in ("P1.p", "T1.level")] == [6, 9]
+
+
+def test_the_town_shows_who_was_heard_and_who_is_offline(line: Line) -> None:
+    place = {"group": "water", "node": "plant1"}
+    told(line, "lora", uplink())
+    told(line, "plant", test_sparkplug.birth(), type="NBIRTH", **place)
+    told(line, "plant", test_sparkplug.payload(test_sparkplug.BORN, None), type="NDEATH", **place)
+    shown = {row["device"]: row for row in as_shown(line.store, NOON).iter_rows(named=True)}
+    assert set(shown) == {test_chirpstack.DEVICE, "water/plant1"}
+    assert shown["water/plant1"]["offline_since"] == NOON
+    assert (shown[test_chirpstack.DEVICE]["battery_pct"], shown[test_chirpstack.DEVICE]["offline_since"]) == (
+        84.0,
+        None,
+    )
+    assert as_shown(line.store, NOON + timedelta(days=2))["device"].to_list() == ["water/plant1"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.snapshot import Snapshot
 from tests.glass.fake_domains import FIVE
@@ -66,6 +67,7 @@ class FakeTown:
             }
         )
         self._assets = self._register(water_points)
+        self.heard = pl.DataFrame(schema=SHOWN_DEVICES)
         self._snapshot: Snapshot | None = None
 
     # what tests do to it
@@ -225,6 +227,9 @@ class FakeTown:
 
     def quarantine_counts(self) -> pl.DataFrame:
         return pl.DataFrame({"feed": ["scada"], "reason": ["out_of_range"], "rows": [14], "newest": [STARTED]})
+
+    def devices(self) -> pl.DataFrame:
+        return self.heard
 
     def runs(self, limit: int = 50) -> pl.DataFrame:
         jobs = ["compute_kpis", "compaction", "backup"]

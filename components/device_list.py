@@ -1,0 +1,64 @@
+"""Devices as people see them: when each was last heard, what was lost on the way, its battery and its link."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from dash import html
+
+from components import glass, wording
+from components.kpi_tile import csv_link
+from components.props import props
+
+MOST_LINES = 50
+HEAD = ("Device", "Last heard", "Frames", "Lost", "Restarts", "Battery", "Signal")
+
+
+def devices() -> list[Any]:
+    """Heading and table of the devices heard in a day or offline, the worst first; nothing where there are none."""
+    found = glass.town().devices()
+    if found.is_empty():
+        return []
+    ranked = found.with_columns(share=_share()).sort(
+        pl.col("offline_since").is_null(), pl.col("battery_pct").fill_null(100) >= 20, -pl.col("share"), "device"
+    )
+    top = html.Thead(html.Tr([html.Th(text, scope="col") for text in HEAD]))
+    body = html.Tbody([_line(row) for row in ranked.head(MOST_LINES).iter_rows(named=True)])
+    shown = f" The first {MOST_LINES} are shown." if found.height > MOST_LINES else ""
+    words = f"{wording.count(found.height, 'device')}: offline, low on battery and lossy ones first.{shown}"
+    link = csv_link(glass.href("api/v1/tables/device_reports", format="csv"), "messages of devices")
+    table = html.Div(html.Table([top, body], className="table table-quiet"), className="table-wrap")
+    foot = html.Div(link, className="panel-foot")
+    return [
+        html.H2("Devices", className="section"),
+        html.Section([html.P(words, className="sub"), table, foot], className="panel"),
+    ]
+
+
+def _share() -> pl.Expr:
+    """The share of a device's frames that was lost."""
+    return (pl.col("lost") / (pl.col("frames") + pl.col("lost"))).fill_nan(0.0).fill_null(0.0)
+
+
+def _line(row: Mapping[str, Any]) -> html.Tr:
+    heard = f"{wording.age_of(row['last_seen_at'], glass.town().now())} ago" if row["last_seen_at"] else ""
+    if row["offline_since"]:
+        heard = f"offline since {wording.clock(row['offline_since'], glass.town().zone)}"
+    battery = "" if row["battery_pct"] is None else f"{wording.number(row['battery_pct'], 0)} %"
+    cells = (
+        row["device"],
+        heard,
+        "" if row["frames"] is None else f"{row['frames']:,}",
+        f"{row['lost']:,} ({100 * row['share']:.0f} %)" if row["lost"] else "",
+        str(row["resets"] or ""),
+        battery,
+        _signal(row),
+    )
+    return html.Tr([html.Td(text, **props({"data-label": name})) for name, text in zip(HEAD, cells, strict=True)])
+
+
+def _signal(row: Mapping[str, Any]) -> str:
+    if row["rssi_dbm"] is None:
+        return ""
+    gateways = wording.count(row["gateways"], "gateway")
+    return f"{wording.number(row['rssi_dbm'], 0)} dBm at the best of {gateways}"
