@@ -83,10 +83,8 @@ def _pass(
     for name, rows in _gathered(batch, tables).items():
         table, standing = tables[name], parts.setdefault(name, {})
         for partition, merged in _merged(folder, table, standing, rows, zone).items():
-            # Of a day whose readings have been let go the rollup is all there is: a late row must not replace it.
-            rolls = name == "readings" and (partition in standing or partition not in parts.get("roll_hourly", {}))
             standing[partition] = cold.write(folder, f"cold/{name}/{partition}.{done.rev}.parquet", merged, table, done)
-            if rolls:
+            if name == "readings":
                 _roll(folder, parts, partition, done, merged, zone)
     published = Manifest(done.rev, done.applied, parts)
     _publish(folder, current, published)
@@ -165,11 +163,21 @@ def _month(table: Table, rows: pl.DataFrame, zone: str) -> pl.Expr:
 def _roll(
     folder: Path, parts: dict[str, dict[str, Part]], day: str, done: Pass, readings: pl.DataFrame, zone: str
 ) -> None:
-    """Recompute the rollups of one local day as a unit."""
+    """Recompute the rollups of one local day as a unit, unless that day's readings are not all there any more."""
+    if _counted(folder, parts.get("roll_daily", {}).get(day)) > readings.height:
+        # They were let go, or their file was damaged: of that day the rollup is all there is.
+        return
     hours = hourly(readings, zone)
     for grain, frame in (("hourly", hours), ("daily", daily(hours, zone))):
         part = cold.write(folder, f"roll/{grain}/{day}.{done.rev}.parquet", frame, None, done)
         parts.setdefault(f"roll_{grain}", {})[day] = part
+
+
+def _counted(folder: Path, rollup: Part | None) -> int:
+    """How many readings a standing daily rollup was made of; none when it cannot be read."""
+    if rollup is None or manifests.fault(folder, rollup, whole=True):
+        return 0
+    return int(pl.read_parquet(folder / rollup.file, columns=["n"])["n"].sum())
 
 
 def sweep(folder: Path, now: datetime) -> int:
