@@ -13,6 +13,7 @@ import polars as pl
 
 from pipelines.engine import coverage
 from pipelines.engine.calendar import LENGTHS, extent, floor, length, windows
+from pipelines.engine.completing import BY_AREA, NOTHING, VALUE, complete
 from pipelines.engine.covered import Covered
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.measures import KEYS
@@ -33,33 +34,6 @@ QUIET = timedelta(seconds=20)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 FOREVER = datetime.max.replace(tzinfo=UTC)
 LATELY = timedelta(days=31)
-VALUE = pl.Schema(
-    {
-        "window": INSTANT,
-        "end": INSTANT,
-        "area": pl.String(),
-        "value": pl.Float64(),
-        "numerator": pl.Float64(),
-        "denominator": pl.Float64(),
-        "n": pl.Int64(),
-        "n_expected": pl.Int64(),
-        "coverage": pl.Float64(),
-        "reason": pl.String(),
-        "detail": pl.String(),
-        "as_of": INSTANT,
-    }
-)
-NOTHING = pl.DataFrame(schema=VALUE)
-BY_AREA = pl.Schema(
-    {
-        "_cover": pl.Int32(),
-        "window": INSTANT,
-        "area": pl.String(),
-        "_n": pl.Int64(),
-        "_n_expected": pl.Int64(),
-        "_as_of_area": INSTANT,
-    }
-)
 
 
 @dataclass
@@ -111,7 +85,9 @@ def merge(spans: list[Span], low: datetime, high: datetime) -> list[Span]:
 def affordable(works: list[Work], seconds: float) -> list[Work]:
     """As many of these as fit into so many seconds by what each cost last time; at least one."""
     spent = accumulate(work.cost_s for work in works)
-    return [work for number, (work, after) in enumerate(zip(works, spent, strict=True)) if not number or after <= seconds]
+    return [
+        work for number, (work, after) in enumerate(zip(works, spent, strict=True)) if not number or after <= seconds
+    ]
 
 
 class Kpis:
@@ -344,7 +320,9 @@ class Kpis:
         if not feeds:
             return grid.select("window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
         found = self._covered.share(feeds, grid)
-        return grid.select("window", "end").with_columns(found["coverage"].alias("_coverage"), found["as_of"].alias("_as_of"))
+        return grid.select("window", "end").with_columns(
+            found["coverage"].alias("_coverage"), found["as_of"].alias("_as_of")
+        )
 
     def _revised(self, kpi: str, grid: pl.DataFrame, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
         """Only what differs from what was last published, with the next revision number.
@@ -372,40 +350,3 @@ class Kpis:
             revision=pl.col("_revision").fill_null(0) + 1, computed_at=pl.lit(now).dt.cast_time_unit("us")
         )
         return stamped.select(list(KPI_VALUES.schema)).cast(KPI_VALUES.schema)
-
-
-def _share(part: str, whole: str) -> pl.Expr:
-    return pl.when(pl.col(whole) > 0).then((pl.col(part) / pl.col(whole)).clip(0.0, 1.0))
-
-
-def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
-    """Rows of many KPIs with value, coverage and reason settled; a value that too little data carries becomes unknown.
-
-    Shape: rows has kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor,
-    min_coverage.
-    """
-    ratio = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * pl.col("scale"))
-    # A function that says what it expected is judged by that; else by what the sensors were to send, used or not.
-    own_share = _share("n", "n_expected_given")
-    share = _share("_n", "_n_expected")
-    counted = rows.join(judging, on="kpi").with_columns(
-        n_expected_given="n_expected",
-        value=pl.coalesce("value", ratio),
-        n=pl.coalesce("n", "_n"),
-        n_expected=pl.coalesce("n_expected", "_n_expected"),
-        as_of=pl.coalesce("as_of", "_as_of_area", "_as_of"),
-    )
-    counted = counted.with_columns(coverage=pl.coalesce("coverage", own_share, share, "_coverage"))
-    thin = (pl.col("coverage") < pl.col("min_coverage")).fill_null(value=False)
-    few = (pl.col("denominator") < pl.col("floor")).fill_null(value=False)
-    usable = pl.col("value").is_not_null() & pl.col("value").is_not_nan()
-    reason = (
-        pl.when(pl.col("reason").is_not_null())
-        .then("reason")
-        .when(thin | few)
-        .then(pl.lit("insufficient_data"))
-        .when(~usable)
-        .then(pl.lit("no_data"))
-    )
-    judged = counted.with_columns(value=pl.when(usable & ~thin & ~few).then("value"), reason=reason)
-    return judged.select("kpi", *VALUE).sort("kpi", *KEYS)

@@ -1,0 +1,53 @@
+"""Which KPIs a beat takes up: what fits, oldest first, and only windows that a row can have changed."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.engine.kpis import Work, affordable
+from tests.engine import small_town
+from tests.engine.small_town import NOON, beat, csv_of, send
+
+HOUR = timedelta(hours=1)
+
+
+def costing(*seconds: float) -> list[Work]:
+    """Works that cost so much each; nothing else of them matters here."""
+    return [Work(None, "", frozenset(), cost_s=s) for s in seconds]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(1.0, 3), (0.06, 2), (0.05, 2), (0.049, 1), (0.0, 1), (-1.0, 1)])
+def test_a_beat_takes_as_many_as_fit_and_at_least_one(seconds: float, taken: int) -> None:
+    works = costing(0.02, 0.03, 0.04)
+    assert affordable(works, seconds) == works[:taken]
+
+
+def test_nothing_waits_for_nobody() -> None:
+    assert affordable([], 1.0) == []
+
+
+def test_a_reading_in_the_running_hour_makes_no_closed_window_due_and_a_late_one_does(tmp_path: Path) -> None:
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, frozenset({"pressure_compliance"}))
+    work = line.kpis.works["pressure_compliance"]
+    send(line, "network", csv_of([("P1.p", NOON - timedelta(minutes=1), 9.0)]), NOON)
+    beat(line, NOON)
+    line.kpis.touch("pressure_m", NOON, NOON)
+    assert work.open_from is not None
+    assert work.fresh
+    assert work.due == []
+    line.kpis.touch("pressure_m", work.open_from - HOUR, work.open_from - HOUR)
+    assert [low for low, _ in work.due] == [work.open_from - HOUR]
+    line.close()
+
+
+def test_the_window_that_ran_becomes_due_when_it_ends(tmp_path: Path) -> None:
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, frozenset({"pressure_compliance"}))
+    send(line, "network", csv_of([("P1.p", NOON - timedelta(minutes=1), 9.0)]), NOON)
+    beat(line, NOON)
+    work = line.kpis.works["pressure_compliance"]
+    ended = work.open_end
+    assert ended is not None
+    published = line.kpis.evaluate({}, ended + timedelta(seconds=1))
+    assert ended in published["end"].to_list()
+    line.close()
