@@ -15,6 +15,7 @@ from pipelines.engine import compaction, flow
 from pipelines.engine.device_tables import DEVICE_REPORTS, EDGE_STATES
 from pipelines.engine.devices import as_shown, health, offline
 from pipelines.engine.flow import RawMessage, Receipt
+from pipelines.engine.healing import Wish, heal
 from pipelines.engine.line import Line
 from tests.engine import small_town
 from tests.engine.decode import test_chirpstack, test_sparkplug
@@ -232,6 +233,16 @@ def test_a_report_from_the_future_is_set_aside_and_not_remembered(line: Line) ->
     assert (receipt.stored, receipt.quarantined) == (0, 2)
     assert told(line, "lora", uplink()).stored == 2
     assert small_town.readings(line) == [("P1.p", datetime(2026, 3, 10, 6, 14, 5, 120331, tzinfo=UTC), 5.94)]
+
+
+def test_data_in_quarantine_are_healed_after_their_birth(line: Line) -> None:
+    place = {"group": "water", "node": "plant1"}
+    sent = plant(test_sparkplug.BORN, 1, level(3.25))
+    assert told(line, "plant", sent, type="NDATA", **place).quarantined == 1
+    told(line, "plant", test_sparkplug.birth(test_sparkplug.BORN + timedelta(minutes=1)), type="NBIRTH", **place)
+    outcome = heal(line, Wish(feed="plant", reason="unknown_alias"), lambda: NOON)
+    assert (outcome.tried, outcome.healed) == (1, 1)
+    assert ("T1.level", test_sparkplug.BORN, 3.25) in small_town.readings(line)
 
 
 def mixed() -> list[tuple[str, bytes, dict[str, str]]]:

@@ -16,6 +16,7 @@ from pipelines.engine.decode.sparkplug_payload import instant_of, parsed, text_o
 FILLS = ("readings", "device_reports", "edge_states")
 BIRTHS, DATA, DEATHS = ("NBIRTH", "DBIRTH"), ("NDATA", "DDATA"), ("NDEATH", "DDEATH")
 SPOKEN_TO = ("NCMD", "DCMD", "STATE")
+PARTS = ("group", "type", "node", "device")
 NEVER = datetime.min.replace(tzinfo=UTC)
 SEQ_WRAPS = 256
 # What every node tells for the protocol's own sake.
@@ -115,7 +116,7 @@ def _topic(mapping: Mapping[str, Any]) -> dict[str, str]:
 
     Raises Refused when they are missing or name another kind of message.
     """
-    fields = {name: str(value) for name, value in (mapping.get("fields") or {}).items()}
+    fields = _place({name: str(value) for name, value in (mapping.get("fields") or {}).items()})
     if "STATE" in (fields.get("type"), fields.get("group")):
         return {**fields, "type": "STATE"}
     kinds = (*BIRTHS, *DATA, *DEATHS, *SPOKEN_TO)
@@ -127,6 +128,13 @@ def _topic(mapping: Mapping[str, Any]) -> dict[str, str]:
             f"{', '.join(kinds)}; this one came with {fields or 'none'}. Subscribe the feed to spBv1.0/#.",
         )
     return fields
+
+
+def _place(fields: Mapping[str, str]) -> dict[str, str]:
+    """The fields with the parts of the whole topic under their names, where the town has not named them itself."""
+    before, _, after = fields.get("topic", "").partition("spBv1.0/")
+    parts = after.split("/") if before == "" else []
+    return {**dict(zip(PARTS, parts, strict=False)), **fields}
 
 
 def _birth_of(message: Message, known: Known) -> Birth | None:
@@ -276,7 +284,7 @@ def _say(payload: bytes, mapping: Mapping[str, Any], plan: DevicePlan) -> Said |
 
 def _together(parts: Sequence[Part], mapping: Mapping[str, Any]) -> list[Together]:
     """Data up to the first message of another kind: what comes after a birth is to be read by it."""
-    until = next((i for i, (_, fields) in enumerate(parts) if fields.get("type") not in DATA), len(parts))
+    until = next((i for i, (_, fields) in enumerate(parts) if _place(fields).get("type") not in DATA), len(parts))
     return together(_say, parts[:until], mapping)
 
 

@@ -284,6 +284,16 @@ def test_a_message_without_its_topic_is_refused_in_words(fields: dict[str, str])
     assert (refusal.value.reason, "spBv1.0" in refusal.value.detail) == ("no_topic", True)
 
 
+def test_the_whole_topic_tells_as_much_as_its_named_parts(known: Known) -> None:
+    sent = payload(BORN, 2, metric(alias=7, double_value=1.0))
+    told = read(sent, "", known, {}, fields={"topic": "spBv1.0/water/DDATA/plant1/pump3"})
+    assert values(told) == {"water/plant1/pump3/flow": 1.0}
+    of_node = read(birth(), "", None, {}, fields={"topic": "spBv1.0/water/NBIRTH/plant1"}, values=["tank/level"])
+    assert values(of_node) == {"water/plant1/tank/level": 2.5}
+    with pytest.raises(Refused):
+        read(sent, "", known, {}, fields={"topic": "town/spBv1.0/water/DDATA/plant1/pump3"})
+
+
 KINDS = st.sampled_from(["NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH"])
 
 
