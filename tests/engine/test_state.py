@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.engine import state_file
+from pipelines.engine import flow, state_file
 from pipelines.engine.errors import StoreError
 from pipelines.engine.state import State
 from tests.conftest import ROOT
+from tests.engine import small_town
 
 NOON = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
 ALARMS = {
@@ -176,3 +177,25 @@ def test_damaged_file_is_not_copied(tmp_path: Path) -> None:
         state_file.copy(path, tmp_path / "copy.sqlite")
     assert state_file.read_cursor(path, "_backup") == {}
     assert state_file.faults(path)
+
+
+def test_town_starts_on_a_damaged_state_rings_again_and_says_so(tmp_path: Path) -> None:
+    town = small_town.make(tmp_path / "town")
+    line = small_town.open_line(town, NOON, frozenset())
+    low = [("T1.level", NOON - timedelta(minutes=minutes), 0.2) for minutes in (20, 10, 0)]
+    small_town.send(line, "network", small_town.csv_of(low), NOON)
+    flow.beat(line, NOON)
+    rung = [alarm["id"] for alarm in line.alarms.listed()]
+    assert any("tank_low" in key for key in rung)
+    line.close()
+    path = town / "store" / "state.sqlite"
+    for left in (path, path.with_name("state.sqlite-wal")):
+        left.write_bytes(b"\xaa" * 9000)
+    line = small_town.open_line(town, NOON + timedelta(minutes=1), frozenset())
+    flow.beat(line, NOON + timedelta(minutes=1))
+    assert [alarm["id"] for alarm in line.alarms.listed()] == rung
+    (run,) = line.state.runs()
+    assert (run["job"], run["outcome"]) == ("start", "mended")
+    assert "set aside as state.damaged-1.sqlite" in run["words"]
+    assert small_town.readings(line) == low
+    line.close()
