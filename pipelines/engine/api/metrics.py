@@ -114,7 +114,7 @@ def _of_line(line: Mapping[str, Any] | None) -> Iterator[str]:
         yield _family("journal_seq", "counter", "Newest durable frame of the journal.", [({}, line["seq"])])
         yield _family("queue_messages", "gauge", "Messages that wait to be written.", [({}, line["waiting"])])
         yield _family("queue_bytes", "gauge", "Bytes that wait to be written.", [({}, line["waiting_bytes"])])
-        trouble = [({}, float(bool(line["trouble"])))]
+        trouble: list[Sample] = [({}, float(bool(line["trouble"])))]
         yield _family("disk_refusing", "gauge", "1 when the last batch could not be written.", trouble)
 
 
