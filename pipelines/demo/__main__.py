@@ -18,13 +18,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8099, help="port of the town's own servers")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster incidents pass and sensors send")
+    parser.add_argument("--broker", type=int, help="port of the town's MQTT broker, if it has one")
     parser.add_argument("--since", type=datetime.fromisoformat, help="when history ended (with time zone)")
     given = parser.parse_args()
 
     from pipelines.demo.live import run
 
     since = given.since.timestamp() if given.since else None
-    run(given.town, given.app, given.port, seed=given.seed, speed=given.speed, since=since)
+    run(given.town, given.app, given.port, seed=given.seed, speed=given.speed, since=since, broker=given.broker)
 
 
 if __name__ == "__main__":

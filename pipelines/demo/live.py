@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pipelines.demo import ledgers, outages, samples
 from pipelines.demo.blocks import Block
+from pipelines.demo.broker import TOPICS
 from pipelines.demo.calendar import DAY_S, day_number, day_start
 from pipelines.demo.due import Pace, missed, readings
 from pipelines.demo.feeds import FEEDS, Reading, as_csv, blocks, rows_csv
 from pipelines.demo.incidents import World, timeline
 from pipelines.demo.misbehaviour import Gremlin, half, schedule, with_decimal_commas
 from pipelines.demo.running import forget
-from pipelines.demo.sending import Pusher, drop
+from pipelines.demo.sending import Publisher, Pusher, drop
 from pipelines.demo.server import Town, serve
 
 TICK_S = 1.0
@@ -39,6 +40,9 @@ class Live:
     ) -> None:
         self.town, self.world, self.gremlin, self.last = town, world, gremlin, start
         self.pusher = Pusher(app)
+        self.senders: dict[str, Pusher | Publisher] = {
+            feed: self.pusher for feed, told in FEEDS.items() if told["from"] == "http_push"
+        }
         self.paces = [Pace(world.seed, b, speed) for b in blocks(world.seed) if b.feed in GATHER_S]
         self.units = {s.sensor: s.unit for p in self.paces for s in p.block.series}
         self.gathered: dict[str, list[Reading]] = {feed: [] for feed in GATHER_S}
@@ -76,10 +80,10 @@ class Live:
         batch = self.gremlin.garbled(feed, batch, now)
         if not batch:
             return
-        if FEEDS[feed]["from"] == "http_push":
-            self.pusher.push(feed, batch)
+        if feed in self.senders:
+            self.senders[feed].push(feed, batch)
             if self.gremlin.raging("duplicate_batch", feed, now):
-                self.pusher.push(feed, batch)
+                self.senders[feed].push(feed, batch)
             return
         payload = as_csv(feed, batch, self.units)
         if self.gremlin.raging("half_file", feed, now):
@@ -108,13 +112,24 @@ class Live:
                 drop(self.town, "water_bills", rows_csv(ledgers.MONTHLY["water_bills"](self.world.seed, now)), now)
 
 
-def run(town: Path, app: str, port: int, *, seed: int = 7, speed: float = 1.0, since: float | None = None) -> None:
+def run(
+    town: Path,
+    app: str,
+    port: int,
+    *,
+    seed: int = 7,
+    speed: float = 1.0,
+    since: float | None = None,
+    broker: int | None = None,
+) -> None:
     """Simulate until SIGTERM or SIGINT; history ended at `since`, or shortly before now."""
     start = float(int(time.time()))
     world = World(seed, timeline(start, seed, speed))
     gremlin = Gremlin(schedule(start, seed))
     server = serve(Town(world, gremlin), "127.0.0.1", port)
     live = Live(town, app, world, gremlin, start, since=since or start - CATCH_UP_S, speed=speed)
+    if broker:
+        live.senders |= dict.fromkeys(TOPICS, Publisher(broker))
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from pipelines.demo import broker
 from pipelines.demo.feeds import FEEDS
 from pipelines.demo.sending import TOKEN
 from pipelines.engine import tokens
@@ -61,11 +62,25 @@ def _run(folder: Path, host: str, port: int, clock: Callable[[], datetime]) -> i
     print(f"The board is at http://{host}:{port}/ (first incidents within two minutes).", flush=True)
     print(f"To push rows of your own: python app.py --town {folder} token add NAME --scope ingest", flush=True)
     os.environ |= {"PYTHONPATH": str(ROOT), TOKEN: token(folder / "store", since)}
+    extra = _delivery(folder)
     live = [
         sys.executable, "-m", "pipelines.demo", "--town", str(folder), "--app", f"http://{host}:{port}",
         "--port", str(simulator), "--seed", str(SEED), "--since", since.isoformat(),
+        *(("--broker", str(extra[0])) if extra else ()),
     ]  # fmt: skip
-    return Supervisor(folder, host, port, extra=(Child("simulator", live),)).run()
+    children = (Child("simulator", live), *((extra[1],) if extra else ()))
+    return Supervisor(folder, host, port, extra=children).run()
+
+
+def _delivery(folder: Path) -> tuple[int, Child] | None:
+    """Port and process of the demo's broker, or one sentence that there is none."""
+    program = broker.mosquitto()
+    port = free_port() if program else None
+    broker.deliver(folder / "town.toml", port)
+    if program is None or port is None:
+        print("There is no Mosquitto here (apt-get install mosquitto): what would come by MQTT is pushed by HTTP.")
+        return None
+    return port, broker.child(program, folder, port)
 
 
 def token(store: Path, now: datetime) -> str:

@@ -12,11 +12,16 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from pipelines.demo.broker import TOPICS
 from pipelines.demo.calendar import iso
 from pipelines.demo.feeds import Reading
 
 AT_MOST = 400
 WAITING = 2000
+IN_FLIGHT = 100
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 20.0)
 TOKEN = "TOWNBOARD_TOKEN"
 
@@ -72,6 +77,23 @@ class Pusher:
         pause = BACK_OFF_S[min(self.failed, len(BACK_OFF_S) - 1)]
         self.failed += 1
         return min(float(asked), 60.0) if asked and asked.isdigit() else pause
+
+
+class Publisher:
+    """Publishes readings at QoS 1, one message each; paho keeps them while the broker is away."""
+
+    def __init__(self, port: int) -> None:
+        self.client = Client(CallbackAPIVersion.VERSION2, "nadipur-devices", protocol=MQTTProtocolVersion.MQTTv5)
+        self.client.max_queued_messages_set(WAITING * 10)
+        self.client.max_inflight_messages_set(IN_FLIGHT)
+        self.client.connect_async("127.0.0.1", port)
+        self.client.loop_start()
+
+    def push(self, feed: str, readings: Sequence[Reading]) -> None:
+        """Publish readings under the feed's topic."""
+        for sensor, at, value in readings:
+            topic = TOPICS[feed].replace("{sensor}", sensor)
+            self.client.publish(topic, json.dumps({"observed_at": iso(at), "value": value}), qos=1)
 
 
 _numbers = count(1)
