@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -86,8 +87,12 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
 def _message(payload: bytes, fields: Mapping[str, str], received_at: datetime) -> Message:
     content = parsed(payload)
     if len(content.metrics) > MOST_VALUES:
-        raise Refused("too_large", f"The message has more than {MOST_VALUES} metrics. Let the node send fewer at once.")
+        raise _too_many()
     return Message(fields["group"], fields["type"], fields["node"], fields.get("device", ""), content, received_at)
+
+
+def _too_many() -> Refused:
+    return Refused("too_large", f"The message has more than {MOST_VALUES} metrics. Let the node send fewer at once.")
 
 
 def _said(
@@ -172,7 +177,10 @@ def _named(message: Message, birth: Birth | None) -> tuple[list[Named], list[int
                 unknown.append(metric.alias)
         if name:
             kind = metric.datatype or (birth.types.get(name, 0) if birth else 0)
-            found += _walked(Named(name, kind, metric, instant_of(metric.timestamp) or message.at))
+            inside = _walked(Named(name, kind, metric, instant_of(metric.timestamp) or message.at))
+            found += islice(inside, MOST_VALUES - len(found) + 1)
+    if len(found) > MOST_VALUES:
+        raise _too_many()
     return found, unknown
 
 
@@ -195,7 +203,7 @@ def _read(
     fields: Mapping[str, str],
     payload: bytes,
 ) -> None:
-    for place, one in enumerate(metrics[:MOST_VALUES], start=WHOLE + 1):
+    for place, one in enumerate(metrics, start=WHOLE + 1):
         wanted, value = plan.wanted(one.name), value_of(one.metric, one.kind)
         if wanted is None or one.metric.is_transient or value is ...:
             continue

@@ -11,7 +11,8 @@ from google.protobuf.message import DecodeError
 from pipelines.engine.decode.base import Refused
 from pipelines.engine.decode.text import unpack
 
-MAX_MB = 16
+# A birth of 10,000 metrics has some 600 kB; parsed, a payload can take a hundred times its size.
+MAX_MB = 2
 COMPRESSED = "SPBV1.0_COMPRESSED"
 PACKAGE = "townboard.sparkplug_b"
 KIND = descriptor_pb2.FieldDescriptorProto
@@ -70,6 +71,8 @@ def parsed(payload: bytes) -> Any:
 
 
 def _read(payload: bytes) -> Any:
+    if len(payload) > MAX_MB << 20:
+        raise Refused("too_large", f"The message is larger than {MAX_MB} MB. Let the node send fewer metrics at once.")
     try:
         return Payload.FromString(payload)
     except DecodeError as error:

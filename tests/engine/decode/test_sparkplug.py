@@ -353,8 +353,20 @@ def test_templates_within_templates_end() -> None:
     assert values(read(payload(BORN, 1, inner), "NDATA")) == {}
 
 
-def test_too_many_metrics_are_refused() -> None:
-    many = tahu.Payload(timestamp=ms(BORN), seq=1, metrics=[metric("a")] * 10_001).SerializeToString()
+def inside(count: int) -> Any:
+    return metric("t", template_value=tahu.Payload.Template(metrics=[metric("a")] * count))
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [metric("a")] * 10_001,
+        [inside(10_001)],
+        [inside(6_000), inside(6_000)],
+        [metric("a", kind=tahu.String, string_value="x" * (2 << 20))],
+    ],
+)
+def test_too_many_metrics_are_refused(metrics: list[Any]) -> None:
     with pytest.raises(Refused) as refusal:
-        read(many, "NDATA")
+        read(payload(BORN, 1, *metrics), "NDATA")
     assert refusal.value.reason == "too_large"
