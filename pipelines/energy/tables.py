@@ -73,6 +73,14 @@ QUANTITIES = (
         name="consumer_energy_kwh", unit="kWh", low=-1_000, high=5_000, meaning=f"Energy of a consumer {INTERVAL}"
     ),
     Quantity(
+        name="meter_register_kwh",
+        unit="kWh",
+        low=0,
+        high=1e10,
+        meaning="Register of an energy meter; a sensor of energy in an interval names it in its column `register`",
+        counter=True,
+    ),
+    Quantity(
         name="solar_power_kw", unit="kW", low=-100, high=20_000, meaning="Power of the solar plant, after inverter"
     ),
     Quantity(

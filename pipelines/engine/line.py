@@ -25,7 +25,9 @@ from pipelines.engine.model import INSTANT
 from pipelines.engine.opening import Opened
 from pipelines.engine.publisher import Publisher
 from pipelines.engine.quality.assessor import Assessor
+from pipelines.engine.quality.meters import Books, Meters
 from pipelines.engine.quality.silence import Silence, down_now
+from pipelines.engine.quality.waiting import Due
 from pipelines.engine.registers import Registers
 from pipelines.engine.series import SeriesBook
 from pipelines.engine.settings import Feed, Settings
@@ -81,6 +83,8 @@ class Line:
         self.inputs.use(self.series.numbers)
         self.quality = Assessor(self.store, registers)
         self.quality.use(self.series.numbers)
+        self.meters = Meters(self.store, registers)
+        self.meters.use(self.series.numbers)
         feeds_of = of_tables(settings.feeds.values())
         self.alarms = Alarms(settings, registers, self.state)
         self.feeds = Feeds(settings.feeds, self.store)
@@ -171,6 +175,7 @@ class Line:
                 self.series.keep(entry.rows)
                 self.inputs.use(self.series.numbers)
                 self.quality.use(self.series.numbers)
+                self.meters.use(self.series.numbers)
             elif entry.table == "readings" and not entry.facts.get("judged"):
                 self._samples.append(_samples(entry))
         self._touch(entries, self.journal.seq, datetime.fromtimestamp(entries[0].facts["received_s"], UTC))
@@ -193,27 +198,37 @@ class Line:
             self.landed([entry])
 
     def judge(self, now: datetime, budget_s: float = math.inf, *, all_due: bool = False) -> None:
-        """Settle the quality of readings that their neighbours make suspect, or good again, and keep it."""
+        """Settle what readings are worth by their neighbours and what registers say was used, and keep it."""
         with self.writing:
-            taken = self.quality.take(now, all_due=all_due)
+            taken, metered = (waiting.take(now, all_due=all_due) for waiting in (self.quality, self.meters))
         try:
             verdict = self.quality.judge(taken, now, budget_s if all_due else min(budget_s, JUDGE_BUDGET_S))
+            books = self.meters.judge(metered)
             with self.writing:
-                self._keep_judged(self.quality.confirm(verdict), now)
+                self._keep_judged(self.quality.confirm(verdict), self.meters.confirm(books), now)
         except OSError as error:
             # A disk that refuses must not darken the board: the verdicts are found and kept again later.
             log.warning("the verdicts on readings of this beat were not kept: %s", error)
-            with self.writing:
-                self.quality.undo(taken)
+            self._leave_due(taken, metered)
         except BaseException:
-            with self.writing:
-                self.quality.undo(taken)
+            self._leave_due(taken, metered)
             raise
 
-    def _keep_judged(self, rows: pl.DataFrame, now: datetime) -> None:
-        if rows.height:
-            facts = {"received_s": now.timestamp(), "corrects": True, "judged": True}
-            entries = [Entry("readings", rows, facts)]
+    def _leave_due(self, taken: dict[int, Due], metered: dict[int, Due]) -> None:
+        with self.writing:
+            self.quality.undo(taken)
+            self.meters.undo(metered)
+
+    def _keep_judged(self, rows: pl.DataFrame, books: Books, now: datetime) -> None:
+        facts = {"received_s": now.timestamp(), "corrects": True}
+        used, registered = self.series.number(books.used, now)
+        entries = [
+            Entry("series", registered, facts),
+            Entry("readings", rows, {**facts, "judged": True}),
+            Entry("readings", used, facts),
+            Entry("meter_events", books.events, facts),
+        ]
+        if entries := [entry for entry in entries if entry.rows.height]:
             seq = self.journal.append(entries)
             self.store.land(seq, entries)
             self.landed(entries)
@@ -226,6 +241,7 @@ class Line:
                 self._touch_readings(entry.rows)
                 if not entry.facts.get("judged"):
                     self.quality.touch(entry.rows, seq, now)
+                    self.meters.touch(entry.rows, seq, now)
             elif entry.table in self.open_tables or entry.table == "arrivals":
                 self._touch_table(entry)
 
@@ -259,7 +275,7 @@ class Line:
     def settle(self, now: datetime | None = None) -> None:
         """Remember that every window touched so far has been computed, so that a restart need not look again."""
         self._beat_at = now or self._beat_at
-        done = self.quality.settled_before(self._draining_seq)
+        done = self.meters.settled_before(self.quality.settled_before(self._draining_seq))
         if self.kpis.settled and done > self._done_seq:
             self._done_seq = done
             self.state.keep_cursor(KPI_CURSOR, {"seq": self._done_seq, "at": self._beat_at.isoformat()})

@@ -60,6 +60,7 @@ SENSORS = Reference(
         Column(name="feed", meaning="Feed that brings it; learned from what comes where empty."),
         Column(name="silent_after", meaning="How long it may say nothing; three intervals and the feed's where empty."),
         Column(name="stuck_after", meaning="How long it may repeat a value; as its quantity where empty."),
+        Column(name="register", meaning="Counter that this sensor is computed from: what its register says was used."),
         Column(
             name="modulus", kind="number", low=0, meaning="A counter's: the value at which it begins again at zero."
         ),
@@ -134,6 +135,7 @@ def load(settings: Settings) -> Registers:
     _refers(*of_assets, assets["domain"], {d.name for d in settings.domains}, "town.toml [town] domains", mistakes)
     _refers(*of_sensors, sensors["asset"], set(assets["asset"]), "assets.csv", mistakes)
     _refers(*of_sensors, sensors["quantity"], set(quantities), "the domains that are on", mistakes)
+    _refers(*of_sensors, sensors["register"], _counters(sensors, quantities), "the counters of sensors.csv", mistakes)
     _refers(*of_sensors, sensors["feed"], set(settings.feeds), "town.toml [feeds]", mistakes)
     of_absent, things = (folder / "out_of_service.csv", lines["out_of_service"]), frames["out_of_service"]["thing"]
     _refers(*of_absent, things, {*assets["asset"], *sensors["sensor"]}, "assets.csv or sensors.csv", mistakes)
@@ -148,6 +150,12 @@ def load(settings: Settings) -> Registers:
         wards, _placed(assets, shapes), sensors, own, shapes, quantities, relies,
         settings.gas_temperature_c,
     )  # fmt: skip
+
+
+def _counters(sensors: pl.DataFrame, quantities: Mapping[str, Quantity]) -> set[str]:
+    """The sensors that show a register."""
+    counting = [quantity.name for quantity in quantities.values() if quantity.counter]
+    return set(sensors.filter(pl.col("quantity").is_in(counting))["sensor"])
 
 
 def _refers(

@@ -159,6 +159,27 @@ KPI_VALUES = Table(
 )
 
 
+METER_EVENTS = Table(
+    name="meter_events",
+    retention="readings",
+    meaning="What happened to the registers of meters: begun anew, rolled over, exchanged, one reading dropped out.",
+    key=("series", "at"),
+    time="at",
+    columns=(
+        Column(name="series", kind="series", meaning="Number of the register's sensor.", required=True),
+        Column(name="at", kind="instant", meaning="The first reading after it.", required=True),
+        Column(
+            name="event",
+            meaning="reset, rollover, swap, dropout; withdrawn where a late reading has explained it.",
+            choices=("reset", "rollover", "swap", "dropout", "withdrawn"),
+            required=True,
+        ),
+        Column(name="before", kind="number", meaning="What the register said before."),
+        Column(name="after", kind="number", meaning="What it said then."),
+    ),
+)
+
+
 def shaped(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows written by an earlier version with the columns that the table has gained since, empty."""
     gained = [pl.lit(None, kind).alias(name) for name, kind in table.schema.items() if name not in rows.columns]
@@ -173,4 +194,6 @@ def stamped(rows: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
     return rows.with_columns(pl.lit(received).cast(INSTANT).alias(RECEIVED))
 
 
-ENGINE_TABLES = (READINGS, SERIES, ARRIVALS, QUARANTINE, QUARANTINE_REPLAYS, CORRECTIONS, KPI_VALUES, *DEVICE_TABLES)
+ENGINE_TABLES = (
+    READINGS, SERIES, ARRIVALS, QUARANTINE, QUARANTINE_REPLAYS, CORRECTIONS, KPI_VALUES, METER_EVENTS, *DEVICE_TABLES,
+)  # fmt: skip

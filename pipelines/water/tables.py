@@ -27,6 +27,14 @@ QUANTITIES = (
         high=1e6,
     ),
     Quantity(
+        name="meter_register_m3",
+        unit="m^3",
+        meaning="Register of a water meter; a consumption_l sensor names it in its column `register`",
+        low=0,
+        high=1e10,
+        counter=True,
+    ),
+    Quantity(
         name="chlorine_mg_l",
         unit="mg/L",
         meaning="Free residual chlorine",

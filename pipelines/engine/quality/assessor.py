@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -11,12 +11,11 @@ import polars as pl
 from pipelines.engine.model import INSTANT
 from pipelines.engine.quality import checks
 from pipelines.engine.quality.checks import DAY_US
+from pipelines.engine.quality.waiting import PATIENCE, Due, Waiting
 from pipelines.engine.registers import Registers
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ESTIMATED
 
-# What came is judged when an interval's worth of it is there, and after this long at the latest.
-PATIENCE = timedelta(minutes=5)
 # A gap of more than three intervals is the unknown: no rule reaches over it.
 GAP_INTERVALS = 3
 # A copied block is looked for in so many intervals, at least an hour; series slower than this repeat days by chance.
@@ -27,36 +26,18 @@ COLUMNS = ["series", "observed_at", "value", "quality", "_received_at"]
 REGION = pl.Schema(
     {"series": pl.Int32(), "low": pl.Int64(), "high": pl.Int64(), "reach": pl.Int64(), "every": pl.Float64()}
 )
-Span = tuple[int, int]
 
 
-@dataclass
-class Due:
-    """What of one series waits to be judged: spans in microseconds, the first frame that touched it, and since when."""
-
-    seq: int
-    since: datetime
-    spans: list[Span] = field(default_factory=list)
-
-    def add(self, low: int, high: int, near: int) -> None:
-        """One more span; those nearer to each other than `near` become one."""
-        apart = [span for span in self.spans if span[0] > high + near or span[1] < low - near]
-        joined = [span for span in self.spans if span not in apart]
-        self.spans = [*apart, (min([low, *(s[0] for s in joined)]), max([high, *(s[1] for s in joined)]))]
-
-
-class Assessor:
+class Assessor(Waiting):
     """Knows what is due and judges it. The verdict on a row is a function of the stored series alone, so the order,
     the doubling and the delay of what comes change nothing in the end.
     """
 
     def __init__(self, store: Store, registers: Registers) -> None:
         self._store, self._registers = store, registers
-        self._due: dict[int, Due] = {}
+        super().__init__()
         self._limits = pl.DataFrame(schema=checks.LIMITS)
-        self._pace: dict[int, timedelta] = {}
         self._every: dict[int, float] = {}
-        self._reach: dict[int, int] = {}
         self._block: dict[int, int] = {}
 
     def use(self, numbers: Mapping[str, int]) -> None:
@@ -67,26 +48,6 @@ class Assessor:
         self._every = {s: e * 1e6 for s, e in zip(series, every, strict=True)}
         self._reach = dict(zip(series, checks.reach(self._limits), strict=True))
         self._block = dict(zip(series, self._limits["block"], strict=True))
-
-    def touch(self, rows: pl.DataFrame, seq: int, now: datetime) -> None:
-        """Readings landed with the frame `seq`: what they may change is due.
-
-        Like `take`, `confirm` and `undo` called by whoever keeps others from landing. Shape: series, observed_at.
-        """
-        at = pl.col("observed_at").dt.epoch("us")
-        for series, low, high in rows.group_by("series").agg(low=at.min(), high=at.max()).iter_rows():
-            if series in self._reach:
-                due = self._due.setdefault(series, Due(seq, now))
-                due.add(low, high, self._reach[series])
-
-    def settled_before(self, seq: int) -> int:
-        """The last frame up to which everything is judged; `seq` when nothing waits."""
-        return min([due.seq - 1 for due in self._due.values()], default=seq)
-
-    def take(self, now: datetime, *, all_due: bool = False) -> dict[int, Due]:
-        """Take up the series that are to be judged now; `all_due` does not wait for an interval's worth of readings."""
-        ready = [s for s, due in self._due.items() if all_due or now - due.since >= self._pace[s]]
-        return {series: self._due.pop(series) for series in ready}
 
     def judge(self, taken: dict[int, Due], now: datetime, budget_s: float = inf) -> "Verdict":
         """Judge what was taken up, within about a budget of seconds; what did not fit is left."""
@@ -106,14 +67,6 @@ class Assessor:
         self.undo({**verdict.left, **{series: verdict.taken[series] for series in again}})
         rows = pl.concat([pl.DataFrame(schema=WRITTEN), *verdict.frames])
         return rows.filter(~pl.col("series").is_in(again))
-
-    def undo(self, taken: Mapping[int, Due]) -> None:
-        """What was taken up is due again: nothing was kept of it."""
-        for series, due in taken.items():
-            again = self._due.setdefault(series, due)
-            again.seq, again.since = min(again.seq, due.seq), min(again.since, due.since)
-            for low, high in due.spans:
-                again.add(low, high, self._reach.get(series, 0))
 
     def _chunks(self, ready: Mapping[int, Due], now: int) -> Iterator[pl.DataFrame]:
         """The regions to be judged, those of a time together, in portions of moderate size (shape: REGION)."""

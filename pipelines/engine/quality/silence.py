@@ -179,7 +179,8 @@ class Silence:
 
     def _with_feeds(self) -> pl.DataFrame:
         """The register with the feed of each sensor: declared, learned, or that of most of its quantity."""
-        sensors = self._registers.sensors.select("sensor", "asset", "domain", "quantity", "every_s", "silent_after_s")
+        measured = self._registers.sensors.filter(pl.col("register").is_null())
+        sensors = measured.select("sensor", "asset", "domain", "quantity", "every_s", "silent_after_s")
         named = sensors.with_columns(
             feed=pl.col("sensor").replace_strict(self.carriers, default=None, return_dtype=pl.String)
         )
