@@ -5,7 +5,7 @@ import pytest
 from tests.torture.processes import tortured
 
 pytestmark = pytest.mark.slow
-SEED, KILLS, SECONDS = 3, 12, 60.0
+SEED, KILLS, SECONDS = 3, 12, 40.0
 
 
 def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed_under_load() -> None:
@@ -13,6 +13,6 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed_under
         words = torture.run(SECONDS, KILLS)
         replay = f"replay: .venv/bin/python -m tests.torture processes --seed {SEED}"
         assert not words, "\n".join([*words, torture.told(), replay])
-        assert torture.kills >= 5
+        assert torture.troubles.kills >= 5
         assert len(torture.ledger.kept) > 100
         assert torture.ledger.poison

@@ -62,3 +62,15 @@ def garble(file: Path, chance: random.Random) -> None:
     with file.open("r+b") as rotten:
         rotten.seek(at)
         rotten.write(chance.randbytes(min(size - at, chance.choice([512, 8192]))))
+
+
+def spoil_manifest(store: Path, chance: random.Random) -> str:
+    """The manifest is gone, or only its first half is there; gives the name of what was done."""
+    path = store / "manifest.json"
+    if not path.exists():
+        return "not there yet"
+    if chance.random() < 0.5:
+        path.unlink()
+        return "lost"
+    os.truncate(path, chance.randrange(path.stat().st_size))
+    return "half-written"

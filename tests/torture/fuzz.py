@@ -5,12 +5,14 @@ import gzip
 import io
 import itertools
 import logging
+import os
 import random
 import resource
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,16 +183,29 @@ def mutated(chance: random.Random, body: bytes, other: bytes) -> bytes:
     return bytes(found[:LARGEST])
 
 
+@contextmanager
+def quiet() -> Iterator[int]:
+    """Without what Polars prints about broken Parquet files before it raises; gives where to speak all the same."""
+    loud, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield loud
+    finally:
+        os.dup2(loud, 2)
+        os.close(nothing)
+        os.close(loud)
+
+
 def run(seed: int | None, seconds: float) -> bool:
     """Payloads for so many seconds, or the one of a seed; whether all were taken as they must be."""
     logging.getLogger("townboard").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="townboard-fuzz-") as place:
+    with tempfile.TemporaryDirectory(prefix="townboard-fuzz-") as place, quiet() as loud:
         fuzz, end, failed = Fuzz(Path(place) / "town"), time.monotonic() + seconds, 0
         first = int(time.time()) * 1000
         seeds = [seed] if seed is not None else itertools.count(first)
         for number in seeds:
             # A decoder that hangs inside a library cannot be interrupted: say where it is, and end.
-            faulthandler.dump_traceback_later(PATIENCE_S * 6, exit=True)
+            faulthandler.dump_traceback_later(PATIENCE_S * 6, exit=True, file=loud)
             for words in fuzz.try_seed(number):
                 failed += 1
                 print(f"FAILED {words}\n  replay: .venv/bin/python -m tests.torture fuzz --seed {number}", flush=True)

@@ -62,7 +62,7 @@ class Ledger:
 
 def held_against(ledger: Ledger, folder: Path, counted: Mapping[str, float]) -> list[str]:
     """In words, what is wrong with the store at the end; `counted` is the ledger that /metrics shows."""
-    stored, twice, originals = _stored(folder)
+    stored, twice, originals = stored_in(folder)
     kept = ledger.kept - ledger.excused
     lost = sorted(key for key in kept if key not in stored)
     wrong = [key for key in kept if key in stored and stored[key] != ledger.sent[key]]
@@ -84,7 +84,7 @@ def held_against(ledger: Ledger, folder: Path, counted: Mapping[str, float]) -> 
     return words
 
 
-def _stored(folder: Path) -> tuple[dict[Key, float], int, set[bytes]]:
+def stored_in(folder: Path) -> tuple[dict[Key, float], int, set[bytes]]:
     """Readings as a reader finds them now, how many of them stand twice, and the quarantine's originals."""
     store = Store(folder / "store", ENGINE_TABLES)
     store.open()
@@ -97,4 +97,5 @@ def _stored(folder: Path) -> tuple[dict[Key, float], int, set[bytes]]:
 
 def adds_up(counted: Mapping[str, float]) -> bool:
     """The identity that always holds."""
-    return counted["received"] == counted["stored"] + counted["duplicate"] + counted["quarantined"]
+    came = counted["received"] if "received" in counted else counted["decoded"]
+    return came == counted["stored"] + counted["duplicate"] + counted["quarantined"]

@@ -6,7 +6,7 @@ import io
 import json
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -170,15 +170,3 @@ def posted(link: httpx.Client, url: str, body: bytes, head: dict[str, str], pati
         return link.post(url, content=body, headers=head, timeout=patience)
     except httpx.HTTPError:
         return None
-
-
-def senders(url: str, drop: Path, begin: datetime, ledger: Ledger, chance: Callable[[], random.Random]) -> list[Sender]:
-    """All who send to a town: three over HTTP, one by files, one with poison; each sensor belongs to one of them."""
-    shares = [town.SENSORS[place::4] for place in range(4)]
-    meters = [Meter(share, begin) for share in shares]
-    forms = zip(FORMS, meters, strict=False)
-    return [
-        *(Pusher(form, meter, url, ledger, chance()) for form, meter in forms),
-        Dropper(meters[3], drop, ledger, chance()),
-        Poisoner(url, ledger, chance()),
-    ]

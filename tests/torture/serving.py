@@ -48,6 +48,12 @@ class Serving:
             stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip
 
+    def doctor(self) -> str:
+        """What `app.py doctor` says about the town."""
+        words = [*APP, "--town", str(self.folder), "doctor"]
+        done = subprocess.run(words, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
     def _children(self) -> list[int]:
         """Process ids of all children of the supervisor."""
         assert self.process is not None
@@ -125,6 +131,13 @@ class Serving:
                 name, _, number = line.partition("} ")
                 found[name.partition('outcome="')[2].rstrip('"')] = float(number)
         return found or None
+
+    def payloads(self, feed: str) -> float:
+        """How many payloads of a feed the board counts."""
+        for line in (self._asked("/metrics") or "").splitlines():
+            if line.startswith("townboard_payloads_total{") and f'feed="{feed}"' in line:
+                return float(line.rpartition(" ")[2])
+        return 0.0
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
