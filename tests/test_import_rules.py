@@ -25,6 +25,7 @@ HOMES = {
     ),
     "sqlite3": ("pipelines/engine/state.py", "pipelines/engine/state_file.py", "pipelines/engine/tokens.py"),
     "apscheduler": ("pipelines/engine/schedule.py",),
+    "paho": ("pipelines/engine/sources/mqtt_session.py", "pipelines/demo/sending.py"),
     "pyarrow": (
         "pipelines/engine/archive.py",
         "pipelines/engine/cold.py",
