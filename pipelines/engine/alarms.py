@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 # How long an alarm that returned to normal stays on the list.
 REMEMBER = timedelta(hours=24)
+# What may ail the store: title and priority.
+STORE_ALARMS = {
+    "disk_refuses": ("The disk takes nothing more", "critical"),
+    "disk_low": ("The disk is nearly full", "high"),
+    "files_damaged": ("Stored readings are damaged", "high"),
+}
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,8 @@ class Alarms:
     def _watched(self, key: str) -> bool:
         """Whether anybody still looks at this: a rule, feed or sensor taken away must not leave its alarm standing."""
         name, _, thing = key.partition("|")
+        if name in STORE_ALARMS:
+            return True
         if name == "feed_silent":
             return thing in self._settings.feeds
         if name == SILENT_RULE:
@@ -254,6 +262,22 @@ class Alarms:
             if down and not before.active:
                 self._raise(key, domain, _silent_rule(title, words), f"asset:{asset}", None, None, "", now)
             elif not down:
+                self._return(key, None, now)
+            self._note(key)
+
+    def mind(self, troubles: Mapping[str, str], now: datetime) -> None:
+        """What ails the store (disk.troubles) is an alarm of the whole town."""
+        for name, (title, priority) in STORE_ALARMS.items():
+            key, words = f"{name}|store", troubles.get(name)
+            if bool(words) == self.conditions.get(key, Condition()).active:
+                continue
+            self.conditions[key] = Condition(active=bool(words), seen_at=now)
+            if words:
+                rule = AlarmRule(
+                    name=name, title=title, watches="arrivals", priority=priority, above=0, instruction=words
+                )
+                self._raise(key, "feeds", rule, "town", None, None, "", now)
+            else:
                 self._return(key, None, now)
             self._note(key)
 

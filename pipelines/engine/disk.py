@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 BALLAST_BYTES = 4 << 20
@@ -38,6 +39,24 @@ def low(folder: Path) -> str | None:
         f"Only {free / 2**20:,.0f} MB are free on the disk that holds {folder}. When it is full, nothing more can be "
         "taken in: senders keep their readings. Delete what is not needed there, or put in a larger disk."
     )
+
+
+def troubles(folder: Path, refused: OSError | None, damaged: Mapping[str, str]) -> dict[str, str]:
+    """What ails a store, in words: disk_refuses (the last write failed), disk_low, files_damaged."""
+    found = {}
+    if refused is not None:
+        found["disk_refuses"] = (
+            f"Nothing is taken in: {in_words(refused)}. Senders keep their readings and send them again by themselves; "
+            "nothing needs restarting here."
+        )
+    elif words := low(folder):
+        found["disk_low"] = words
+    if damaged:
+        found["files_damaged"] = (
+            f"{'; '.join(list(damaged.values())[:5])}. Everything else is shown. "
+            "Restore the last backup into an empty folder: python app.py restore FILE"
+        )
+    return found
 
 
 class Ballast:

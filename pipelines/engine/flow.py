@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipelines.engine.calendar import earliest, extent
-from pipelines.engine.disk import in_words
+from pipelines.engine.disk import in_words, troubles
 from pipelines.engine.journal import Entry
 from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.opening import MESSAGE, Opened, RawMessage, open_all, timed
@@ -82,6 +82,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
         except BaseException:
             line.kpis.undo()
             raise
+    line.alarms.mind(troubles(line.settings.store, line.journal.refused, line.store.damaged), now)
     line.alarms.hear(line.listen(now), now)
     line.alarms.watch(line.drain_samples(), line.kpis, line.feed_states(now), now)
     snapshot = line.publisher.publish(now)

@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -15,11 +16,18 @@ from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.line import Line
 
 log = logging.getLogger("townboard")
+Waiting = tuple[RawMessage, "Future[Receipt]"]
 MOST_WAITING = 4096
 MOST_WAITING_BYTES = 96 << 20
 MOST_AT_ONCE = 64
 # Small messages that are decoded together cost little each: so many count as one.
 SMALL_AS_ONE = 16
+# When little comes, one frame for all that comes within the window: a sync of the disk costs more than the rows.
+WINDOW_S = 0.1
+PAGE_BYTES = 4096
+# Waiting was in vain when nobody came later than this; then so many batches are taken without.
+AT_ONCE_S = 0.01
+PAUSE = 256
 # A batch is decoded whole, which takes many times its size: a few large payloads are a batch already.
 MOST_BYTES_AT_ONCE = 8 << 20
 
@@ -40,6 +48,9 @@ class Intake:
         self._queue: queue.Queue[tuple[RawMessage, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
         self._bytes = 0
         self._ending = False
+        # So many batches of several messages are taken without waiting before it is tried (again) whether that pays:
+        # who sends alone and waits for each answer is never kept waiting.
+        self._pause = 1
         self._trouble: tuple[str, datetime] | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
@@ -90,21 +101,37 @@ class Intake:
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
-            batch, ended = [first], False
-            share, size = _share(first[0]), len(first[0].payload)
-            while share < MOST_AT_ONCE and size < MOST_BYTES_AT_ONCE:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    ended = True
-                    break
-                batch.append(following)
-                share, size = share + _share(following[0]), size + len(following[0].payload)
+            batch, ended = self._gathered(first)
             self._take(batch)
             if ended:
                 return
+
+    def _gathered(self, first: Waiting) -> tuple[list[Waiting], bool]:
+        """The first message with those that wait, or come within the window, behind it; and whether it is the end."""
+        batch, began, last = [first], time.monotonic(), 0.0
+        window = 0.0 if self._pause else WINDOW_S
+        share, size = _share(first[0]), len(first[0].payload)
+        while share < MOST_AT_ONCE and size < MOST_BYTES_AT_ONCE:
+            # What fills a page of the disk gains nothing by waiting for more.
+            patience = window - (time.monotonic() - began) if size < PAGE_BYTES else 0.0
+            try:
+                following = self._queue.get(timeout=patience) if patience > 0 else self._queue.get_nowait()
+            except queue.Empty:
+                self._learn(len(batch), last, waited=window > 0 and size < PAGE_BYTES)
+                break
+            if following is None:
+                return batch, True
+            batch.append(following)
+            last = time.monotonic() - began
+            share, size = share + _share(following[0]), size + len(following[0].payload)
+        return batch, False
+
+    def _learn(self, count: int, last: float, *, waited: bool) -> None:
+        """Whether waiting pays: not when all wait for their answers and nobody came but at once."""
+        if waited and last < AT_ONCE_S:
+            self._pause = PAUSE
+        elif not waited and count > 1:
+            self._pause = max(0, self._pause - 1)
 
     def _take(self, batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> None:
         try:

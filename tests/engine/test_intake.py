@@ -64,6 +64,62 @@ def test_batch_of_waiting_messages_is_one_frame(line: Line) -> None:
     assert line.journal.seq == before + 1
 
 
+def test_messages_of_several_senders_that_come_within_the_window_are_one_frame(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "WINDOW_S", 1.0)
+    queue = Intake(line, now)
+    first = [queue.submit(message(line, n)) for n in range(2)]
+    queue.start()
+    wait(first, 30)
+    before, later = line.journal.seq, []
+    for number in range(2, 6):
+        later.append(queue.submit(message(line, number)))
+        threading.Event().wait(0.02)
+    wait(later, 30)
+    assert [future.result(0).stored for future in later] == [1] * 4
+    assert line.journal.seq == before + 1
+    assert queue._pause == 0
+    queue.stop()
+
+
+def test_sender_that_is_alone_and_waits_for_each_answer_is_not_kept_waiting(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "WINDOW_S", 60.0)
+    queue = Intake(line, now)
+    queue.start()
+    for number in range(5):
+        assert queue.submit(message(line, number)).result(30).stored == 1
+    queue.stop()
+
+
+def test_senders_that_all_wait_for_their_answers_are_kept_waiting_once(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "WINDOW_S", 0.05)
+    queue = Intake(line, now)
+    for burst in range(3):
+        futures = [queue.submit(message(line, 10 * burst + n)) for n in range(4)]
+        if burst == 0:
+            queue.start()
+        wait(futures, 30)
+    assert intake.PAUSE - 2 <= queue._pause <= intake.PAUSE
+    queue.stop()
+
+
+def test_batch_that_fills_a_page_does_not_wait_for_more(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "WINDOW_S", 60.0)
+    rows = [("P1.p", NOON - timedelta(minutes=n), float(n % 50)) for n in range(200)]
+    large = RawMessage(line.settings.feeds["network"], csv_of(rows), NOON)
+    assert len(large.payload) > intake.PAGE_BYTES
+    queue = Intake(line, now)
+    queue._pause = 0
+    queue.start()
+    assert queue.submit(large).result(30).stored == 200
+    queue.stop()
+
+
 def test_sender_is_told_busy_when_too_many_wait_and_may_come_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOST_WAITING", 3)
     queue = Intake(line, now)
