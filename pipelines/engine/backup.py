@@ -19,7 +19,7 @@ LAST = "_backup"
 # The compaction and the line replace files while they are being gathered; it does not happen many times in a row.
 ATTEMPTS = 10
 # What must be left on the disk when the archive is written: the line works on the same one, perhaps.
-SPARE_BYTES = 64 << 20
+SPARE_BYTES = 128 << 20
 
 
 def make(town: Path, target: Path, now: datetime) -> Archive:
@@ -36,7 +36,7 @@ def make(town: Path, target: Path, now: datetime) -> Archive:
     if not target.parent.is_dir():
         raise StoreError(f"the folder {target.parent} does not exist. Make it, or put in the disk that holds it.")
     try:
-        with _staging(town) as staging:
+        with _staging(town, target) as staging:
             _gather(town, staging, now)
             _check_room(staging, target)
             made = archive.write(staging, target)
@@ -48,12 +48,16 @@ def make(town: Path, target: Path, now: datetime) -> Archive:
 
 
 @contextmanager
-def _staging(town: Path) -> Iterator[Path]:
-    """A folder on the disk of the store, for one backup at a time; what a killed one left is cleared away."""
+def _staging(town: Path, target: Path) -> Iterator[Path]:
+    """A folder to gather in, for one backup at a time; what a killed one left is cleared away.
+
+    On the disk of the store, where links cost nothing; where that is full or read-only, at the target, by copying.
+    """
     store = town / "store"
-    store.mkdir(exist_ok=True)
-    staging = store / "backup.new"
-    with (store / "backup.lock").open("w") as lock:
+    roomy = store.is_dir() and os.access(store, os.W_OK) and disk.room(store)[0] > SPARE_BYTES
+    base = store if roomy else target.parent
+    staging = base / "backup.new"
+    with (base / "backup.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -63,6 +67,8 @@ def _staging(town: Path) -> Iterator[Path]:
             yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+            if not roomy:
+                (base / "backup.lock").unlink(missing_ok=True)
 
 
 def _gather(town: Path, staging: Path, now: datetime) -> None:

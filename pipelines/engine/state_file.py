@@ -1,6 +1,8 @@
 """The SQLite file under the state: opened only when sound, mended when not, copied and read from outside its owner."""
 
 import json
+import logging
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Mapping
@@ -10,8 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.errors import StoreError
-
+log = logging.getLogger("townboard")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alarms (id TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS alarm_log (at TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, value REAL);
@@ -67,28 +68,36 @@ def set_aside(path: Path) -> Path:
 def copy(path: Path, target: Path) -> None:
     """A consistent copy of the file, also while it is written.
 
-    Raises StoreError when it is damaged.
+    Of a file that is damaged, or on a disk that lets nobody write, the bytes as they are: who opens them mends them.
     """
     try:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as made:
+        with closing(_read_only(path)) as source, closing(sqlite3.connect(target)) as made:
             source.backup(made)
-    except sqlite3.DatabaseError as error:
-        raise StoreError(
-            f"{path} cannot be copied ({error}). Start the town once, which mends it, and try again."
-        ) from error
+    except sqlite3.DatabaseError:
+        for suffix in ("", "-wal"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                shutil.copyfile(part, target.with_name(target.name + suffix))
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=20)
 
 
 def keep_cursor(path: Path, name: str, cursor: Mapping[str, Any]) -> None:
-    """Remember something from another process than the owner's."""
-    with closing(sqlite3.connect(path, timeout=20)) as db, db:
-        db.executescript(SCHEMA)
-        put_cursor(db, name, cursor)
+    """Remember something from another process than the owner's, where the disk lets us."""
+    try:
+        with closing(sqlite3.connect(path, timeout=20)) as db, db:
+            db.executescript(SCHEMA)
+            put_cursor(db, name, cursor)
+    except sqlite3.DatabaseError as error:
+        log.warning("%s could not take note of %s (%s)", path, name, error)
 
 
 def read_cursor(path: Path, name: str) -> dict[str, Any]:
     """What is remembered under this name, read from another process; empty when nothing is, or it cannot be read."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as db:
+        with closing(_read_only(path)) as db:
             row = db.execute("SELECT cursor FROM cursors WHERE feed = ?", [name]).fetchone()
     except sqlite3.DatabaseError:
         return {}
@@ -98,7 +107,7 @@ def read_cursor(path: Path, name: str) -> dict[str, Any]:
 def read_runs(path: Path, limit: int) -> list[tuple[Any, ...]]:
     """The newest job runs in the order of RUN_COLUMNS, read from another process; none when they cannot be read."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        with closing(_read_only(path)) as db:
             db.text_factory = _text
             return newest_runs(db, limit)
     except sqlite3.DatabaseError:
@@ -108,7 +117,7 @@ def read_runs(path: Path, limit: int) -> list[tuple[Any, ...]]:
 def faults(path: Path) -> list[str]:
     """What SQLite finds wrong with the file; nothing when it is sound."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as db:
+        with closing(_read_only(path)) as db:
             return [text for (text,) in db.execute("PRAGMA integrity_check(5)") if text != "ok"]
     except sqlite3.DatabaseError as error:
         return [str(error)]
@@ -174,7 +183,7 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 
 def salvage(aside: Path, fresh: sqlite3.Connection) -> int:
     """Copy every row that can still be read; gives their number."""
-    with closing(sqlite3.connect(f"file:{aside}?mode=ro", uri=True)) as old:
+    with closing(_read_only(aside)) as old:
         old.text_factory = _text
         for table, columns in _columns().items():
             # A bad page stops the reading: from the other end comes what lies behind it.
