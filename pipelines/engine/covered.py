@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.engine.model import INSTANT
 
 Instants = npt.NDArray[np.int64]
-SHARE = {"window": INSTANT, "coverage": pl.Float64, "as_of": INSTANT}
+SHARE = pl.Schema({"window": INSTANT, "coverage": pl.Float64(), "as_of": INSTANT})
 NEVER = np.iinfo(np.int64).min
 
 

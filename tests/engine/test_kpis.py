@@ -1,6 +1,6 @@
 """Which KPIs a beat takes up: what fits, oldest first, and only windows that a row can have changed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
