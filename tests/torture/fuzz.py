@@ -11,7 +11,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,10 +20,10 @@ from pathlib import Path
 import polars as pl
 
 from pipelines import available
-from pipelines.engine import flow, local
-from pipelines.engine.decode import Refused, decoder
-from pipelines.engine.flow import RawMessage
+from pipelines.engine import local
+from pipelines.engine.decode import formats
 from pipelines.engine.line import Line
+from pipelines.engine.opening import MESSAGE, RawMessage, open_all
 from pipelines.engine.settings import Feed
 from tests.conftest import ROOT, SHARED
 from tests.engine import small_town
@@ -33,6 +33,7 @@ NOW = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
 # A payload of some kilobytes that takes longer than this hangs; one that needs more than this is unbounded.
 PATIENCE_S, MEMORY_MB = 10.0, 600
 LARGEST = 256 << 10
+LOGGER = logging.getLogger("townboard")
 TOKENS = (
     b"", b"0", b"-1", b"1e309", b"NaN", b"inf", b"null", b"true", b"9" * 25, b"2026-02-30T25:61:00Z", b"0001-01-01",
     b"9999-12-31T23:59:59+14:00", b"\x00", b"\xff\xfe", b'"', b"'", b"\n", b"\r\n", b",", b";", b"\t", b"{", b"}", b"[",
@@ -57,15 +58,26 @@ class Fuzz:
         self.line: Line = small_town.open_line(small_town.make(folder, text), NOW)
         self.cases = list(cases(self.line))
         self.outcomes: Counter[str] = Counter()
+        self._handler = Broken()
+        self.broken = self._handler.found
+        LOGGER.addHandler(self._handler)
+        LOGGER.propagate = False
+
+    def close(self) -> None:
+        """Let go of the town, and of its log."""
+        self.line.close()
+        LOGGER.removeHandler(self._handler)
+        LOGGER.propagate = True
 
     def try_seed(self, seed: int) -> list[str]:
-        """What is wrong with how the payload of this seed is taken; nothing, as it must be."""
+        """What is wrong with how the payloads of this seed are taken; nothing, as it must be."""
         chance = random.Random(seed)
         case = chance.choice(self.cases)
-        body = mutated(chance, case.body, chance.choice(self.cases).body)
-        where = f"seed {seed}, {case.feed.name} ({case.feed.format}, {len(body)} bytes)"
+        # Several of one feed at once are decoded together.
+        bodies = [mutated(chance, case.body, chance.choice(self.cases).body) for _ in range(chance.choice([1, 1, 3]))]
+        where = f"seed {seed}, {case.feed.name} ({case.feed.format}, {sum(map(len, bodies))} bytes)"
         began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        words = self._taken(case.feed, body)
+        words = self._taken(case.feed, bodies)
         took, grew = time.monotonic() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
         if took > PATIENCE_S:
             words.append(f"took {took:.0f} s")
@@ -73,37 +85,47 @@ class Fuzz:
             words.append(f"took {grew} MB more")
         return [f"{where}: {text}" for text in words]
 
-    def _taken(self, feed: Feed, body: bytes) -> list[str]:
+    def _taken(self, feed: Feed, bodies: Sequence[bytes]) -> list[str]:
         """Decode and check as the line does it."""
-        about = {**feed.mapping, "format": feed.format, "table": feed.table, "zone": feed.zone, "feed": feed.name}
-        if feed.table in self.line.open_tables:
-            about["kinds"] = {column.name: column.kind for column in self.line.store.tables[feed.table].columns}
-        try:
-            rows = decoder(feed.format)(body, about, NOW).rows
-        except Refused as refused:
-            self.outcomes["refused as a whole"] += 1
-            return self._whole(feed, body, refused)
-        except Exception as error:
-            return [f"the decoder broke: {type(error).__name__}: {str(error)[:300]}"]
-        self.outcomes["read"] += 1
-        opened = flow.open_message(self.line, RawMessage(feed, body, NOW))
-        good = sum(frame.height for frame in opened.good.values())
-        words = []
-        if opened.words is not None:
-            words.append(f"what was decoded could not be checked: {opened.words}")
-        elif good + opened.refused.height != rows:
-            words.append(f"{rows} rows decoded, {good} good, {opened.refused.height} set aside")
-        if feed.format == "csv" and not body.startswith(MARKS):
-            foreign = [raw for raw in opened.refused["original"] if raw not in body]
-            words += [f"quarantine has {raw[:80]!r}, which was not sent" for raw in foreign[:2]]
-        self.outcomes["rows set aside"] += opened.refused.height
+        self.broken.clear()
+        opened = open_all(self.line, [RawMessage(feed, body, NOW) for body in bodies])
+        words = [f"it broke the decoder: {text}" for text in self.broken]
+        for one in opened:
+            for place, decoded in zip(one.places, one.decoded, strict=True):
+                mine = pl.col(MESSAGE) == place
+                good = sum(frame.filter(mine).height for frame in one.good.values())
+                words += self._accounted(feed, bodies[place], decoded, good, one.refused.filter(mine), one.words)
         return words
 
-    def _whole(self, feed: Feed, body: bytes, refused: Refused) -> list[str]:
-        """A payload refused as a whole stands in quarantine byte for byte, with words for the clerk."""
-        kept = flow.open_message(self.line, RawMessage(feed, body, NOW)).refused
-        words = [] if kept["original"].to_list() == [body] else ["the quarantine has other bytes than were sent"]
-        return words if refused.detail.strip() else [*words, "refused without a word"]
+    def _accounted(
+        self, feed: Feed, body: bytes, decoded: int, good: int, refused: pl.DataFrame, refusal: str | None
+    ) -> list[str]:
+        """Every row of a payload is good or in quarantine; what cannot be read at all is there byte for byte."""
+        originals = refused["original"].to_list()
+        if refusal is not None:
+            self.outcomes["refused as a whole"] += 1
+            words = [] if originals == [body] else ["the quarantine has other bytes than were sent"]
+            return words if refusal.strip() else [*words, "refused without a word"]
+        self.outcomes["read"] += 1
+        self.outcomes["rows set aside"] += len(originals)
+        words = [] if good + len(originals) == decoded else [f"{decoded} rows, {good} good, {len(originals)} set aside"]
+        if feed.format == "csv" and not body.startswith(MARKS):
+            foreign = [raw for raw in originals if raw not in body]
+            words += [f"quarantine has {raw[:80]!r}, which was not sent" for raw in foreign[:2]]
+        return words
+
+
+class Broken(logging.Handler):
+    """Takes note of every exception that the line had to catch: a decoder may refuse, never break."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the exception's words."""
+        error = record.exc_info[1] if record.exc_info else record.getMessage()
+        self.found.append(f"{type(error).__name__}: {str(error)[:300]}")
 
 
 # Packed or in an encoding that is not the quarantine's: rows are kept as they were read, not as they were packed.
@@ -141,7 +163,7 @@ def _recorded(push: Feed) -> Iterator[Case]:
     """Recorded payloads of vendors and agencies, where they are here."""
     for folder, mark, form in RECORDED:
         for path in sorted((SHARED / "data" / folder).glob(mark)):
-            if path.stat().st_size <= LARGEST and form in _formats():
+            if path.stat().st_size <= LARGEST and form in formats():
                 yield Case(replace(push, format=form, table="readings"), path.read_bytes())
 
 
@@ -152,12 +174,6 @@ RECORDED = (
     ("transit/*", "*.pb", "gtfs_realtime"),
     ("grievances", "chicago_open311*.json", "open311_json"),
 )
-
-
-def _formats() -> tuple[str, ...]:
-    from pipelines.engine.decode import formats
-
-    return formats()
 
 
 def mutated(chance: random.Random, body: bytes, other: bytes) -> bytes:
@@ -198,7 +214,6 @@ def quiet() -> Iterator[int]:
 
 def run(seed: int | None, seconds: float) -> bool:
     """Payloads for so many seconds, or the one of a seed; whether all were taken as they must be."""
-    logging.getLogger("townboard").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="townboard-fuzz-") as place, quiet() as loud:
         fuzz, end, failed = Fuzz(Path(place) / "town"), time.monotonic() + seconds, 0
         first = int(time.time()) * 1000
@@ -212,7 +227,7 @@ def run(seed: int | None, seconds: float) -> bool:
             if time.monotonic() > end or failed > 20:
                 break
         faulthandler.cancel_dump_traceback_later()
-        fuzz.line.close()
+        fuzz.close()
     done = number - first + 1 if seed is None else 1
     kinds = len({case.feed.format for case in fuzz.cases})
     told = ", ".join(f"{what} {count}" for what, count in sorted(fuzz.outcomes.items()))

@@ -3,7 +3,7 @@
 import math
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -29,6 +29,10 @@ AT_ONCE = 2
 NARROW = timedelta(minutes=2)
 
 
+# Sensor, instant, value, quality.
+Stored = tuple[str, datetime, float | None, int]
+
+
 class Cut(BaseException):
     """The power fails here: not an Exception, so that nothing on the way can tidy up behind it."""
 
@@ -37,7 +41,7 @@ class Cut(BaseException):
 class Outcome:
     """All that must not depend on what happened: rows, history of every KPI, the board, and what was set aside."""
 
-    readings: list[tuple[str, datetime, float | None]]
+    readings: list[Stored]
     requests: list[tuple[object, ...]]
     history: dict[tuple[str, ...], tuple[object, ...]]
     board: dict[tuple[str, ...], tuple[object, ...]]
@@ -195,21 +199,21 @@ class Week:
         board = {tuple(key.split("|")): (row["value"], row["n"], row["reason"]) for key, row in state["kpis"].items()}
         requests = line.store.rows("service_requests").drop("received_at").sort("service_request_id").rows()
         quarantined = frozenset(line.store.rows("quarantine", columns=["original"])["original"].to_list())
-        found = small_town.readings(line)
-        assert found == read_again(line), "another process reads other rows"
+        names = {number: sensor for sensor, number in line.series.numbers.items()}
+        found = stored(line.store, names)
+        other = Store(line.settings.store, ENGINE_TABLES)
+        other.open()
+        assert found == stored(other, names), "another process reads other rows"
         outcome = Outcome(found, requests, small_town.history(line), board, quarantined, line.feeds.ledger())
         line.close()
         shutil.rmtree(self.folder)
         return outcome
 
 
-def read_again(line: Line) -> list[tuple[str, datetime, float | None]]:
-    """Every reading as a process that opens the store now finds it."""
-    store = Store(line.settings.store, ENGINE_TABLES)
-    store.open()
-    names = {number: sensor for sensor, number in line.series.numbers.items()}
-    rows = store.rows("readings", columns=["series", "observed_at", "value"])
-    return sorted((names[series], at, value) for series, at, value in rows.iter_rows())
+def stored(store: Store, names: Mapping[int, str]) -> list[Stored]:
+    """Every reading that a process finds in the store."""
+    rows = store.rows("readings", columns=["series", "observed_at", "value", "quality"])
+    return sorted((names[series], at, value, quality) for series, at, value, quality in rows.iter_rows())
 
 
 @contextmanager
