@@ -21,7 +21,7 @@ GAP_INTERVALS = 3
 # A copied block is looked for in so many intervals, at least an hour; series slower than this repeat days by chance.
 BLOCK_INTERVALS, SHORTEST_BLOCK_S, SLOWEST_S = 16, 3600.0, 7200.0
 # About so many rows are read and judged at once.
-MOST_ROWS = 400_000
+MOST_ROWS = 100_000
 COLUMNS = ["series", "observed_at", "value", "quality", "_received_at"]
 REGION = pl.Schema(
     {"series": pl.Int32(), "low": pl.Int64(), "high": pl.Int64(), "reach": pl.Int64(), "every": pl.Float64()}
