@@ -25,7 +25,15 @@ from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
-PUBLIC_ENGINE_TABLES = ("arrivals", "quarantine", "kpi_values", "series", "meter_events", "device_reports", "edge_states")
+PUBLIC_ENGINE_TABLES = (
+    "arrivals",
+    "quarantine",
+    "kpi_values",
+    "series",
+    "meter_events",
+    "device_reports",
+    "edge_states",
+)
 
 
 class Town:
