@@ -2,8 +2,8 @@
 
 Thirteen domains' worth: the catalogue names 86 KPIs in thirteen domains; the five declared domains have more functions
 than that. Prints medians and spread of beats as the line runs them (two seconds apart, the KPIs within their budget)
-against the 200 ms that a beat may take, how old the oldest look at a KPI then is, and of beats in which every single KPI
-is computed at once, whatever it costs.
+against the 200 ms that a beat may take, how old the oldest look at a KPI then is, and of beats in which every KPI is
+computed at once, whatever it costs.
 """
 
 import argparse

@@ -44,7 +44,7 @@ class Covered:
     """The spans of time that each feed's landed payloads cover, overlapping ones joined into one."""
 
     def __init__(self, spans: pl.DataFrame, every: Mapping[str, timedelta]) -> None:
-        """Shape: feed, low, high. `every`: how often each feed should come; until the next is due, nothing is missing."""
+        """Shape: feed, low, high. `every`: how often each feed comes; until the next is due, nothing is missing."""
         self._every = {feed: pace // timedelta(microseconds=1) for feed, pace in every.items()}
         self._spans: dict[str, Spans] = {}
         self._take(spans)

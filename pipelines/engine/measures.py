@@ -28,10 +28,9 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
     if len(spans) == 1:
         start, end = map(_literal, spans[0])
         return frame.filter((pl.col(at) >= start) & (pl.col(at) < end)).with_columns(window=start)
-    rows = frame.filter(pl.col(at).is_not_null())
+    rows, ordered = frame.filter(pl.col(at).is_not_null()), windows.select("window", "end").sort("window")
     if any(after < end for (_, end), (after, _) in pairwise(spans)):
-        return rows.join_where(windows.select("window", "end"), pl.col(at) >= pl.col("window"), pl.col(at) < pl.col("end")).drop("end")
-    ordered = windows.select("window", "end").sort("window")
+        return rows.join_where(ordered, pl.col(at) >= pl.col("window"), pl.col(at) < pl.col("end")).drop("end")
     joined = rows.sort(at).join_asof(ordered, left_on=at, right_on="window", coalesce=False, check_sortedness=False)
     return joined.filter(pl.col(at) < pl.col("end")).drop("end")
 

@@ -69,7 +69,9 @@ class Recent:
         """Good readings from the store: series, observed_at, value, in order of time."""
         return self._usable(start, end, " AND series IN (SELECT unnest($ids))", {"ids": self.series(quantity)})
 
-    def _usable(self, start: datetime | None, end: datetime | None, where: str = "", params: Any = None) -> pl.DataFrame:
+    def _usable(
+        self, start: datetime | None, end: datetime | None, where: str = "", params: Any = None
+    ) -> pl.DataFrame:
         rows = self._store.rows("readings", start, end, f"value IS NOT NULL{where}", params, columns=COLUMNS)
         return rows.cast({"series": pl.Int32, "observed_at": INSTANT})
 
