@@ -30,9 +30,12 @@ OWN = (
     "parts_per_billion = 1e-9 = ppb",
 )
 # Known without a look into pint, whose start takes over half a second: what most towns use needs nothing else.
-COMMON = frozenset(
-    ["percent", "dimensionless", "degC", "degree", "A", "V", "W", "kW", "kWh", "kVA", "kvar", "W/m^2", "kWh/m^3", "m", "km", "m/s", "km/h", "mm", "L", "m^3", "m^3/h", "m^3/day", "t", "L/day/person", "mg/L", "ug/m^3", "mg/m^3", "dBA", "NTU", "MPN", "pH_unit", "metre_head", "hour/day", "day", "hour", "minute", "second", "person", "vehicle", "vehicle/hour", "vehicle/km", "trip", "request", "customer", "interruption", "index_point", "rating"]
-)
+COMMON = frozenset({
+    "percent", "dimensionless", "degC", "degree", "A", "V", "W", "kW", "kWh", "kVA", "kvar", "W/m^2", "kWh/m^3", "m",
+    "km", "m/s", "km/h", "mm", "L", "m^3", "m^3/h", "m^3/day", "t", "L/day/person", "mg/L", "ug/m^3", "mg/m^3", "dBA",
+    "NTU", "MPN", "pH_unit", "metre_head", "hour/day", "day", "hour", "minute", "second", "person", "vehicle",
+    "vehicle/hour", "vehicle/km", "trip", "request", "customer", "interruption", "index_point", "rating",
+})  # fmt: skip
 EXACT = {
     ("L/s", "m^3/h"): 3.6, ("m/s", "km/h"): 3.6, ("L", "m^3"): 0.001, ("km", "m"): 1000.0, ("W", "kW"): 0.001,
     ("mg/m^3", "ug/m^3"): 1000.0, ("minute", "second"): 60.0, ("hour", "second"): 3600.0,
