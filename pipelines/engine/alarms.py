@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # How long an alarm that returned to normal stays on the list.
 REMEMBER = timedelta(hours=24)
 # What may ail the store: title and priority.
-STORE_ALARMS = {
+STORE_ALARMS: dict[str, tuple[str, Literal["critical", "high"]]] = {
     "disk_refuses": ("The disk takes nothing more", "critical"),
     "disk_low": ("The disk is nearly full", "high"),
     "files_damaged": ("Stored readings are damaged", "high"),

@@ -10,8 +10,10 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipelines.engine import manifest as manifests
 from pipelines.engine.calendar import earliest, latest
@@ -80,24 +82,28 @@ def _text(at: object) -> str | None:
 
 def scaled(readings: pl.DataFrame) -> pl.DataFrame:
     """Readings with `units` and `scale` in place of `value`, for each series the coarsest step that is exact."""
-    value = pl.col("value")
-    fits = [_fits(value, scale).all().over("series").alias(str(scale)) for scale in SCALES]
-    steps = [pl.when(pl.col(str(scale))).then(pl.lit(scale)) for scale in SCALES]
-    marked = readings.with_columns(fits).with_columns(scale=pl.coalesce(steps))
-    exact = pl.col("scale").is_not_null()
-    units = (value * pl.col("scale")).round().cast(pl.Int64)
-    return marked.with_columns(
-        units=pl.when(exact).then(units),
-        value=pl.when(~exact).then(value),
-        scale=pl.when(value.is_not_null()).then("scale"),
-    ).drop(map(str, SCALES))
+    value = readings["value"]
+    # NumPy divides as IEEE 754 says; Polars multiplies by 1 / scale, which is another number now and then.
+    numbers = value.fill_null(0.0).to_numpy()
+    fits = {str(scale): pl.Series(_fits(numbers, scale)) | value.is_null() for scale in SCALES}
+    marked = readings.with_columns(**fits).with_columns(pl.col(name).all().over("series") for name in fits)
+    steps = [pl.when(pl.col(name)).then(pl.lit(scale)) for name, scale in zip(fits, SCALES, strict=True)]
+    given = marked.select(pl.when(pl.col("value").is_not_null()).then(pl.coalesce(steps)).alias("scale"))["scale"]
+    exact = given.is_not_null()
+    units = pl.Series(np.rint(numbers * given.fill_null(0.0).to_numpy())).cast(pl.Int64)
+    return readings.with_columns(
+        value=value.set(exact, None),
+        units=units.set(~exact, None),
+        scale=given,
+    )
 
 
-def _fits(value: pl.Expr, scale: float) -> pl.Expr:
-    """Whether a value is exactly a whole number of steps; a zero with a sign, and no number at all, are none."""
-    units = (value * scale).round()
-    same = (units / scale == value) & (units.abs() < MOST_UNITS) & ~((value == 0) & (1 / value < 0))
-    return same.fill_null(value=True)
+def _fits(values: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
+    """Which values are exactly a whole number of steps; a zero with a sign is none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        units = np.rint(values * scale)
+        whole: NDArray[np.bool_] = (units / scale == values) & (np.abs(units) < MOST_UNITS)
+    return whole & ~((values == 0) & np.signbit(values))
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -109,4 +115,6 @@ def read(path: Path) -> pl.DataFrame:
     if "units" not in found.columns:
         return found
     columns = [name for name in found.columns if name not in UNITS]
-    return found.with_columns(value=pl.coalesce("value", pl.col("units") / pl.col("scale"))).select(columns)
+    units, scale = found["units"].fill_null(0).to_numpy(), found["scale"].fill_null(1.0).to_numpy()
+    values = pl.Series(units / scale).set(found["units"].is_null(), None)
+    return found.with_columns(value=found["value"].zip_with(found["units"].is_null(), values)).select(columns)

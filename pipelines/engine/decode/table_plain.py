@@ -4,14 +4,14 @@ Whoever sends anything else (another heading, a time without Z, a number as text
 way, which knows all of it; both give the same rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
 import orjson
 import polars as pl
 
-from pipelines.engine.decode.base import ROW, Decoded
+from pipelines.engine.decode.base import ROW, Decoded, RowOriginals
 from pipelines.engine.decode.clock import FIRST, INSTANT, LAST
 
 COLUMNS = ("sensor", "observed_at", "value", "unit")
@@ -66,7 +66,7 @@ def _all(texts: pl.Series, pattern: str) -> bool:
     return not texts.null_count() and bool(texts.str.contains(pattern).all())
 
 
-def _json(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, Callable[[int], bytes]] | None:
+def _json(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, RowOriginals] | None:
     """One list of records, at the top or under the mapping's path of one step."""
     document, path = _loaded(body), mapping.get("records", "")
     records = document.get(path) if isinstance(document, dict) and path else document
@@ -76,7 +76,7 @@ def _json(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, Callable[[i
     return (columns, lambda row: orjson.dumps(records[row - 1])) if columns else None
 
 
-def _ndjson(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, Callable[[int], bytes]] | None:
+def _ndjson(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, RowOriginals] | None:
     """One record a line, read as one list; only records without lists inside can be told apart that way."""
     lines = body.replace(b"\r\n", b"\n").removesuffix(b"\n")
     records = _loaded(b"[" + lines.replace(b"\n", b",\n") + b"]")
@@ -118,7 +118,7 @@ def _columns(records: list[Any]) -> Columns | None:
     return {**series, "value": value.set(value == 0, 0.0), "row": pl.Series([1])}
 
 
-def _csv(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, Callable[[int], bytes]] | None:
+def _csv(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, RowOriginals] | None:
     """A table with commas: no quotation marks, no letters beyond ASCII, no blank or ragged lines."""
     head, _, rest = body.partition(b"\n")
     names = head.decode("ascii", "replace").split(",")
@@ -142,7 +142,7 @@ def _csv(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, Callable[[in
     return {**frame.to_dict(), "value": value, "row": pl.Series([2])}, _line_of(body)
 
 
-def _line_of(body: bytes) -> Callable[[int], bytes]:
+def _line_of(body: bytes) -> RowOriginals:
     return lambda row: body.split(b"\n")[row - 1].removesuffix(b"\r")
 
 
