@@ -12,9 +12,9 @@ import polars as pl
 from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
 from pipelines.engine.calendar import extent, floor
-from pipelines.engine.disk import BALLAST_BYTES
 from pipelines.engine.device_tables import DEVICE_TABLES
 from pipelines.engine.devices import recall
+from pipelines.engine.disk import BALLAST_BYTES
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
