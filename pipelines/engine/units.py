@@ -32,8 +32,8 @@ OWN = (
 # Known without a look into pint, whose start takes over half a second: what most towns use needs nothing else.
 COMMON = frozenset({
     "percent", "dimensionless", "degC", "degree", "A", "V", "W", "kW", "kWh", "kVA", "kvar", "W/m^2", "kWh/m^3", "m",
-    "km", "m/s", "km/h", "mm", "L", "L/s", "m^3", "m^3/h", "m^3/day", "t", "L/day/person", "mg/L", "ug/m^3", "mg/m^3", "dBA",
-    "NTU", "MPN", "pH_unit", "metre_head", "hour/day", "day", "hour", "minute", "second", "person", "vehicle",
+    "km", "m/s", "km/h", "mm", "L", "L/s", "m^3", "m^3/h", "m^3/day", "t", "L/day/person", "mg/L", "ug/m^3", "mg/m^3",
+    "dBA", "NTU", "MPN", "pH_unit", "metre_head", "hour/day", "day", "hour", "minute", "second", "person", "vehicle",
     "vehicle/hour", "vehicle/km", "trip", "request", "customer", "interruption", "index_point", "rating",
 })  # fmt: skip
 EXACT = {
