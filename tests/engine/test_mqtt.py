@@ -2,7 +2,6 @@
 
 import errno
 import subprocess
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -69,13 +68,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other fast."""
     monkeypatch.setattr(mqtt, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(mqtt, "LONGEST_PAUSE_S", 0.2)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    found = Broker(tmp_path / "broker")
-    yield found
-    found.stop()
 
 
 def town(tmp_path: Path, url: str, *, version: str = "5", topic: str = TOPIC, more: str = "") -> Path:
@@ -252,6 +244,23 @@ def certificates(folder: Path) -> None:
     run("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
         "-sha256", "-extfile", "names", "-out", "server.pem")  # fmt: skip
     (folder / "server.key").chmod(0o644)
+
+
+def test_note_that_the_disk_refuses_does_not_end_the_listening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(tmp_path / "broker", ("allow_anonymous true", "log_type subscribe"))
+    folder = town(tmp_path, plain(broker))
+    monkeypatch.setattr(Mqtt, "_keep_cursor", lambda _: 1 // 0)
+    running = Running(folder)
+    listens(running, broker)
+    broker.stop()
+    wait_until(lambda: "ZeroDivisionError" in running.words(), "the sentence")
+    broker.start()
+    broker.send(sent(0, 3))
+    wait_until(lambda: running.stored() == 3 or not running.source._thread.is_alive(), "the messages")
+    stored = running.stored()
+    running.stop()
+    broker.stop()
+    assert stored == 3
 
 
 def test_pauses_grow_and_differ_from_town_to_town(tmp_path: Path) -> None:

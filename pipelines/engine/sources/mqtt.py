@@ -50,14 +50,24 @@ class Mqtt:
 
     def _work(self) -> None:
         while not self._ending.is_set():
-            session = Session(self.broker, self._cursor(), self._filters, self._take, self._refused)
-            words = session.run(self._ending)
-            self._keep_cursor()
-            if session.acknowledged:
-                self._failures = 0
+            try:
+                words = self._session()
+            except Exception as error:
+                # A disk that refuses a note must not end the listening for good.
+                log.exception("broker %s: the session broke", self.broker.name)
+                words = f"The session broke ({type(error).__name__}); it is tried again."
             if words and not self._ending.is_set():
                 self._tell(self.feeds, words)
                 self._ending.wait(self._pause())
+
+    def _session(self) -> str:
+        """One connection from its beginning to its end; why it ended, in words."""
+        session = Session(self.broker, self._cursor(), self._filters, self._take, self._refused)
+        words = session.run(self._ending)
+        if session.acknowledged:
+            self._failures = 0
+        self._keep_cursor()
+        return words
 
     def _pause(self) -> float:
         """Seconds until the next attempt: twice as many after each failure, and not the same for all towns."""
