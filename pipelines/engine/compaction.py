@@ -18,7 +18,7 @@ from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, frames, number, rotten, segments, unpack
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import Table
-from pipelines.engine.tables import shaped, stamped
+from pipelines.engine.tables import SUSPECT, shaped, stamped
 
 log = logging.getLogger("townboard")
 PASS_BYTES = 24 << 20
@@ -167,7 +167,7 @@ def _roll(
     if _counted(folder, parts.get("roll_daily", {}).get(day)) > readings.height:
         # They were let go, or their file was damaged: of that day the rollup is all there is.
         return
-    hours = hourly(readings, zone)
+    hours = hourly(readings.filter(pl.col("quality") < SUSPECT), zone)
     for grain, frame in (("hourly", hours), ("daily", daily(hours, zone))):
         part = cold.write(folder, f"roll/{grain}/{day}.{done.rev}.parquet", frame, None, done)
         parts.setdefault(f"roll_{grain}", {})[day] = part

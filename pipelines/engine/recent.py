@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.engine.calendar import ROLLUP_SCHEMA, floor, hourly
 from pipelines.engine.model import INSTANT
 from pipelines.engine.store import Store
+from pipelines.engine.tables import SUSPECT
 
 COLUMNS = ["series", "observed_at", "value"]
 # A frame that is added to at every beat is made one piece again when it has so many.
@@ -72,7 +73,7 @@ class Recent:
     def _usable(
         self, start: datetime | None, end: datetime | None, where: str = "", params: Any = None
     ) -> pl.DataFrame:
-        rows = self._store.rows("readings", start, end, f"value IS NOT NULL{where}", params, columns=COLUMNS)
+        rows = self._store.rows("readings", start, end, f"value IS NOT NULL AND quality < {SUSPECT}{where}", params, columns=COLUMNS)
         return rows.cast({"series": pl.Int32, "observed_at": INSTANT})
 
     def refresh(self, low: datetime, high: datetime) -> None:

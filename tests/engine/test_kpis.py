@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.engine import compaction
 from pipelines.engine.kpis import Work, affordable
 from tests.engine import small_town
 from tests.engine.small_town import NOON, beat, csv_of, send
@@ -50,4 +51,25 @@ def test_the_window_that_ran_becomes_due_when_it_ends(tmp_path: Path) -> None:
     assert ended is not None
     published = line.kpis.evaluate({}, ended + timedelta(seconds=1))
     assert ended in published["end"].to_list()
+    line.close()
+
+
+def test_a_suspect_reading_is_kept_and_counts_in_no_kpi_before_and_after_compaction(tmp_path: Path) -> None:
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, frozenset({"tank_autonomy"}))
+    spike = NOON - timedelta(hours=30)
+    times = [NOON - timedelta(minutes=15 * n) for n in range(192)]
+    send(line, "network", csv_of([("T1.level", at, 9.0 if at == spike else 3 + at.hour / 100) for at in times]), NOON)
+    line.judge(NOON, all_due=True)
+    start = NOON - timedelta(days=2)
+
+    def highest() -> tuple[object, object]:
+        used, hours = (line.inputs.get(name, start, NOON) for name in ("tank_level_m", "tank_level_m_hourly"))
+        return used["value"].max(), hours["max"].max()
+
+    assert line.store.rows("readings", start, NOON)["value"].max() == 9.0
+    assert highest() == pytest.approx((3.23, 3.23))
+    compaction.compact(line.settings.store, line.store.tables.values(), line.settings.zone)
+    line.adopt(NOON)
+    line.inputs.forget({"readings": (start, NOON)})
+    assert highest() == pytest.approx((3.23, 3.23))
     line.close()
