@@ -9,7 +9,7 @@ from tests.torture.ledger import Ledger
 
 LOOK_S = 0.1
 # Whoever is not back by then would need a hand.
-HAND_S = 60.0
+HAND_S = 120.0
 # Restart to serving: what is promised.
 PROMISED_S = 5.0
 
@@ -65,7 +65,7 @@ class Outages(threading.Thread):
                 return
             del self._away[name]
         if not back:
-            self._ledger.complain(f"the {name} does not serve a minute after {outage.why}: a hand would be needed")
+            self._ledger.complain(f"the {name} does not serve two minutes after {outage.why}: a hand would be needed")
             return
         self._ledger.count("restarts")
         self._ledger.took(f"{name} after {outage.why}", took)
