@@ -73,7 +73,9 @@ class Recent:
     def _usable(
         self, start: datetime | None, end: datetime | None, where: str = "", params: Any = None
     ) -> pl.DataFrame:
-        rows = self._store.rows("readings", start, end, f"value IS NOT NULL AND quality < {SUSPECT}{where}", params, columns=COLUMNS)
+        rows = self._store.rows(
+            "readings", start, end, f"value IS NOT NULL AND quality < {SUSPECT}{where}", params, columns=COLUMNS
+        )
         return rows.cast({"series": pl.Int32, "observed_at": INSTANT})
 
     def refresh(self, low: datetime, high: datetime) -> None:
