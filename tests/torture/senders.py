@@ -17,7 +17,7 @@ from tests.torture import town
 from tests.torture.ledger import Ledger
 from tests.torture.town import Row
 
-STEP = timedelta(seconds=10)
+STEP = timedelta(seconds=60)
 FORMS = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
 ANSWERED = (200, 422)
 
