@@ -1,5 +1,6 @@
 """Starts the line and the web process, watches both, and starts again what has died."""
 
+import ctypes
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ LOOK_S = 0.2
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 YOUNG_S = 20.0
 GRACE_S = 5.0
+# prctl(2) of Linux: the signal that a process gets when the one that started it has died.
+PARENT_DEATH = 1
+LIBC = ctypes.CDLL(None)
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Child:
 
     def start(self) -> None:
         """Start it."""
-        self.process = subprocess.Popen(self.command, start_new_session=True)
+        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=_end_with_parent)
         self.started = time.monotonic()
 
     def watch(self) -> None:
@@ -50,6 +54,12 @@ class Child:
             if status == -signal.SIGKILL
             else min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, self.pause * 2))
         )
+
+
+def _end_with_parent() -> None:
+    """A child whose supervisor was killed ends too: else it would keep lock and port from the next start."""
+    if hasattr(LIBC, "prctl"):
+        LIBC.prctl(PARENT_DEATH, signal.SIGTERM)
 
 
 class Supervisor:

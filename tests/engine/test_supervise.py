@@ -1,0 +1,40 @@
+"""The supervisor's children: none outlives it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARENT = (
+    "import time; from pipelines.engine.supervise import Child; "
+    "child = Child('idle', ['sleep', '60']); child.start(); print(child.process.pid, flush=True); time.sleep(60)"
+)
+
+
+def gone(pid: int) -> bool:
+    """Whether nothing runs under this number any more; one that nobody has buried yet does not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+def test_a_child_ends_when_its_supervisor_is_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert not gone(child)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait(10)
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while not gone(child) and time.monotonic() < until:
+        threading.Event().wait(0.02)
+    assert gone(child)
