@@ -32,7 +32,8 @@ class Child:
 
     def start(self) -> None:
         """Start it."""
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=_end_with_parent)
+        # The supervisor has one thread only, so nothing can be held at the moment of the fork.
+        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=_end_with_parent)  # noqa: PLW1509
         self.started = time.monotonic()
 
     def watch(self) -> None:
