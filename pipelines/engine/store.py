@@ -325,50 +325,34 @@ class Store:
 
     def hot_keys_before(self, name: str, instant: datetime) -> pl.DataFrame:
         """Series and instants of late hot rows that lie before `instant` (their rollups on disk are out of date)."""
-        table = self.tables[name]
-        return (
-            self._cursor()
-            .sql(
-                f'SELECT series, "{table.time}" FROM "hot_{name}" WHERE "{table.time}" < $instant',
-                params={"instant": instant},
-            )
-            .pl()
-        )
+        at = self.tables[name].time
+        late = f'SELECT series, "{at}" FROM "hot_{name}" WHERE "{at}" < $instant'
+        return self._cursor().sql(late, params={"instant": instant}).pl()
 
     def latest(self) -> pl.DataFrame:
         """The newest hot reading of every series: series, observed_at, value."""
-        return (
-            self._cursor()
-            .sql(
-                "SELECT series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value "
-                "FROM hot_readings GROUP BY series"
-            )
-            .pl()
-        )
+        newest = "series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value"
+        return self._cursor().sql(f"SELECT {newest} FROM hot_readings GROUP BY series").pl()
 
     def sums(self, name: str, columns: Sequence[str], by: str) -> pl.DataFrame:
         """Sums of number columns over all rows, by one column."""
-        table = self.tables[name]
-        parts = self._parts(table, None, None)
         chosen = ", ".join(f'CAST(sum("{c}") AS BIGINT) AS "{c}"' for c in columns)
-        source = f'SELECT * EXCLUDE (_received_at, _seq) FROM "hot_{name}"'
-        if parts:
-            since = f"WHERE {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
-            source += (
-                f" UNION ALL BY NAME SELECT {sql.names(table)} FROM {sql.parquet(self.folder, parts, table)} {since}"
-            )
+        source = self._ever(name, ", ".join(f'"{c}"' for c in (by, *columns)))
         return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
 
     def covered_spans(self) -> pl.DataFrame:
         """The spans that landed arrivals cover, overlapping ones joined: feed, low, high."""
-        table = self.tables["arrivals"]
-        parts = self._parts(table, None, None)
-        names = "feed, covers_from AS low, observed_at AS high, outcome"
-        source = f'SELECT {names} FROM "hot_arrivals"'
-        if parts:
-            since = f"WHERE observed_at < '{self.hot_since}'" if self.hot_since else ""
-            source += f" UNION ALL SELECT {names} FROM {sql.parquet(self.folder, parts, table)} {since}"
+        source = self._ever("arrivals", "feed, covers_from AS low, observed_at AS high, outcome")
         return self._cursor().sql(sql.joined_spans(source)).pl()
+
+    def _ever(self, name: str, columns: str) -> str:
+        """These columns of all rows, hot and compacted, as a source in SQL."""
+        table = self.tables[name]
+        source, parts = f'SELECT {columns} FROM "hot_{name}"', self._parts(table, None, None)
+        if parts:
+            since = f"WHERE {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
+            source += f" UNION ALL SELECT {columns} FROM {sql.parquet(self.folder, parts, table)} {since}"
+        return source
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = getattr(self._local, "cursor", None)
