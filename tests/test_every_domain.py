@@ -121,7 +121,8 @@ def test_alarm_tells_the_operator_what_to_do(domain: Domain) -> None:
 def test_every_sample_belongs_to_a_source() -> None:
     declared = {source.sample for _, source in SOURCES}
     present = {str(path.relative_to(SAMPLES)) for path in SAMPLES.glob("*/*") if path.name.lower() != "readme.md"}
-    assert declared == present
+    # What devices of any domain send belongs to a format, whose tests read it.
+    assert declared == {name for name in present if not name.startswith("devices/")}
 
 
 @pytest.mark.parametrize(("name", "source"), SOURCES, ids=ids(SOURCES))

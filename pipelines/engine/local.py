@@ -144,6 +144,11 @@ class LineClient:
         """
         await self._asked().post("http://line/used", params={"token": token})
 
+    async def close(self) -> None:
+        """End the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
     def _asked(self) -> httpx.AsyncClient:
         if self._client is None:
             transport = httpx.AsyncHTTPTransport(uds=self._path, limits=LIMITS)

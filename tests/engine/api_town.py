@@ -65,8 +65,10 @@ class Asker:
         """What GET answers."""
         return self("GET", address, params=query)
 
-    def close(self) -> None:
-        """End the loop."""
+    def close(self, *towns: Town) -> None:
+        """End the connections of these towns to their lines, and the loop."""
+        for town in towns:
+            self._runner.run(town.line.close())
         self._runner.close()
 
 
@@ -123,7 +125,7 @@ def asked(folder: Path, clock: Callable[[], datetime] = lambda: NOW) -> Iterator
     town = Town(small_town.read(folder), clock)
     asker = Asker(api.build(town))
     yield asker, town
-    asker.close()
+    asker.close(town)
 
 
 @contextmanager

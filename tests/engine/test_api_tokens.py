@@ -49,7 +49,7 @@ def town(line: Line) -> Iterator[Town]:
 def ask(town: Town) -> Iterator[Asker]:
     asker = Asker(api.build(town))
     yield asker
-    asker.close()
+    asker.close(town)
 
 
 def made(town: Town, name: str, scope: str, **more: Any) -> dict[str, str]:
@@ -81,7 +81,7 @@ def test_town_that_listens_beyond_this_machine_takes_no_row_without_a_token(town
     asker = Asker(api.build(town, local=False))
     assert "scope ingest" in refused(push(asker), 401)
     assert push(asker, made(town, "scada", "ingest")).status_code == 200
-    asker.close()
+    asker.close(town)
 
 
 @pytest.mark.parametrize(

@@ -214,8 +214,7 @@ def ask(line: Line, *arguments: Any) -> tuple[int, dict[str, Any], Any]:
         try:
             return await client.take(*arguments)
         finally:
-            if client._client is not None:
-                await client._client.aclose()
+            await client.close()
 
     return asyncio.run(call())
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.engine import compaction, flow, tokens
+from pipelines.engine import town as reading
 from pipelines.engine.asking import Misasked
 from pipelines.engine.decode.rejoin import context_of, rejoined
 from pipelines.engine.flow import RawMessage
@@ -384,6 +385,7 @@ def test_command_tells_what_became_of_the_rows(tmp_path: Path, capsys: pytest.Ca
 
 def test_clerk_finds_counts_fetches_and_replays_rows_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "FRESH_S", -1.0)
+    monkeypatch.setattr(reading, "FOLLOW_S", -1.0)
     folder = make(tmp_path)
     with opened(folder) as line:
         small_town.send(line, "network", small_town.csv_of(ROWS), NOW)
