@@ -16,14 +16,15 @@ from pipelines.engine.calendar import LENGTHS, extent, floor, length, windows
 from pipelines.engine.completing import BY_AREA, NOTHING, VALUE, complete
 from pipelines.engine.covered import Covered
 from pipelines.engine.inputs import Inputs
-from pipelines.engine.measures import KEYS
+from pipelines.engine.measures import KEYS, forget_shared
 from pipelines.engine.model import GRAINS, INSTANT, Kpi
 from pipelines.engine.settings import Settings
 from pipelines.engine.tables import KPI_VALUES
 
 log = logging.getLogger("townboard")
 Span = tuple[datetime, datetime]
-MOST_WINDOWS = 320
+# Windows that are computed in one call: their inputs stand in memory together, so they reach over some days only.
+MOST_WINDOWS, MOST_REACH = 320, timedelta(days=10)
 TOLERANCE = 1e-9
 # What a KPI that was never computed is thought to cost.
 USUAL_COST_S = 0.01
@@ -174,6 +175,8 @@ class Kpis:
         except BaseException:
             self.undo()
             raise
+        finally:
+            forget_shared()
         return pl.concat([pl.DataFrame(schema=KPI_VALUES.schema), *published])
 
     def undo(self) -> None:
@@ -230,7 +233,8 @@ class Kpis:
         """Values of the newest due windows that have ended, as rows to publish; the rest stays due."""
         low, high = work.due.pop()
         until = min(high, now)
-        first = max(low, until - MOST_WINDOWS * LENGTHS[work.kpi.window.step])
+        step = LENGTHS[work.kpi.window.step]
+        first = max(low, until - max(step, min(MOST_WINDOWS * step, MOST_REACH)))
         grid = self._ended(work.kpi, first, until, now)
         if first > low:
             calendar = work.kpi.window.kind == "calendar" and grid.height

@@ -13,9 +13,10 @@ from pipelines.engine.model import INSTANT
 
 KEYS = ["window", "area"]
 P = ParamSpec("P")
-# So many answers of a step that several KPIs take are kept, none of them larger than this.
+# So many answers of a step that several KPIs take are kept, none of them larger with what it was made of than this.
 MOST_SHARED = 8
-MOST_SHARED_BYTES = 4 << 20
+MOST_SHARED_BYTES = 8 << 20
+_answers: list[OrderedDict[tuple[Any, ...], tuple[object, pl.DataFrame]]] = []
 
 
 def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_at") -> pl.DataFrame:
@@ -81,8 +82,10 @@ def shared(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
     """A step that several KPIs take: handed the very same frames again, it gives the frame that it gave before.
 
     Frames are told apart by identity; those of an answer that is kept are kept with it, so that none is mistaken.
+    Answers are kept until `forget_shared`.
     """
     known: OrderedDict[tuple[Any, ...], tuple[object, pl.DataFrame]] = OrderedDict()
+    _answers.append(known)
 
     @wraps(function)
     def once(*args: P.args, **more: P.kwargs) -> pl.DataFrame:
@@ -90,7 +93,7 @@ def shared(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
         found = known.pop(key, None)
         if found is None:
             result = function(*args, **more)
-            if result.estimated_size() > MOST_SHARED_BYTES:
+            if _size((result, *args, *more.values())) > MOST_SHARED_BYTES:
                 return result
             found = ((args, more), result)
         known[key] = found
@@ -99,6 +102,18 @@ def shared(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
         return found[1]
 
     return once
+
+
+def forget_shared() -> None:
+    """Let go of every answer that is kept, and of what it was made of."""
+    for known in _answers:
+        known.clear()
+
+
+def _size(value: object) -> int:
+    if isinstance(value, tuple):
+        return sum(map(_size, value))
+    return int(value.estimated_size()) if isinstance(value, pl.DataFrame) else 0
 
 
 def _identity(value: object) -> object:
