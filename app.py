@@ -1,6 +1,7 @@
 """Townboard: one entry point. `python app.py --help` lists the commands."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -116,6 +117,8 @@ def serve(options: argparse.Namespace) -> int:
 
 def line(options: argparse.Namespace) -> int:
     """The line process."""
+    # What a start makes stays: looking through it again and again for garbage would make the start longer.
+    gc.disable()
     from pipelines.engine import registers
     from pipelines.engine.line import Line
     from pipelines.engine.service import Service
@@ -123,7 +126,10 @@ def line(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     opened = Line(settings, registers.load(settings), now())
-    Service(opened, now, command(settings.folder, "compact")).run()
+    service = Service(opened, now, command(settings.folder, "compact"))
+    gc.freeze()
+    gc.enable()
+    service.run()
     return 0
 
 

@@ -28,6 +28,7 @@ class Recent:
         self._since: datetime | None = None
         self._readings: dict[str, pl.DataFrame] = {}
         self._hours: dict[str, pl.DataFrame] = {}
+        self._stale: dict[str, tuple[datetime, datetime]] = {}
 
     def use(self, dimension: pl.DataFrame) -> None:
         """Take the current numbering of sensors: what was read before may miss new ones."""
@@ -38,7 +39,7 @@ class Recent:
 
     def clear(self) -> None:
         """Forget everything; it is read again when asked for."""
-        self._readings, self._hours = {}, {}
+        self._readings, self._hours, self._stale = {}, {}, {}
 
     def place(self, quantity: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of series with the sensor's place, in the same order."""
@@ -61,10 +62,20 @@ class Recent:
     def hours(self, quantity: str) -> pl.DataFrame:
         """Hourly rollups with the sensor's place."""
         self._current()
-        known = self._hours.get(quantity)
+        known, stale = self._hours.get(quantity), self._stale.get(quantity)
         if known is None:
             known = self._hours[quantity] = hourly(self.readings(quantity).select(COLUMNS), self._zone)
+        elif stale is not None:
+            known = self._hours[quantity] = self._rolled_again(known, self.readings(quantity), *stale)
+        self._stale.pop(quantity, None)
         return known
+
+    def _rolled_again(self, hours: pl.DataFrame, readings: pl.DataFrame, low: datetime, high: datetime) -> pl.DataFrame:
+        """The rollups with those of the hours from `low` to `high` made anew."""
+        at = pl.col("observed_at")
+        start, end = floor(low, "hour", self._zone), floor(high, "hour", self._zone) + timedelta(hours=1)
+        again = hourly(readings.filter((at >= start) & (at < end)).select(COLUMNS), self._zone)
+        return pl.concat([hours.filter((at < start) | (at >= end)), again])
 
     def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """Good readings from the store: series, observed_at, value, in order of time."""
@@ -96,17 +107,15 @@ class Recent:
 
     def _patch(self, quantity: str, known: pl.DataFrame, fresh: pl.DataFrame, low: datetime, high: datetime) -> None:
         """Replace what lies in [low, high] by the rows of the store."""
-        times, at = known["observed_at"], pl.col("observed_at")
+        times = known["observed_at"]
         before, after = times.search_sorted(low, side="left"), times.search_sorted(high, side="right")
         joined = pl.concat([known.head(before), self.place(quantity, fresh), known.slice(after)])
         if joined.n_chunks() > MOST_PIECES:
             joined = joined.rechunk()
         self._readings[quantity] = joined
-        hours = self._hours.get(quantity)
-        if hours is not None:
-            start, end = floor(low, "hour", self._zone), floor(high, "hour", self._zone) + timedelta(hours=1)
-            again = hourly(joined.filter((at >= start) & (at < end)).select(COLUMNS), self._zone)
-            self._hours[quantity] = pl.concat([hours.filter((at < start) | (at >= end)), again])
+        # Rollups are made anew when somebody asks for them.
+        first, last = self._stale.get(quantity, (low, high))
+        self._stale[quantity] = (min(first, low), max(last, high))
 
     def _current(self) -> None:
         if self._since != self._store.hot_since:
