@@ -15,17 +15,12 @@ COVERAGE = pl.Schema(
 )
 
 
-def of_readings(rows: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+def of_readings(rows: pl.DataFrame, placed: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Readings that came and that were expected per window and area, from the register of sensors.
 
     Shape: COVERAGE for town, ward and asset (own and parent asset); rows has sensor, observed_at and, when rolled up,
-    n and last_at; sensors has sensor, asset, ward, parent, every_s of the one quantity.
+    n and last_at; placed is what `places` gives for the sensors of the one quantity.
     """
-    return counted(rows, places(sensors), windows)
-
-
-def counted(rows: pl.DataFrame, placed: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """The same for sensors whose places are known."""
     elapsed = ((pl.col("as_of") - pl.col("window")).dt.total_seconds() / pl.col("every_s")).floor()
     expected = (
         windows.lazy()
@@ -44,7 +39,10 @@ def counted(rows: pl.DataFrame, placed: pl.DataFrame, windows: pl.DataFrame) -> 
 
 
 def places(sensors: pl.DataFrame) -> pl.DataFrame:
-    """Each sensor with every area it belongs to: the town, its ward, its asset and its asset's parent."""
+    """Each sensor with every area it belongs to: the town, its ward, its asset and its asset's parent.
+
+    Shape: sensor, every_s, area; sensors has sensor, asset, ward, parent, every_s.
+    """
     parts = [sensors.select("sensor", "every_s", area=pl.lit("town"))]
     for level, column in (("ward", "ward"), ("asset", "asset"), ("asset", "parent")):
         named = sensors.filter(pl.col(column).is_not_null())

@@ -317,7 +317,7 @@ class Kpis:
     def _counted(self, name: str, grid: pl.DataFrame) -> pl.DataFrame:
         """Readings that came and were expected, by area."""
         (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
-        return coverage.counted(self.inputs.get(name, low, high), self.inputs.places(_base(name)), grid)
+        return coverage.of_readings(self.inputs.get(name, low, high), self.inputs.places(_base(name)), grid)
 
     def _arrived(self, feeds: frozenset[str], grid: pl.DataFrame) -> pl.DataFrame:
         """Coverage by the arrivals of these feeds."""

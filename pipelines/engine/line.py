@@ -127,6 +127,8 @@ class Line:
 
     def _newest(self) -> pl.DataFrame:
         """The newest reading of every series, those that landed since the last beat among them."""
+        if not self._samples:
+            return self._latest
         rows = pl.concat([self._latest, *self._samples]).sort("observed_at", maintain_order=True)
         return rows.unique("series", keep="last")
 

@@ -176,7 +176,7 @@ def test_expected_readings_are_counted_from_the_register_for_what_has_elapsed() 
     )
     found = {
         row["area"]: (row["n"], row["n_expected"])
-        for row in coverage.of_readings(rows, SENSORS, window(24, 2)).iter_rows(named=True)
+        for row in coverage.of_readings(rows, coverage.places(SENSORS), window(24, 2)).iter_rows(named=True)
     }
     # In two hours s1 sends eight, s2 two; s2 sent nothing.
     assert found == {
@@ -191,7 +191,7 @@ def test_expected_readings_are_counted_from_the_register_for_what_has_elapsed() 
 
 def test_nothing_is_expected_before_the_first_interval_is_over() -> None:
     rows = pl.DataFrame(schema={"sensor": pl.String, "observed_at": INSTANT})
-    found = coverage.of_readings(rows, SENSORS, window(24, 0.2)).filter(area="town")
+    found = coverage.of_readings(rows, coverage.places(SENSORS), window(24, 0.2)).filter(area="town")
     assert found.select("n", "n_expected").rows() == [(0, 0)]
 
 

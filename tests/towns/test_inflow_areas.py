@@ -78,7 +78,7 @@ def test_a_local_day_expects_as_many_hours_as_it_has(
     grid = windows(every("day"), start, start + timedelta(hours=1), NOW, "Europe/Rome")
     end = grid["end"].item()
     inputs = inflow.line.inputs
-    counted = coverage.of_readings(inputs.get("inflow_m3_h", start, end), inputs.dimension, grid)
+    counted = coverage.of_readings(inputs.get("inflow_m3_h", start, end), coverage.places(inputs.dimension), grid)
     ours = {area: (n, due) for area, n, due in counted.select("area", "n", "n_expected").iter_rows()}
     expected = {
         f"asset:dma-{area}": (sum(name == area and start <= when < end for name, when in hours), length)

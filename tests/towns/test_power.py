@@ -38,7 +38,7 @@ def test_bareillys_missing_meter_days_are_what_coverage_lacks(recorded: Path, tm
         inputs = town.line.inputs
         grid = windows(every("day"), at("2019-05-29T18:30"), now, now, "Asia/Kolkata").filter(pl.col("end") <= now)
         readings = inputs.get("consumer_energy_kwh", at("2019-05-29T18:30"), now)
-        counted = coverage.of_readings(readings, inputs.dimension, grid)
+        counted = coverage.of_readings(readings, coverage.places(inputs.dimension), grid)
     expected = came = 0
     for window, area, n, due in counted.select("window", "area", "n", "n_expected").iter_rows():
         first, length = spans.get(area.removeprefix("asset:"), (date.max, 0))
