@@ -16,6 +16,7 @@ from pipelines.engine.judge import age_state
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.model import Domain, Kpi, Reference, Table
+from pipelines.engine.people.roles import Actor
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
@@ -261,10 +262,22 @@ class Town:
         )
         return counted.sort("rows", "feed", "reason", descending=[True, False, False])
 
-    def original(self, id: str) -> tuple[str, bytes] | None:
-        """Feed and bytes of a quarantined row as they came, personal data included; None when there is no such row."""
+    def original(self, id: str, actor: Actor) -> tuple[str, bytes] | None:
+        """Feed and bytes of a quarantined row as they came, personal data included; None when there is no such row.
+
+        Raises Forbidden.
+        """
+        actor.check("operate")
         rows = self._follow().rows("quarantine", where="id = $id", params={"id": id}, columns=["feed", "original"])
         return (rows["feed"][0], bytes(rows["original"][0] or b"")) if rows.height else None
+
+    async def replay(self, wish: Mapping[str, Any], actor: Actor) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+        """Have quarantined rows taken in once more; status, answer and headers of the line.
+
+        Raises Forbidden, and httpx.TransportError when the line does not run.
+        """
+        actor.check("operate")
+        return await self.line.replay(wish)
 
     def _replays(self) -> pl.DataFrame:
         return self._store.rows("quarantine_replays", columns=["id", "at", "outcome", "reason"])

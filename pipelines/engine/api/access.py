@@ -12,7 +12,8 @@ import httpx
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from pipelines.engine.api.problems import NotNow, Refusing
+from pipelines.engine.api.problems import REALM, NotNow, Refusing
+from pipelines.engine.people.roles import VISITOR, Actor, program
 from pipelines.engine.tokens import SCOPES, Keyring, Token, path_of
 from pipelines.engine.town import Town
 
@@ -25,7 +26,6 @@ WINDOW = timedelta(minutes=1)
 MOST_WRONG = 20
 MOST_ADDRESSES = 1_000
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-REALM = 'Bearer realm="townboard"'
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ class Grant:
     """What somebody may do; without a token, a program on this machine that pushes."""
 
     token: Token | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Whose name stands under what is done by it."""
+        if self.token is None:
+            return VISITOR
+        return program(self.token.name, frozenset(scope for scope in SCOPES if self.token.may(scope)))
 
     def for_feed(self, feed: str) -> None:
         """Nothing, when this feed is among those of the token.

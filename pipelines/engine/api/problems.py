@@ -12,9 +12,11 @@ from starlette.exceptions import HTTPException
 
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
+from pipelines.engine.people.roles import Forbidden
 
 log = logging.getLogger("townboard")
 MEDIA = "application/problem+json"
+REALM = 'Bearer realm="townboard"'
 
 
 class NotNow(Exception):
@@ -45,6 +47,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Misasked, _misasked)
     app.add_exception_handler(NotNow, _not_now)
     app.add_exception_handler(Refusing, _refusing)
+    app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -61,6 +64,10 @@ def _not_now(request: Request, error: Any) -> Response:
 
 def _refusing(request: Request, error: Any) -> Response:
     return problem(error.status, error.words, error.headers)
+
+
+def _forbidden(request: Request, error: Any) -> Response:
+    return problem(403, error.words) if error.known else problem(401, error.words, {"WWW-Authenticate": REALM})
 
 
 def _store(request: Request, error: Exception) -> Response:

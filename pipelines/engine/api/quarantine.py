@@ -16,6 +16,7 @@ from pipelines.engine.asking import Misasked, instant, one_of
 from pipelines.engine.extracts import QUARANTINE_COLUMNS, of_frame, quarantine
 from pipelines.engine.healing import MOST_ROWS
 from pipelines.engine.model import Column
+from pipelines.engine.people.roles import Actor
 from pipelines.engine.town import Town
 
 log = logging.getLogger("townboard")
@@ -109,7 +110,7 @@ def _lists(router: APIRouter, town: Town) -> None:
 def _work(router: APIRouter, town: Town, asked: Any) -> None:
     @router.get("/{id}/original", summary="The bytes of a row as they came", responses=BYTES)
     def original(id: str, grant: Grant = asked) -> Response:
-        found = town.original(id)
+        found = town.original(id, grant.actor)
         if found is None:
             raise Misasked(f"No row `{id[:60]}` is set aside; `id` stands in /api/v1/quarantine.", 404)
         feed, raw = found
@@ -126,12 +127,12 @@ def _work(router: APIRouter, town: Town, asked: Any) -> None:
             raise Misasked(f"This token is for {', '.join(grant.token.feeds)}. Name one of them as `feed`.")
         if wish["feed"] is not None:
             grant.for_feed(wish["feed"])
-        return await _replayed(town, wish)
+        return await _replayed(town, wish, grant.actor)
 
 
-async def _replayed(town: Town, wish: dict[str, Any]) -> Response:
+async def _replayed(town: Town, wish: dict[str, Any], actor: Actor) -> Response:
     try:
-        status, told, headers = await town.line.replay(wish)
+        status, told, headers = await town.replay(wish, actor)
     except httpx.ConnectError as error:
         raise NotNow(NO_LINE) from error
     except (httpx.TransportError, ValueError) as error:
