@@ -19,6 +19,7 @@ from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, enc
 from components.live import Wire
 from components.static import Static
 from components.words_page import failed
+from pipelines.engine.line import run_folder
 
 THEME_SCRIPT = (
     "(function(){var t;try{t=localStorage.getItem('townboard-theme')}catch(e){}"
@@ -41,7 +42,7 @@ class Outer:
     def __init__(self, app: Dash, api: App, prefix: str) -> None:
         self.dash, self.api, self.prefix = app, api, prefix
         self.inner: App = app.server
-        self.static = Static(self.inner, prefix)
+        self.static = Static(self.inner, prefix, run_folder(glass.town().settings) / "packed")
         self.wire = Wire(glass.town().board, "starting")
         self.wired: dict[str, App] = {
             "api/v1/stream": self.wire.serve_stream,

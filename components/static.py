@@ -1,56 +1,27 @@
-"""Scripts and styles: each compressed once, kept in memory, named by its content, never compressed per request."""
+"""Scripts and styles: each packed once, kept in memory, named by its content, never compressed per request."""
 
 import asyncio
-import gzip
-import hashlib
 import re
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-import brotli
-
 from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, header
+from components.packed import File, pack, sweep
 
 VENDOR = Path(__file__).resolve().parent.parent / "assets" / "vendor"
 PLOTLY_URL = "_dash-component-suites/plotly/package_data/plotly.min.js"
 SLIM_PLOTLY = "plotly-basic.min.js"
-ALREADY_PACKED = (b"image/png", b"font/woff2", b"image/jpeg")
 FOREVER = b"public, max-age=31536000, immutable"
 FINGERPRINT = re.compile(r"\.v\d[\w.]*m\d+")
 
 
-@dataclass(frozen=True)
-class File:
-    """One file with its bytes ready to send."""
-
-    raw: bytes
-    gz: bytes | None
-    br: bytes | None
-    kind: bytes
-    tag: bytes
-
-    @classmethod
-    @lru_cache(maxsize=128)
-    def pack(cls, raw: bytes, kind: bytes) -> "File":
-        """Compress a file well; slow, so once per content and in a thread."""
-        tag = b'"%s"' % hashlib.sha1(raw, usedforsecurity=False).hexdigest()[:16].encode()
-        if kind.split(b";")[0] in ALREADY_PACKED or len(raw) < 500:
-            return cls(raw, None, None, kind, tag)
-        return cls(
-            raw,
-            gzip.compress(raw, 9, mtime=0),
-            brotli.compress(raw, quality=9 if len(raw) > 300_000 else 11),
-            kind,
-            tag,
-        )
-
-
 class Static:
-    """The files of Dash and of assets/, fetched from the inner app once and answered from memory."""
+    """The files of Dash and of assets/, fetched from the inner app once and answered from memory.
 
-    def __init__(self, inner: App, prefix: str) -> None:
-        self.inner, self.prefix = inner, prefix
+    `shelf` is the folder that keeps them compressed between starts.
+    """
+
+    def __init__(self, inner: App, prefix: str, shelf: Path) -> None:
+        self.inner, self.prefix, self.shelf = inner, prefix, shelf
         self.files: dict[str, File] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -91,7 +62,7 @@ class Static:
                 if raw is None:
                     self._locks.pop(path, None)
                     return None
-                self.files[path] = await asyncio.to_thread(File.pack, raw, kind)
+                self.files[path] = await asyncio.to_thread(pack, raw, kind, self.shelf)
             return self.files[path]
 
     async def _raw(self, path: str) -> tuple[bytes | None, bytes]:
@@ -105,6 +76,5 @@ class Static:
         """Pack every file that this page names, before the port opens."""
         urls = [u.split("?")[0] for u in re.findall(r'(?:src|href)="([^"]+)"', page) if u.startswith(self.prefix)]
         urls += [u.replace("dash_core_components.v", "async-graph.v") for u in urls if "dash_core_components.v" in u]
-        for url in dict.fromkeys(urls):
-            if self.owns(url):
-                await self.file(url)
+        await asyncio.gather(*(self.file(url) for url in dict.fromkeys(urls) if self.owns(url)))
+        await asyncio.to_thread(sweep, self.shelf)
