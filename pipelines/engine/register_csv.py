@@ -14,6 +14,8 @@ import polars as pl
 from pipelines.engine.model import Column, Reference
 from pipelines.engine.settings import shown_path
 
+# Up to here every whole number can be told from its neighbours when it was written as a number with a point.
+LARGEST_INTEGER = 2**53
 _PARSERS: dict[str, Callable[[str], Any]] = {"flag": lambda text: text.lower() in ("1", "true", "yes", "y")}
 
 
@@ -65,7 +67,15 @@ def _header_and_rows(
         mistakes.append(f"{shown} is not saved as UTF-8. In the spreadsheet choose 'CSV UTF-8' when saving.")
         return (), ()
     first = text.partition("\n")[0]
-    rows = list(csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ","))
+    reader = csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
+    try:
+        rows = list(reader)
+    except csv.Error:
+        mistakes.append(
+            f"{shown}, line {reader.line_num}: a cell holds more than {csv.field_size_limit():,} characters. "
+            'Look there for a quotation mark (") that is opened and never closed.'
+        )
+        return (), ()
     header = [name.strip() for name in rows[0]] if rows else []
     missing = [c.name for c in reference.columns if c.required and c.name not in header]
     if missing:
@@ -88,6 +98,10 @@ def _cell(shown: str, line: int, column: Column, text: str, zone: str, mistakes:
     if column.kind not in ("number", "integer"):
         found = _PARSERS.get(column.kind, str)(text)
         return _instant(where, text, zone, mistakes) if column.kind == "instant" else found
+    return _number(where, text, column, mistakes)
+
+
+def _number(where: str, text: str, column: Column, mistakes: list[str]) -> float | None:
     try:
         value = float(text.replace(",", "."))
         if not math.isfinite(value):
@@ -97,6 +111,9 @@ def _cell(shown: str, line: int, column: Column, text: str, zone: str, mistakes:
         return None
     if (column.low is not None and value < column.low) or (column.high is not None and value > column.high):
         mistakes.append(f"{where}: {text} is outside the possible {column.low} to {column.high}.")
+        return None
+    if column.kind == "integer" and abs(value) > LARGEST_INTEGER:
+        mistakes.append(f"{where}: {text[:40]} is too large for a whole number. Write the figures that were counted.")
         return None
     return int(value) if column.kind == "integer" else value
 

@@ -235,7 +235,7 @@ def _shapes(path: Path, wards: pl.DataFrame, mistakes: list[str]) -> Wards:
     try:
         collection = json.loads(path.read_text("utf-8-sig"))
         return Wards(collection, set(wards["ward"]))
-    except (ValueError, LookupError, TypeError, AttributeError, ShapelyError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ShapelyError) as error:
         mistakes.append(
             f"{shown_path(path)} is not readable as GeoJSON: {error}. "
             "Export the ward borders again as GeoJSON (WGS 84)."

@@ -102,6 +102,12 @@ def test_missing_file_says_how_to_begin(tmp_path: Path) -> None:
     assert "python app.py demo" in words
 
 
+def test_brackets_in_brackets_without_end_are_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "town.toml").write_text("a = " + "[" * 5_000)
+    (words,) = mistakes_of(tmp_path)
+    assert "hundreds deep" in words
+
+
 VALUES = ("5", "true", '"x"', "[]", "[1]", "{}", "-1", "nan", "inf", "2026-01-01", '[["a"]]', '""')
 KEYS = {
     "town": ("name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s"),

@@ -1,8 +1,9 @@
-"""A few hundred of the mutated payloads of `make torture`: none breaks a decoder, every byte is accounted for."""
+"""A few hundred of the mutated payloads and files of `make torture`: none breaks a parser, every byte is accounted for."""
 
 from pathlib import Path
 
-from tests.torture import fuzz
+from pipelines.engine.decode import formats
+from tests.torture import clerk, fuzz
 
 SEEDS = 200
 
@@ -10,6 +11,8 @@ SEEDS = 200
 def test_nearly_right_payloads_break_nothing_and_refused_ones_are_kept_byte_for_byte(tmp_path: Path) -> None:
     town = fuzz.Fuzz(tmp_path / "town")
     try:
+        unfuzzed = set(formats()) - {case.feed.format for case in town.cases}
+        assert not unfuzzed, f"no payload of these formats is mutated: {', '.join(sorted(unfuzzed))}"
         with fuzz.quiet():
             faults = [words for seed in range(SEEDS) for words in town.try_seed(seed)]
     finally:
@@ -17,3 +20,11 @@ def test_nearly_right_payloads_break_nothing_and_refused_ones_are_kept_byte_for_
     assert not faults, "\n".join([*faults, "replay: .venv/bin/python -m tests.torture fuzz --seed N"])
     assert town.outcomes["read"] > 40
     assert town.outcomes["refused as a whole"] > 40
+
+
+def test_nearly_right_settings_and_registers_are_refused_in_words_or_read(tmp_path: Path) -> None:
+    desk = clerk.Clerk(tmp_path / "town")
+    faults = [words for seed in range(SEEDS) for words in desk.try_seed(seed)]
+    assert not faults, "\n".join([*faults, "replay: .venv/bin/python -m tests.torture clerk --seed N"])
+    assert desk.read > 20
+    assert desk.refused > 40

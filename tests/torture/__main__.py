@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.torture import fuzz, seeds
+from tests.torture import clerk, fuzz, seeds
 from tests.torture.processes import tortured
 
 # Together with the towns' first starts and ends less than 15 minutes.
-PROCESSES_S, WEEKS_S, FUZZ_S = 420.0, 300.0, 90.0
+PROCESSES_S, WEEKS_S, FUZZ_S, CLERK_S = 420.0, 300.0, 80.0, 20.0
 KILLS, WEEKS = 200, 500
 
 
@@ -59,7 +59,12 @@ def payloads(seed: int | None) -> bool:
     return fuzz.run(seed, FUZZ_S)
 
 
-PARTS = {"processes": processes, "weeks": weeks, "fuzz": payloads}
+def files(seed: int | None) -> bool:
+    """Settings, registers and map, nearly right."""
+    return clerk.run(seed, CLERK_S)
+
+
+PARTS = {"processes": processes, "weeks": weeks, "fuzz": payloads, "clerk": files}
 
 if __name__ == "__main__":
     sys.exit(main())

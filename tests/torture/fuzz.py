@@ -11,13 +11,15 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+from esio_spb_builder.core import sparkplug_b_pb2 as tahu
 
 from pipelines import available
 from pipelines.engine import local
@@ -43,10 +45,11 @@ TOKENS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A payload as it should be, and the feed it belongs to."""
+    """A payload as it should be, the feed it belongs to, and what its topic says."""
 
     feed: Feed
     body: bytes
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fuzz:
@@ -57,6 +60,10 @@ class Fuzz:
         text = f'[town]\nname = "Testville"\ntimezone = "{small_town.ZONE}"\ndomains = [{names}]\n'
         self.line: Line = small_town.open_line(small_town.make(folder, text), NOW)
         self.cases = list(cases(self.line))
+        self._by_format = [
+            [case for case in self.cases if case.feed.format == form]
+            for form in sorted({case.feed.format for case in self.cases})
+        ]
         self.outcomes: Counter[str] = Counter()
         self._handler = Broken()
         self.broken = self._handler.found
@@ -72,12 +79,13 @@ class Fuzz:
     def try_seed(self, seed: int) -> list[str]:
         """What is wrong with how the payloads of this seed are taken; nothing, as it must be."""
         chance = random.Random(seed)
-        case = chance.choice(self.cases)
+        # Every format as often as any other, however many samples it has.
+        case = chance.choice(chance.choice(self._by_format))
         # Several of one feed at once are decoded together.
         bodies = [mutated(chance, case.body, chance.choice(self.cases).body) for _ in range(chance.choice([1, 1, 3]))]
         where = f"seed {seed}, {case.feed.name} ({case.feed.format}, {sum(map(len, bodies))} bytes)"
         began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        words = self._taken(case.feed, bodies)
+        words = self._taken(case, bodies)
         took, grew = time.monotonic() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
         if took > PATIENCE_S:
             words.append(f"took {took:.0f} s")
@@ -85,10 +93,11 @@ class Fuzz:
             words.append(f"took {grew} MB more")
         return [f"{where}: {text}" for text in words]
 
-    def _taken(self, feed: Feed, bodies: Sequence[bytes]) -> list[str]:
+    def _taken(self, case: Case, bodies: Sequence[bytes]) -> list[str]:
         """Decode and check as the line does it."""
+        feed = case.feed
         self.broken.clear()
-        opened = open_all(self.line, [RawMessage(feed, body, NOW) for body in bodies])
+        opened = open_all(self.line, [RawMessage(feed, body, NOW, fields=case.fields) for body in bodies])
         words = [f"it broke the decoder: {text}" for text in self.broken]
         for one in opened:
             for place, decoded in zip(one.places, one.decoded, strict=True):
@@ -133,7 +142,7 @@ MARKS = (b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff")
 
 
 def cases(line: Line) -> Iterator[Case]:
-    """The sample of every source, pushes in three forms, and what is recorded beside this repository."""
+    """The sample of every source, pushes in two forms, messages of devices, and what is recorded beside this repository."""
     feeds = line.settings.feeds
     for domain in line.settings.domains:
         for source in domain.sources:
@@ -146,7 +155,44 @@ def cases(line: Line) -> Iterator[Case]:
     said = "\n".join(f'{{"sensor": "{s}", "observed_at": "{at.isoformat()}", "value": {v}}}' for s, at, v in rows)
     for form, body in (("csv", small_town.csv_of(rows)), ("ndjson", said.encode())):
         yield Case(local.pushed(feeds["push"], form, "readings"), body)
+    yield from _of_devices(feeds["push"])
     yield from _recorded(feeds["push"])
+
+
+def _of_devices(push: Feed) -> Iterator[Case]:
+    """What gateways and edge nodes say; a Sparkplug birth comes before the data that only its aliases name."""
+    for name, form in (("chirpstack_uplink", "chirpstack"), ("things_stack_uplink", "things_stack")):
+        yield Case(replace(push, format=form, table="readings"), (SAMPLES / "devices" / f"{name}.json").read_bytes())
+    for body, kind in spoken(NOW - timedelta(minutes=5)):
+        place = {"group": "water", "type": kind, "node": "plant1", "device": "pump3" if kind[0] == "D" else ""}
+        yield Case(replace(push, format="sparkplug", table="readings"), body, place)
+
+
+def spoken(at: datetime) -> Iterator[tuple[bytes, str]]:
+    """A Sparkplug node and its device that come online, measure, and go: each message with its kind."""
+
+    def message(seq: int, *metrics: tahu.Payload.Metric) -> bytes:
+        return tahu.Payload(timestamp=int(at.timestamp() * 1000), seq=seq, metrics=metrics).SerializeToString()
+
+    def metric(alias: int, datatype: int, name: str = "", **value: Any) -> tahu.Payload.Metric:
+        return tahu.Payload.Metric(name=name, alias=alias, datatype=datatype, **value)
+
+    bd_seq = tahu.Payload.Metric(name="bdSeq", datatype=tahu.Int64, long_value=4)
+    born = (
+        metric(7, tahu.Float, "tank/level", float_value=2.5),
+        metric(8, tahu.Int16, "temperature", int_value=2**32 - 5),
+        metric(9, tahu.String, "mode", string_value="auto"),
+        metric(10, tahu.Boolean, "running", boolean_value=True),
+    )
+    said = (
+        metric(7, tahu.Float, float_value=2.25),
+        metric(8, tahu.Int16, int_value=19),
+        metric(9, tahu.String, is_null=True),
+    )
+    for prefix in "ND":
+        yield message(0, bd_seq, *born), f"{prefix}BIRTH"
+        yield message(1, *said), f"{prefix}DATA"
+        yield message(2, bd_seq), f"{prefix}DEATH"
 
 
 def _otherwise(feed: Feed, body: bytes) -> Iterator[Case]:

@@ -89,6 +89,10 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     try:
         document = Document(path)
         raw = tomllib.loads("\n".join(document.lines))
+    except RecursionError as error:
+        raise SettingsError(
+            [f"{shown_path(path)}: brackets stand in brackets, hundreds deep. Take them out and start again."]
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             [f"{shown_path(path)}: this is not readable as TOML: {error}. Mend that line and start again."]
