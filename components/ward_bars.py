@@ -1,6 +1,6 @@
-"""The wards side by side for one KPI: sorted worst first, target marked, unknown shown as unknown."""
+"""The wards side by side for one KPI: worst tier first, alike within chance told, unknown shown as unknown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import html
@@ -8,34 +8,67 @@ from dash import html
 from components import glass, wording
 from components.kpi_tile import chip, csv_link
 from components.props import props
+from pipelines.engine.composites import gap_of, told
+from pipelines.engine.composites import sides as compared_sides
+from pipelines.engine.equity import Side
 from pipelines.engine.model import Kpi
 
+State = Mapping[str, Any]
 
-def ordered(
-    state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str]
-) -> list[tuple[str, str, Mapping[str, Any] | None]]:
-    """Ward id, name and row: those furthest on the wrong side first, those without a value last."""
-    rows = [(key, name, state["kpis"].get(f"{kpi.id}|ward:{key}")) for key, name in wards.items()]
-    known = [r for r in rows if r[2] and r[2]["value"] is not None]
-    unknown = [r for r in rows if not (r[2] and r[2]["value"] is not None)]
-    known.sort(key=lambda r: r[2]["value"] if r[2] else 0, reverse=kpi.better != "higher")
-    return known + unknown
+
+def ordered(sides: Sequence[Side]) -> list[tuple[bool, Side]]:
+    """The wards from the worst tier to the best, each with whether it begins a tier; unknown ones last.
+
+    Wards of one tier are alike within chance and stand by name: an order among them would be noise.
+    """
+    first: set[int | None] = {1}
+    found = []
+    for side in sides:
+        found.append((side.tier not in first, side))
+        first.add(side.tier)
+    return found
+
+
+def _said(sides: Sequence[Side], kpi: Kpi, wards: Mapping[str, str]) -> str:
+    """What the comparison comes to, in a sentence."""
+    gap = gap_of(kpi, sides)
+    if gap.gap is None or gap.wards < 2 or gap.worst is None:
+        return "Too few wards have a value to be compared."
+    words = wording.with_unit(gap.gap, kpi.decimals, kpi.unit)
+    if kpi.unit == "percent":
+        words = f"{wording.number(gap.gap, kpi.decimals)} points"
+    behind = f"{wards.get(gap.worst, gap.worst)} is {words} behind {wards.get(gap.best or '', gap.best or '')}"
+    if kpi.better == "context":
+        behind = f"highest and lowest are {words} apart"
+    found = told(sides)
+    if found != "apart":
+        why = {
+            "alike": "No ward differs from the others by more than chance",
+            "unsure": "Nothing tells yet how sure these values are: no order is meant",
+        }
+        return f"{why[found]} ({behind})."
+    ratio = "" if gap.ratio is None else f", ratio {wording.number(gap.ratio, 2)}"
+    return f"{behind[0].upper()}{behind[1:]}{ratio}. Wards between two lines are alike within chance."
 
 
 def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chosen: str | None = None) -> html.Section:
     """The comparison as a list of bars that a screen reader reads as text."""
-    rows = ordered(state, kpi, wards)
-    values = [abs(r[2]["value"]) for r in rows if r[2] and r[2]["value"] is not None]
+    sides = compared_sides(glass.town(), state, kpi)
+    values = [abs(side.value) for side in sides if side.value is not None]
     top = max([*values, abs(kpi.target or 0), 1e-9]) * 1.08
     head = [
         html.H2(["Wards: ", kpi.title]),
         html.P(", ".join(filter(None, [wording.unit(kpi.unit), "worst first"])), className="sub"),
     ]
-    items = [_bar(kpi, key, name, row, top, chosen=key == chosen) for key, name, row in rows]
-    link = csv_link(glass.href("api/v1/kpis", domain=_domain_of(state, kpi), format="csv"), f"{kpi.title} by ward")
+    items = [
+        _bar(state, kpi, side, wards, top=top, looks=_looks(side, chosen, begins=begins))
+        for begins, side in ordered(sides)
+    ]
+    link = csv_link(glass.href("api/v1/kpis", domain=_domain_of(kpi), format="csv"), f"{kpi.title} by ward")
     return html.Section(
         [
             html.Div(head, className="panel-head"),
+            html.P(_said(sides, kpi, wards), className="sub gap"),
             html.Ol(items, className="bars"),
             html.Div(link, className="panel-foot"),
         ],
@@ -44,29 +77,48 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
     )
 
 
-def _domain_of(state: Mapping[str, Any], kpi: Kpi) -> str:
+def _domain_of(kpi: Kpi) -> str:
     return next((d.name for d in glass.town().domains if any(k.id == kpi.id for k in d.kpis)), "")
 
 
-def _bar(kpi: Kpi, ward: str, name: str, row: Mapping[str, Any] | None, top: float, *, chosen: bool) -> html.Li:
-    value = row["value"] if row else None
-    status = row["status"] if row else "no data"
-    width = 0 if value is None else min(100.0, 100 * abs(value) / top)
+def _looks(side: Side, chosen: str | None, *, begins: bool) -> str:
+    return " ".join(filter(None, ["chosen" if side.ward == chosen else "", "tier" if begins else ""]))
+
+
+def _sure(kpi: Kpi, side: Side) -> str | None:
+    """How sure a ward's value is, for whoever points at its bar."""
+    if side.value is None:
+        return None
+    parts = [side.hidden and f"{side.hidden}: not compared", f"n = {side.n}" if side.n is not None else None]
+    if side.low is not None:
+        span = f"{wording.number(side.low, kpi.decimals)} to {wording.number(side.high, kpi.decimals)}"
+        parts.append(f"{span} ({side.method})")
+    return ", ".join(filter(None, parts)) or None
+
+
+def _bar(
+    state: Mapping[str, Any], kpi: Kpi, side: Side, wards: Mapping[str, str], *, top: float, looks: str
+) -> html.Li:
+    key = f"{kpi.id}|ward:{side.ward}"
+    status = (state["kpis"].get(key) or {"status": "no data"})["status"]
+    width = 0 if side.value is None else min(100.0, 100 * abs(side.value) / top)
     aim = (
         [html.Span(className="bar-target", style={"left": f"{100 * abs(kpi.target) / top:.1f}%"})]
         if kpi.target is not None
         else []
     )
+    name = wards.get(side.ward, side.ward)
     return html.Li(
         [
-            html.A(name, href=f"?ward={ward}", className="bar-name", **props({"data-nav": "ward"})),
+            html.A(name, href=f"?ward={side.ward}", className="bar-name", **props({"data-nav": "ward"})),
             html.Span(
                 [html.Span(className="bar-fill", style={"width": f"{width:.1f}%"}, **props({"data-f": "bar"})), *aim],
                 className="bar-track",
             ),
-            html.Span(wording.number(value, kpi.decimals), className="bar-value", **props({"data-f": "value"})),
+            html.Span(wording.number(side.value, kpi.decimals), className="bar-value", **props({"data-f": "value"})),
             chip(status),
         ],
-        className="chosen" if chosen else "",
-        **props({"data-kpi": f"{kpi.id}|ward:{ward}", "data-state": status, "data-every": wording.interval_s(kpi)}),
+        className=looks,
+        title=_sure(kpi, side),
+        **props({"data-kpi": key, "data-state": status, "data-every": wording.interval_s(kpi)}),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import VECTORS
 
-MODULES = ("transport", "water", "energy", "pollution", "grievances", "alarms")
+MODULES = ("transport", "water", "energy", "pollution", "grievances", "alarms", "composites")
 
 
 def adapters() -> dict[str, Callable[[dict[str, Any]], Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pipelines
 from pipelines.engine import settings
+from pipelines.engine.composites import COMPOSITES
 from pipelines.engine.decode import formats
 from pipelines.engine.feeds import spoken
 from pipelines.engine.model import PRIORITIES, RETENTION, AlarmRule, Domain, Kpi
@@ -20,6 +21,13 @@ def catalogue() -> str:
     """Every domain with its KPIs, alarms, tables, quantities and registers."""
     parts = [HEAD + "# Catalogue\n\nWhat each domain computes, watches and stores.\n"]
     parts += [_domain(domain) for domain in pipelines.available().values()]
+    parts.append(
+        "## KPIs over KPIs\n\nMade of published values when asked for; never stored, so that a correction corrects "
+        "them too.\n"
+    )
+    rows = [(one.title, f"`{one.id}`", one.catalogue, one.unit, f"{one.target:g}", one.standard) for one in COMPOSITES]
+    parts.append(_rows(("KPI", "id", "catalogue", "unit", "target", "standard"), rows))
+    parts += [f"**{one.title}** (`{one.id}`). {one.plain} {one.formula}\n" for one in COMPOSITES]
     parts.append("## The engine's own tables\n")
     parts += [_table(thing.name, thing.meaning, thing.columns) for thing in (*ENGINE_REFERENCES, *ENGINE_TABLES)]
     return "\n".join(parts)

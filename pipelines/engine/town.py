@@ -173,6 +173,16 @@ class Town:
             where, params = f"{where} AND area IN (SELECT unnest($areas))", {**params, "areas": list(areas)}
         return self._follow().rows("kpi_values", start, end, where, params).drop("kpi", "received_at")
 
+    def town_values(
+        self, kpis: Sequence[str], start: datetime | None = None, end: datetime | None = None
+    ) -> pl.DataFrame:
+        """The newest published values of the whole town that are known: kpi, window, value."""
+        where, params = "area = 'town' AND kpi IN (SELECT unnest($kpis))", {"kpis": list(kpis)}
+        columns = ["kpi", "window", "value", "revision"]
+        rows = self._follow().rows("kpi_values", start, end, where, params, columns=columns)
+        newest = rows.sort("revision").unique(["kpi", "window"], keep="last").drop_nulls("value")
+        return newest.select("kpi", "window", "value").sort("kpi", "window")
+
     def readings(self, sensors: Sequence[str], start: datetime, end: datetime) -> pl.DataFrame:
         """sensor, observed_at, value, quality, received_at; oldest first."""
         store = self._follow()

@@ -388,3 +388,71 @@ async def _bare(app: Any, path: str, said: list[dict[str, Any]]) -> None:
     await app(
         {**scope, "http_version": "1.1", "scheme": "http", "raw_path": path.encode(), "root_path": ""}, receive, send
     )
+
+
+def test_gap_between_wards_is_that_of_the_listed_ward_values(ask: Asker) -> None:
+    listed = ask.get("/api/v1/kpis", kpi="pressure_compliance").json()["kpis"]
+    wards = {row["ward"]: row["value"] for row in listed if row["ward"]}
+    gap = ask.get("/api/v1/kpis", kpi="ward_equity_gap", area="kpi:pressure_compliance").json()["kpis"]
+    assert len(gap) == 1
+    assert set(wards) == {"W1", "W2"} and None not in wards.values()
+    assert gap[0]["value"] == pytest.approx(max(wards.values()) - min(wards.values()))
+    assert (gap[0]["numerator"], gap[0]["denominator"]) == (min(wards.values()), max(wards.values()))
+    compared = ask.get("/api/v1/kpis/pressure_compliance/wards").json()
+    assert compared["gap"] == gap[0]["value"]
+    # 1000 and 3000 residents
+    assert compared["town"] == pytest.approx((wards["W1"] + 3 * wards["W2"]) / 4)
+    assert {side["method"] for side in compared["wards"]} == {"Wilson 95 % interval of a share"}
+    told = ask.get("/api/v1/kpis/ward_equity_gap/explain", area="kpi:pressure_compliance").json()
+    assert told["value"] == gap[0]["value"] and told["catalogue"] == "CO-01"
+    assert told["comparison"]["wards"] == compared["wards"]
+
+
+def test_every_kpi_by_ward_has_its_gap_and_others_are_refused(both: tuple[Asker, Town]) -> None:
+    ask, town = both
+    areas = {row["area"] for row in ask.get("/api/v1/kpis", kpi="ward_equity_gap").json()["kpis"]}
+    assert areas == {f"kpi:{kpi.id}" for kpi in town.settings.kpis if "ward" in kpi.levels}
+    refused = ask.get("/api/v1/kpis/cpgrams_compliance/wards")
+    assert refused.status_code == 404
+    assert "not by ward" in refused.json()["detail"]
+
+
+def test_history_of_a_gap_follows_the_published_ward_values(both: tuple[Asker, Town]) -> None:
+    ask, town = both
+    rows = ask.get("/api/v1/kpis/ward_equity_gap/history", area="kpi:pressure_compliance", format="json").json()[
+        "history"
+    ]
+    past = town.history("pressure_compliance", ["ward:W1", "ward:W2"])
+    for row in rows:
+        window = datetime.fromisoformat(row["window"])
+        values = past.filter(pl.col("window") == window)["value"].drop_nulls().to_list()
+        assert row["value"] == (pytest.approx(max(values) - min(values)) if values else None)
+    assert any(row["value"] is not None for row in rows)
+    assert ask.get("/api/v1/kpis/ward_equity_gap/history").status_code == 422
+
+
+def test_town_score_is_the_mean_of_its_members_and_says_what_it_left_out(both: tuple[Asker, Town]) -> None:
+    ask, town = both
+    told = ask.get("/api/v1/kpis/town_score/explain").json()
+    row = ask.get("/api/v1/kpis", kpi="town_score").json()["kpis"][0]
+    assert row["value"] == told["value"] and row["n"] == len(told["members"]) > 0
+    declared = {kpi.id: kpi for kpi in town.settings.kpis}
+    for member in told["members"]:
+        kpi = declared[member["kpi"]]
+        up = member["value"] / member["target"] if kpi.better == "higher" else member["target"] / member["value"]
+        assert member["raw"] == pytest.approx(up)
+        assert member["score"] == pytest.approx(min(1.25, up), abs=0.01) and member["score"] >= min(1.25, up) - 1e-9
+    mean = sum(member["score"] for member in told["members"]) / len(told["members"])
+    assert mean - 1e-9 <= told["value"] < mean + 0.01
+    assert {one["kpi"] for one in told["left_out"]} | {one["kpi"] for one in told["members"]} == {
+        kpi.id for kpi in town.settings.kpis if kpi.better != "context" and "town" in kpi.levels
+    }
+    days = ask.get("/api/v1/kpis/town_score/history", format="json", **{"from": "2026-03-08T00:00:00Z"}).json()[
+        "history"
+    ]
+    assert days and days[-1]["end"] > "2026-03-10"
+
+
+def test_interval_stands_beside_a_share_of_few(ask: Asker) -> None:
+    rows = ask.get("/api/v1/kpis", kpi="pressure_compliance", area="ward:W1").json()["kpis"]
+    assert rows[0]["low"] <= rows[0]["value"] <= rows[0]["high"]

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from components import asset_table, freshness, glass
+from components import asset_table, freshness, glass, wording
 from components.asset_table import Ask
 from components.drawing import spark
 from components.first_paint import to_html
-from components.ward_bars import ordered
+from components.ward_bars import ordered, ward_bars
+from pipelines.engine.equity import Side, compared
 from tests.glass.fake_town import WARD_NAMES, FakeTown
+
+WARD_IDS = [f"W{number:02}" for number in range(1, 13)]
 
 
 @pytest.fixture(autouse=True)
@@ -19,14 +22,31 @@ def bound(town: FakeTown) -> FakeTown:
     return town
 
 
-def test_wards_stand_worst_first_and_unknown_last(town: FakeTown) -> None:
-    kpi = next(k for k in town.domain("water").kpis if k.id == "non_revenue_water")
+def side(ward: str, value: float | None, low: float | None = None, high: float | None = None) -> Side:
+    return Side(ward, value, low, high, population=2000.0)
+
+
+def test_wards_stand_worst_tier_first_by_name_within_it_and_unknown_last() -> None:
+    sides = compared(
+        [side("W04", None), side("W03", 30, 29, 31), side("W01", 28, 27, 29.5), side("W02", 5, 4, 6)], "lower"
+    )
+    assert [(begins, one.ward) for begins, one in ordered(sides)] == [
+        (False, "W01"), (False, "W03"), (True, "W02"), (True, "W04"),
+    ]  # fmt: skip
+
+
+def test_ward_comparison_says_when_the_order_would_be_noise(town: FakeTown) -> None:
     state = glass.state()
-    values = {"W01": 30.0, "W02": None, "W03": 45.0}
-    for ward, value in values.items():
-        state["kpis"][f"non_revenue_water|ward:{ward}"]["value"] = value
-    rows = ordered(state, kpi, {w: w for w in values})
-    assert [r[0] for r in rows] == ["W03", "W01", "W02"]
+    kpi = next(k for k in town.domain("water").kpis if k.id == "non_revenue_water")
+    for ward in WARD_IDS:
+        row = {"value": None} if ward > "W02" else {"value": 30.0, "numerator": 3.0, "denominator": 10.0, "n": 10}
+        state["kpis"][f"non_revenue_water|ward:{ward}"] |= row
+    state["kpis"]["non_revenue_water|ward:W02"] |= {"value": 40.0, "numerator": 4.0}
+    drawn = to_html(ward_bars(state, kpi, dict(zip(WARD_IDS, WARD_NAMES, strict=True))))
+    assert "No ward differs from the others by more than chance" in drawn
+    # Wilson for 3 of 10: 10.8 % to 60.3 %.
+    ends = [wording.number(kpi.scale * end, kpi.decimals) for end in (0.1078, 0.6032)]
+    assert f"{ends[0]} to {ends[1]} (Wilson 95 % interval of a share)" in drawn
 
 
 def test_a_sparkline_breaks_where_a_value_is_missing() -> None:

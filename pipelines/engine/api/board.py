@@ -6,7 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.engine import composites
 from pipelines.engine.api.problems import NotNow
+from pipelines.engine.equity import interval
 from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import INSTANT, KINDS, Column
 from pipelines.engine.registers import ASSETS
@@ -37,6 +39,8 @@ KPI_COLUMNS = _columns(
     ("denominator", "number", "Lower part of the ratio."),
     ("n", "integer", "Observations used."),
     ("n_expected", "integer", "Observations expected."),
+    ("low", "number", "Lower end of the 95 % interval, for shares (Wilson) and rates (Byar) of counted things."),
+    ("high", "number", "Upper end of that interval."),
     ("reason", "text", "Why there is no value, in words."),
     ("detail", "text", "A word that belongs to the value, such as the deciding pollutant."),
     ("domain", "text", "Domain."),
@@ -111,8 +115,17 @@ def state(town: Town) -> Mapping[str, Any]:
 
 
 def kpis(town: Town, **wanted: str | None) -> Extract:
-    """The current value of every KPI and area."""
-    return _listed("kpis", _matching(state(town)["kpis"].values(), wanted), KPI_COLUMNS)
+    """The current value of every KPI and area, with how sure it is; after them the composites."""
+    board = state(town)
+    scales = {kpi.id: kpi.scale for kpi in town.settings.kpis}
+    chosen = [_sure(row, scales.get(row["kpi"], 1.0)) for row in _matching(board["kpis"].values(), wanted)]
+    return _listed("kpis", [*chosen, *_matching(composites.rows(town, board), wanted)], KPI_COLUMNS)
+
+
+def _sure(row: Mapping[str, Any], scale: float) -> dict[str, Any]:
+    """The row with its interval, where the value is a share or a rate of counted things."""
+    ends, _ = interval(row, scale, ()) if row["value"] is not None else (None, None)
+    return {**row, "low": ends[0] if ends else None, "high": ends[1] if ends else None}
 
 
 def alarms(town: Town, **wanted: str | None) -> Extract:

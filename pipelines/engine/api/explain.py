@@ -46,6 +46,7 @@ def explained(town: Town, kpi: Kpi, area: str, window_end: datetime | None) -> R
     }  # fmt: skip
     body["inputs"] = _inputs(town, kpi, body)
     body["rows_set_aside"] = _set_aside(town, body)
+    body["wards"] = "wards" if "ward" in kpi.levels else None
     body["history"] = f"history?{urlencode({'area': area})}"
     return answer(body)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import polars as pl
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from pipelines.engine.api import board
+from pipelines.engine.api import board, composite
 from pipelines.engine.api.answers import Wish, give
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, Form, Limit, Ward, only_known
 from pipelines.engine.api.schemas import listed
@@ -46,7 +46,7 @@ def _kpis(router: APIRouter, town: Town) -> None:
         ward: Ward = None,
         status: Annotated[str | None, Query(description=", ".join(board.STATUSES))] = None,
         kpi: Annotated[str | None, Query(description="One KPI in all its areas.")] = None,
-        area: Annotated[str | None, Query(description="town, ward:<id>, asset:<id>.")] = None,
+        area: Annotated[str | None, Query(description="town, ward:<id>, asset:<id>; kpi:<id> for gaps.")] = None,
         form: JsonFirst = "json",
         bom: Bom = "0",
         limit: Limit = None,
@@ -55,7 +55,7 @@ def _kpis(router: APIRouter, town: Town) -> None:
         one_of("domain", domain, domains)
         one_of("ward", ward, town.wards()["ward"])
         one_of("status", status, board.STATUSES)
-        one_of("KPI", kpi, [declared.id for declared in town.settings.kpis])
+        one_of("KPI", kpi, [*(declared.id for declared in town.settings.kpis), *composite.IDS])
         found = board.kpis(town, domain=domain, ward=ward, status=status, kpi=kpi, area=area)
         return give(found, Wish(request, form, "kpis", bom == "1", limit, cursor))
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from pipelines.engine.api import composite
 from pipelines.engine.api.answers import Wish, give
 from pipelines.engine.api.explain import explained
 from pipelines.engine.api.params import (
@@ -93,8 +94,15 @@ def _of_rows(router: APIRouter, town: Town) -> None:
 
 
 def _of_kpis(router: APIRouter, town: Town) -> None:
-    known = [declared.id for declared in town.settings.kpis]
+    own = [declared.id for declared in town.settings.kpis]
+    known = [*own, *composite.IDS]
     Id = Annotated[str, Path(description="A KPI id.", json_schema_extra={"enum": known})]
+    Own = Annotated[str, Path(description="A KPI of a domain.", json_schema_extra={"enum": own})]
+
+    @router.get("/kpis/{kpi}/wards", summary="The wards side by side, and the gap between them", responses=COMPARED)
+    def compare(kpi: Own) -> Response:
+        one_of("KPI", kpi, own, 404)
+        return composite.wards(town, town.kpi(kpi))
 
     @router.get("/kpis/{kpi}/history", summary="The published values of a KPI", responses=exported("history"))
     def read_history(
@@ -111,20 +119,33 @@ def _of_kpis(router: APIRouter, town: Town) -> None:
         cursor: Cursor = None,
     ) -> Response:
         one_of("KPI", kpi, known, 404)
-        found = history(town, kpi, _areas(town, area, ward), span(start, end))
+        asked = span(start, end)
+        if kpi in composite.IDS:
+            found = composite.history(town, kpi, _areas(town, area, ward), asked)
+        else:
+            found = history(town, kpi, _areas(town, area, ward), asked)
         found = found if step == "window" else _stepped(found, step, town.zone)
         return give(found, Wish(request, form, "history", bom == "1", limit, cursor))
 
     @router.get("/kpis/{kpi}/explain", summary="All that is known about one value", responses=EXPLAINED)
     def explain(
         kpi: Id,
-        area: Annotated[str, Query(description="town, ward:<id>, asset:<id>.")] = "town",
+        area: Annotated[str, Query(description="town, ward:<id>, asset:<id>; kpi:<id> for the gap.")] = "town",
         window_end: WindowEnd = None,
     ) -> Response:
         one_of("KPI", kpi, known, 404)
+        if kpi in composite.IDS:
+            return composite.explained(town, kpi, area)
         return explained(town, town.kpi(kpi), area, instant(window_end, "window_end") if window_end else None)
 
 
+COMPARED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Value, interval, method and tier of each ward, from the worst tier; gap, ratio, worst, best.",
+        "content": {"application/json": {"schema": {"type": "object", "required": ["kpi", "gap", "told", "wards"]}}},
+    },
+    **refusals(404),
+}
 EXPLAINS = ["kpi", "formula", "area", "value", "revisions", "inputs", "tunables"]
 EXPLAINED: dict[int | str, dict[str, Any]] = {
     200: {
