@@ -1,6 +1,8 @@
 """Open311 GeoReport v2 service requests, in JSON or XML, with the extensions that cities add."""
 
+import codecs
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -205,6 +207,33 @@ def _item(element: Element) -> dict[str, Any]:
     return item
 
 
+@dataclass(frozen=True)
+class XmlHead:
+    """What stands around the requests of a list and is needed to read one alone."""
+
+    encoding: str
+    namespaces: Mapping[str, str]
+
+
+def xml_head(payload: bytes) -> XmlHead:
+    """The encoding and the namespaces that the root of an XML payload declares."""
+    declared: list[str] = [name for mark, name in UTF16.items() if payload.startswith(mark)]
+    spaces: dict[str, str] = {}
+    parser = expat.ParserCreate()
+
+    def begin(_: str, attributes: dict[str, str]) -> None:
+        parser.StartElementHandler = None
+        spaces.update((name, value) for name, value in attributes.items() if name.split(":")[0] == "xmlns")
+
+    parser.XmlDeclHandler = lambda _version, encoding, _alone: declared.append(encoding or "utf-8")
+    parser.StartElementHandler = begin
+    parser.Parse(payload, True)
+    return XmlHead(next(iter(declared), "utf-8"), spaces)
+
+
+UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
 class XmlOriginals:
     """The bytes of each <request> as they stood in the payload, found only when somebody asks."""
 
@@ -221,6 +250,8 @@ class XmlOriginals:
 
     def _find(self) -> list[tuple[int, int]]:
         parser = expat.ParserCreate()
+        # In UTF-16 with the lower byte first, the other half of the last character stands behind it.
+        width = 2 if self.payload.startswith(codecs.BOM_UTF16_LE) else 1
         spans: list[tuple[int, int]] = []
         path: list[tuple[str, int]] = []
 
@@ -230,7 +261,7 @@ class XmlOriginals:
         def finish(_: str) -> None:
             name, start = path.pop()
             if name == "request" and len(path) <= 1:
-                spans.append((start, self.payload.find(b">", parser.CurrentByteIndex) + 1))
+                spans.append((start, self.payload.find(b">", parser.CurrentByteIndex) + width))
 
         parser.StartElementHandler, parser.EndElementHandler = begin, finish
         parser.Parse(self.payload, True)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from google.transit import gtfs_realtime_pb2 as gtfs
 
+from pipelines.engine.decode.open311 import xml_head
 from pipelines.engine.decode.table_csv import head_of
 from pipelines.engine.decode.table_file import plan_of
 from pipelines.engine.decode.table_mapping import FORMAT_KEYS, FORMATS
@@ -35,28 +37,52 @@ def is_whole(form: str, row: int | None, table: str | None) -> bool:
 
 
 def context_of(payload: bytes, mapping: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Encoding and line of headings of a text file whose rows cannot be read without them; of others nothing.
+    """Encoding and context of a payload whose rows cannot be read without them; of others nothing.
 
-    Raises Refused when the payload is no such file.
+    The context is the line of headings of a text file, the time in the header of a GTFS-Realtime message, the
+    namespaces of a list in XML. Raises Refused when the payload is no such file.
     """
-    if mapping["format"] != "csv":
-        return None, None
+    find = CONTEXTS.get(mapping["format"])
+    return find(payload, mapping) if find else (None, None)
+
+
+def _headings(payload: bytes, mapping: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return head_of(unpack(payload, mapping.get("max_mb", MAX_MB)), mapping, plan_of(mapping).expected)
 
 
+def _clock(payload: bytes, _: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """What has no time of its own in a message has that of its header."""
+    header = gtfs.FeedMessage.FromString(payload).header
+    return None, str(header.timestamp) if header.HasField("timestamp") else None
+
+
+def _namespaces(payload: bytes, mapping: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    head = xml_head(unpack(payload, mapping.get("max_mb", MAX_MB)))
+    spaces = (f"{name}={quoteattr(value)}" for name, value in head.namespaces.items())
+    return head.encoding, " ".join(spaces) or None
+
+
+CONTEXTS: Mapping[str, Callable[[bytes, Mapping[str, Any]], tuple[str | None, str | None]]] = {
+    "csv": _headings, "gtfs_realtime": _clock, "open311_xml": _namespaces,
+}  # fmt: skip
+
+
 def rejoined(
-    form: str, originals: Sequence[bytes], mapping: Mapping[str, Any], encoding: str | None, heading: str | None
+    form: str, originals: Sequence[bytes], mapping: Mapping[str, Any], encoding: str | None, context: str | None
 ) -> Rejoined:
     """Rows of one payload together; of formats that cannot be put together, the first row alone.
 
-    `encoding`: of the text file they stood in; `heading`: its line of headings.
+    `encoding` and `context` are those of their payload, as `context_of` gave them.
     """
     if form == "csv":
-        return _csv(originals, mapping, encoding or "utf-8", heading)
+        return _csv(originals, mapping, encoding or "utf-8", context)
     if form in ("xlsx", "parquet"):
         # Cells of spreadsheets and Parquet files are kept as JSON, their dates as ISO text.
         plain = {key: value for key, value in mapping.items() if key not in FORMAT_KEYS[form]}
         return Rejoined(_list(originals), "json", _counted(originals, 1), {**plain, "dated": True})
+    if form in WITH_CONTEXT:
+        payload = WITH_CONTEXT[form](originals, encoding or "utf-8", context)
+        return Rejoined(payload, form, _counted(originals, 0), mapping)
     if form not in JOINS:
         return Rejoined(originals[0], form, (0,), mapping)
     mapping = {key: value for key, value in mapping.items() if key != "records"}
@@ -71,13 +97,17 @@ def _list(originals: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(originals) + b"]"
 
 
-def _requests(originals: Sequence[bytes]) -> bytes:
-    return b"<service_requests>" + b"".join(originals) + b"</service_requests>"
+def _requests(originals: Sequence[bytes], encoding: str, namespaces: str | None) -> bytes:
+    """The requests as UTF-8, each under the namespaces that its list declared."""
+    opening = f"<service_requests {namespaces}>" if namespaces else "<service_requests>"
+    return "".join([opening, *(raw.decode(encoding) for raw in originals), "</service_requests>"]).encode()
 
 
-def _message(originals: Sequence[bytes]) -> bytes:
+def _message(originals: Sequence[bytes], _: str, clock: str | None) -> bytes:
     message = gtfs.FeedMessage()
     message.header.gtfs_realtime_version = "2.0"
+    if clock is not None:
+        message.header.timestamp = int(clock)
     for original in originals:
         message.entity.append(gtfs.FeedEntity.FromString(original))
     return bytes(message.SerializeToString())
@@ -87,8 +117,10 @@ JOINS: Mapping[str, Callable[[Sequence[bytes]], bytes]] = {
     "json": _list,
     "ndjson": b"\n".join,
     "open311_json": _list,
-    "open311_xml": _requests,
     "seeclickfix": _list,
+}
+WITH_CONTEXT: Mapping[str, Callable[[Sequence[bytes], str, str | None], bytes]] = {
+    "open311_xml": _requests,
     "gtfs_realtime": _message,
 }
 

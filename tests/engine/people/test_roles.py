@@ -29,7 +29,10 @@ def test_visitor_may_nothing_and_is_told_to_sign_in() -> None:
 
 @pytest.mark.parametrize(
     ("actor", "words"),
-    [(person("asha", "viewer"), "`asha` has the role viewer"), (program("scada", frozenset({"ingest"})), "`token scada`")],
+    [
+        (person("asha", "viewer"), "`asha` has the role viewer"),
+        (program("scada", frozenset({"ingest"})), "`token scada`"),
+    ],
 )
 def test_refusal_names_who_and_what_would_be_needed(actor: Actor, words: str) -> None:
     with pytest.raises(Forbidden, match=words) as refused:
