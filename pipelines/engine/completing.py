@@ -42,7 +42,7 @@ def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
     """Rows of many KPIs with value, coverage and reason settled; a value that too little data carries becomes unknown.
 
     Shape: rows has kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor,
-    min_coverage.
+    min_coverage, counts. Of a count only zero needs the coverage: what came did happen, that nothing did must be shown.
     """
     ratio = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * pl.col("scale"))
     # A function that says what it expected is judged by that; else by what the sensors were to send, used or not.
@@ -56,7 +56,8 @@ def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
         as_of=pl.coalesce("as_of", "_as_of_area", "_as_of"),
     )
     counted = counted.with_columns(coverage=pl.coalesce("coverage", own_share, share, "_coverage"))
-    thin = (pl.col("coverage") < pl.col("min_coverage")).fill_null(value=False)
+    counts = pl.col("counts")
+    thin = (pl.col("coverage") < pl.col("min_coverage")).fill_null(counts) & (~counts | (pl.col("value") == 0))
     few = (pl.col("denominator") < pl.col("floor")).fill_null(value=False)
     usable = pl.col("value").is_not_null() & pl.col("value").is_not_nan()
     reason = (

@@ -47,6 +47,7 @@ class Work:
     kpi: Kpi
     domain: str
     feeds: frozenset[str]
+    heard: frozenset[str] = frozenset()
     current: pl.DataFrame = field(default_factory=lambda: NOTHING)
     open_from: datetime | None = None
     open_end: datetime | None = None
@@ -105,14 +106,16 @@ class Kpis:
                 kpi,
                 domain.name,
                 frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs if name not in whole)),
+                frozenset(feed.name for feed in settings.feeds.values() if feed.table in kpi.hears),
             )
             for domain in settings.domains
             for kpi in domain.kpis
         }
         self._quantities = {quantity.name for domain in settings.domains for quantity in domain.quantities}
         self._judging = pl.DataFrame(
-            [(k.id, k.scale, k.floor, k.min_coverage) for k in settings.kpis],
-            schema={"kpi": pl.String, "scale": pl.Float64, "floor": pl.Float64, "min_coverage": pl.Float64},
+            [(k.id, k.scale, k.floor, k.min_coverage, k.counts) for k in settings.kpis],
+            schema={"kpi": pl.String, "scale": pl.Float64, "floor": pl.Float64, "min_coverage": pl.Float64}
+            | {"counts": pl.Boolean},
             orient="row",
         )
         self._grids: dict[tuple[Any, ...], pl.DataFrame] = {}
@@ -281,6 +284,8 @@ class Kpis:
         start = low - kpi.lookback if kpi.lookback is not None else None
         try:
             given = {name: self._input(name, grid, start, high) for name in kpi.inputs}
+            if kpi.hears:
+                given["arrivals"] = given["arrivals"].filter(pl.col("feed").is_in(work.heard))
             result = kpi.function(**given, **self._settings.tuning.get(kpi.id, {}))
             known = [pl.col(name).cast(VALUE[name]) for name in result.columns if name in VALUE]
             rows = result.select(*known, kpi=pl.lit(kpi.id), _cover=pl.lit(number, pl.Int32))

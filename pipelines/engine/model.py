@@ -238,6 +238,8 @@ class Kpi:
 
     The function's name is the KPI's id; its positional parameters name what it reads; its keyword-only
     parameters with defaults are what a town may tune. See docs/adding-a-kpi.md for the contract.
+    `counts`: it counts events, so whatever came counts, and only that there were none must be covered by
+    `min_coverage`. `hears`: the tables that feeds were declared for whose arrivals it is handed; none: all.
     """
 
     function: Callable[..., pl.DataFrame]
@@ -257,6 +259,8 @@ class Kpi:
     lookback: timedelta | None = timedelta(0)
     settles: timedelta | None = None
     min_coverage: float = 0.75
+    counts: bool = False
+    hears: tuple[str, ...] = ()
     floor: float = 0
     headline: bool = False
 
@@ -266,6 +270,7 @@ class Kpi:
         _require("town" in self.levels or self.levels, f"{where}: no levels")
         _require((self.function.__doc__ or "").strip(), f"{where}: the function has no docstring")
         _require(self.inputs, f"{where}: it reads nothing")
+        _require(not self.hears or "arrivals" in self.inputs, f"{where}: it hears feeds and reads no arrivals")
 
     @property
     def id(self) -> str:
@@ -332,6 +337,8 @@ class Domain:
             _require(
                 not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}"
             )
+            unheard = set(kpi.hears) - {t.name for t in self.tables}
+            _require(not unheard, f"KPI {kpi.id} hears the feeds of {sorted(unheard)}, which are no tables here")
         watchable = {q.name for q in self.quantities} | {k.id for k in self.kpis}
         for rule in self.alarms:
             _require(

@@ -127,7 +127,7 @@ PEOPLE = (
         function=people.requests_received, catalogue="GR-08", title="Complaints received",
         plain="How many complaints came in within the hour.", formula="count of requests received, by hour",
         standard="Open311 requested_datetime", unit="request", window=every("hour"), levels=("town", "ward", "service"),
-        better="context", decimals=0, min_coverage=0, headline=True, **WHOLE,
+        better="context", decimals=0, counts=True, min_coverage=0.9, headline=True, **WHOLE,
     ),
     Kpi(
         function=people.median_first_response, catalogue="GR-05", title="First answer: median",

@@ -188,6 +188,8 @@ REGULARITY = (
     ),
 )
 
+# Where a live feed's messages go, whatever the town calls the feed.
+LIVE_TABLES = ("vehicle_positions", "trip_updates")
 LIVE_FEED = (
     Kpi(
         function=feed_age,
@@ -204,6 +206,7 @@ LIVE_FEED = (
         target=90,
         watch=300,
         lookback=timedelta(days=1),
+        hears=LIVE_TABLES,
         min_coverage=0,
     ),
     Kpi(
@@ -239,6 +242,7 @@ LIVE_FEED = (
         better="lower",
         target=1,
         watch=5,
+        hears=LIVE_TABLES,
         min_coverage=0,
     ),
 )

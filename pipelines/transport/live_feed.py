@@ -5,26 +5,17 @@ import polars as pl
 from pipelines.engine.measures import KEYS, by_area, in_windows, share
 from pipelines.transport.formulas import age_s, fresh, skewed
 
-FEEDS = "bus_positions bus_trips bus_trip_updates vehicle_positions trip_updates"
 FROM_MESSAGE = pl.col("outcome") == "landed"
 
 
-def _live_arrivals(arrivals: pl.DataFrame, feeds: str) -> pl.DataFrame:
-    return arrivals.filter(pl.col("feed").is_in(feeds.split()))
-
-
-def feed_age(arrivals: pl.DataFrame, windows: pl.DataFrame, *, feeds: str = FEEDS) -> pl.DataFrame:
+def feed_age(arrivals: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Seconds since the newest message's own time, at the window's end or now; the town's is that of its oldest feed.
 
-    `feeds` names the live feeds, with blanks between. A message from the future has age 0 and the detail `clock skew`.
+    A message from the future has age 0 and the detail `clock skew`.
+    Shape: arrivals of the live feeds alone.
     Source: GTFS Realtime Best Practices, Feed Publishing.
     """
-    came = (
-        _live_arrivals(arrivals, feeds)
-        .filter(FROM_MESSAGE)
-        .select("feed", "observed_at", "received_at")
-        .sort("received_at")
-    )
+    came = arrivals.filter(FROM_MESSAGE).select("feed", "observed_at", "received_at").sort("received_at")
     came = came.with_columns(pl.col("observed_at").cum_max().over("feed"))
     asked = windows.select("window", "as_of").join(came.select("feed").unique(), how="cross").sort("as_of")
     newest = asked.join_asof(came, left_on="as_of", right_on="received_at", by="feed", check_sortedness=False)
@@ -45,12 +36,13 @@ def feed_age(arrivals: pl.DataFrame, windows: pl.DataFrame, *, feeds: str = FEED
     )
 
 
-def invalid_responses(arrivals: pl.DataFrame, windows: pl.DataFrame, *, feeds: str = FEEDS) -> pl.DataFrame:
+def invalid_responses(arrivals: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """Share of answers of the live feeds that could not be read or did not come.
 
+    Shape: arrivals of the live feeds alone.
     Source: GTFS Realtime Best Practices, Feed Publishing.
     """
-    polls = in_windows(_live_arrivals(arrivals, feeds), windows, "received_at")
+    polls = in_windows(arrivals, windows, "received_at")
     return (
         by_area(polls, ["town", "feed"]).group_by(KEYS).agg(**share(~FROM_MESSAGE)).with_columns(n_expected=pl.col("n"))
     )

@@ -160,7 +160,7 @@ ROADS = (
         window=rolling(365 * 24, "day"),
         levels=("town", "ward"),
         better="context",
-        min_coverage=0,
+        counts=True,
     ),
     Kpi(
         function=crash_severity,

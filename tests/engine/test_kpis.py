@@ -8,6 +8,7 @@ import pytest
 from pipelines.engine import compaction
 from pipelines.engine.kpis import Work, affordable
 from tests.engine import small_town
+from tests.engine.decode.test_gtfs_realtime import message
 from tests.engine.small_town import NOON, beat, csv_of, send
 
 HOUR = timedelta(hours=1)
@@ -72,4 +73,40 @@ def test_a_suspect_reading_is_kept_and_counts_in_no_kpi_before_and_after_compact
     line.adopt(NOON)
     line.inputs.forget({"readings": (start, NOON)})
     assert highest() == pytest.approx((3.23, 3.23))
+    line.close()
+
+
+def test_hours_that_no_feed_covered_have_no_count_of_complaints_and_covered_ones_have_zero(tmp_path: Path) -> None:
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, frozenset({"requests_received"}))
+    head = "service_request_id,status,requested_datetime,ward,service_code,service_name,state"
+    asked = NOON - timedelta(hours=6)
+    book = f"{head}\nR1,open,{asked.isoformat()},W1,LEAK,Leak,received\n".encode()
+    # The book tells of all since its oldest entry; then nobody brings one for four hours.
+    send(line, "book", book, NOON)
+    later = NOON + timedelta(hours=5)
+    send(line, "book", f"{head}\n".encode(), later)
+    line.kpis.wake(NOON - timedelta(hours=9), later)
+    beat(line, later)
+    rows = line.store.rows("kpi_values").sort("revision").unique(["area", "window"], keep="last")
+    south = rows.filter(area="ward:W2").select("window", "value", "reason")
+    hours = {(at - NOON) // HOUR: (value, reason) for at, value, reason in south.iter_rows()}
+    # The first book reaches back to its entry, the second one hour: when it was due nothing had come.
+    covered = {-6, -5, -4, -3, -2, -1, 4}
+    assert covered < hours.keys()
+    assert hours == {hour: (0.0, None) if hour in covered else (None, "insufficient_data") for hour in hours}
+    assert rows.filter(area="ward:W1", window=asked)["value"].to_list() == [1.0]
+    line.close()
+
+
+def test_age_of_the_live_buses_is_that_of_feeds_declared_so_whatever_their_names(tmp_path: Path) -> None:
+    feeds = {"shuttle": "vehicle_positions", "notices": "service_alerts"}
+    text = small_town.TOWN.format(zone=small_town.ZONE, domains='["water", "grievances", "transport"]')
+    text += "".join(f'[feeds.{name}]\nuse = "transport.{use}"\nfrom = "http_push"\n' for name, use in feeds.items())
+    line = small_town.open_line(small_town.make(tmp_path / "town", text), NOON, frozenset({"feed_age"}))
+    for minutes, name in ((9, "notices"), (1, "shuttle")):
+        sent_at = NOON - timedelta(minutes=minutes)
+        send(line, name, message(clock=int(sent_at.timestamp())), sent_at)
+    beat(line, NOON + timedelta(seconds=1))
+    ages = line.kpis.works["feed_age"].current.select("area", "value")
+    assert dict(ages.iter_rows()) == {"town": 61.0, "feed:shuttle": 61.0}
     line.close()

@@ -25,9 +25,7 @@ def test_feed_age_counts_from_the_header_not_from_the_arrival():
 
 
 def test_feed_age_of_the_town_is_that_of_its_oldest_live_feed():
-    came = arrivals(
-        ("bus_positions", 20, 1, "landed"), ("bus_trip_updates", 400, 399, "landed"), ("tanks", 9000, 1, "landed")
-    )
+    came = arrivals(("bus_positions", 20, 1, "landed"), ("bus_trip_updates", 400, 399, "landed"))
     result = feed_age(came, GRID)
     assert (row(result)["value"], row(result, "feed:bus_positions")["value"]) == (400.0, 20.0)
     assert result.height == 3

@@ -35,7 +35,9 @@ def files(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
     """The recorded messages, unpacked."""
     target = tmp_path_factory.mktemp("kingston_recorded")
     with tarfile.open(recorded / "transit/kingston_on/tripupdates_20260115_pb.tar.xz") as packed:
-        packed.extractall(target, filter="data")
+        # Python before 3.11.4 knows no filters.
+        packed.extraction_filter = getattr(tarfile, "data_filter", None)
+        packed.extractall(target)
     return sorted(target.rglob("*.pb"), key=recorded_at)
 
 

@@ -1,0 +1,41 @@
+"""What a KPI's value is worth: too little data makes it unknown; of a count only that there was nothing must be shown."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from pipelines.engine.completing import VALUE, complete
+
+START = datetime(2026, 3, 10, tzinfo=UTC)
+EXTRA = {"kpi": pl.String(), "_coverage": pl.Float64(), "_as_of": VALUE["as_of"], "_n": pl.Int64(), "_n_expected": pl.Int64(), "_as_of_area": VALUE["as_of"]}  # fmt: skip
+
+
+def judged(value: float, coverage: float | None, *, counts: bool) -> tuple[float | None, str | None]:
+    row = {"kpi": "k", "window": START, "end": START, "area": "town", "value": value, "_coverage": coverage}
+    rows = pl.DataFrame([row], schema={**VALUE, **EXTRA})
+    judging = pl.DataFrame({"kpi": ["k"], "scale": [1.0], "floor": [0.0], "min_coverage": [0.9], "counts": [counts]})
+    found = complete(rows, judging).row(0, named=True)
+    return found["value"], found["reason"]
+
+
+UNKNOWN = (None, "insufficient_data")
+
+
+@pytest.mark.parametrize(
+    ("value", "coverage", "as_count", "as_measure"),
+    [
+        (0.0, 1.0, (0.0, None), (0.0, None)),
+        (0.0, 0.9, (0.0, None), (0.0, None)),
+        (0.0, 0.89, UNKNOWN, UNKNOWN),
+        (0.0, 0.0, UNKNOWN, UNKNOWN),
+        (0.0, None, UNKNOWN, (0.0, None)),
+        (3.0, 0.1, (3.0, None), UNKNOWN),
+        (3.0, None, (3.0, None), (3.0, None)),
+    ],
+)
+def test_zero_of_a_count_is_known_only_where_the_feed_was_there(
+    value: float, coverage: float | None, as_count: tuple, as_measure: tuple
+) -> None:
+    assert judged(value, coverage, counts=True) == as_count
+    assert judged(value, coverage, counts=False) == as_measure
