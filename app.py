@@ -166,20 +166,34 @@ def compact(options: argparse.Namespace) -> int:
     settings = _settings(options)
     # Of every domain that is installed, also one that was switched off while its rows still stood in the journal.
     tables = (*ENGINE_TABLES, *(table for domain in available().values() for table in domain.tables))
-    compaction.compact(settings.store, tables, settings.zone)
+    known = _registers(settings)
+    compaction.compact(settings.store, tables, settings.zone, sensors=known and known.sensors)
     compaction.sweep(settings.store, now())
-    _for_analysts(settings, tables)
+    if known:
+        _for_analysts(settings, tables, known)
     return 0
 
 
-def _for_analysts(settings, tables) -> None:
-    """town.duckdb after a compaction; it is a convenience, so its failure is told and stops nothing."""
-    from pipelines.engine import analysts, registers
-    from pipelines.engine.errors import SettingsError, StoreError
+def _registers(settings):
+    """The town's registers; None while they hold mistakes: what landed is compacted all the same."""
+    from pipelines.engine import registers
+    from pipelines.engine.errors import SettingsError
 
     try:
-        analysts.build(settings.store, tables, registers.load(settings), now())
-    except (SettingsError, StoreError) as error:
+        return registers.load(settings)
+    except SettingsError as error:
+        print(f"Compacted without rollups by ward, and town.duckdb stays as it was: {error}", file=sys.stderr)
+        return None
+
+
+def _for_analysts(settings, tables, registers) -> None:
+    """town.duckdb after a compaction; it is a convenience, so its failure is told and stops nothing."""
+    from pipelines.engine import analysts
+    from pipelines.engine.errors import StoreError
+
+    try:
+        analysts.build(settings.store, tables, registers, now())
+    except StoreError as error:
         print(f"town.duckdb stays as it was: {error}", file=sys.stderr)
 
 

@@ -136,7 +136,7 @@ BACKUP = {
 }
 CLASSES = {
     "readings": "Measured values, one by one.",
-    "rollups": "Sums, extremes and counts by sensor and local hour and day.",
+    "rollups": "Sums, extremes and counts by sensor or ward and local hour, day, month; how often values were read.",
     "events": "Rows of the domains' own tables.",
     "arrivals": "What came when, and what became of it.",
     "devices": "What devices and gateways said about themselves.",

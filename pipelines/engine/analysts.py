@@ -19,6 +19,8 @@ from pipelines.engine.registers import Registers
 NAME = "town.duckdb"
 # Analysts may have an older DuckDB than we.
 CONFIG: dict[str, Any] = {"threads": "1", "memory_limit": "256MB", "storage_compatibility_version": "v1.2.0"}
+# The rollups by sensor; those by ward and by value are the town's own.
+GRAINS = ("hourly", "daily", "monthly")
 PLACE = (
     "n.sensor, sensors.quantity, assets.asset, assets.name AS asset_name, assets.kind, assets.ward, "
     "wards.name AS ward_name"
@@ -47,7 +49,8 @@ def _build(store: Path, tables: Iterable[Table], registers: Registers, now: date
     beside.unlink(missing_ok=True)
     beside.with_name(f"{NAME}.new.wal").unlink(missing_ok=True)
     known = {table.name: table for table in tables}
-    parts = {name: list(manifest.parts.get(name, {}).values()) for name in (*known, "roll_hourly", "roll_daily")}
+    rollups = [f"roll_{grain}" for grain in GRAINS]
+    parts = {name: list(manifest.parts.get(name, {}).values()) for name in (*known, *rollups)}
     with duckdb.connect(str(beside), config=CONFIG) as db:
         db.execute("SET TimeZone='UTC'")
         own = {"wards": registers.wards, "assets": registers.assets, "sensors": registers.sensors}
@@ -59,7 +62,7 @@ def _build(store: Path, tables: Iterable[Table], registers: Registers, now: date
             if name != "readings":
                 db.execute(f'CREATE VIEW "{name}" AS {_rows(store, parts[name], table)}')
         _place(db, "readings", _rows(store, parts["readings"], known["readings"]))
-        for grain in ("hourly", "daily"):
+        for grain in GRAINS:
             _place(db, f"readings_{grain}", _rolled(store, parts[f"roll_{grain}"]))
     beside.rename(store / NAME)
     return store / NAME

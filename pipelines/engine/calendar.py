@@ -121,47 +121,53 @@ def windows(window: Window, start: datetime, end: datetime, now: datetime, zone:
     return pl.DataFrame(rows, schema={"window": INSTANT, "end": INSTANT, "as_of": INSTANT}, orient="row")
 
 
-def hourly(readings: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """Good readings rolled up by series and local hour.
+def rolled(readings: pl.DataFrame, step: str, zone: str) -> pl.DataFrame:
+    """Good readings rolled up by series and local step (a key of STEPS).
 
     Shape: ROLLUP_SCHEMA; readings has series, observed_at, value.
     """
-    hour = pl.col("observed_at").dt.convert_time_zone(zone).dt.truncate("1h").dt.convert_time_zone("UTC")
-    return (
-        readings.filter(pl.col("value").is_not_null())
-        .sort("observed_at")
-        .group_by("series", hour.alias("hour"))
-        .agg(
-            n=pl.len().cast(pl.Int64),
-            sum=pl.col("value").sum(),
-            sum_squares=(pl.col("value") ** 2).sum(),
-            min=pl.col("value").min(),
-            max=pl.col("value").max(),
-            last=pl.col("value").last(),
-            last_at=pl.col("observed_at").last(),
-        )
-        .rename({"hour": "observed_at"})
-        .select(list(ROLLUP_SCHEMA))
-        .sort("series", "observed_at")
+    value = pl.col("value")
+    return _by_step(
+        readings.filter(value.is_not_null()),
+        step,
+        zone,
+        [
+            pl.len().cast(pl.Int64).alias("n"),
+            value.sum().alias("sum"),
+            (value**2).sum().alias("sum_squares"),
+            value.min().alias("min"),
+            value.max().alias("max"),
+            value.last().alias("last"),
+            pl.col("observed_at").last().alias("last_at"),
+        ],
     )
+
+
+def hourly(readings: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Good readings rolled up by series and local hour."""
+    return rolled(readings, "hour", zone)
+
+
+def coarser(rollups: pl.DataFrame, step: str, zone: str) -> pl.DataFrame:
+    """Rollups of a finer step rolled up by series and local step, in the same shape."""
+    parts = [pl.col("n", "sum", "sum_squares").sum(), pl.col("min").min(), pl.col("max").max()]
+    return _by_step(rollups, step, zone, [*parts, pl.col("last", "last_at").last()])
 
 
 def daily(hours: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """Hourly rollups rolled up by series and local day, in the same shape."""
-    day = pl.col("observed_at").dt.convert_time_zone(zone).dt.truncate("1d").dt.convert_time_zone("UTC")
-    return (
-        hours.sort("observed_at")
-        .group_by("series", day.alias("day"))
-        .agg(
-            pl.col("n", "sum", "sum_squares").sum(),
-            pl.col("min").min(),
-            pl.col("max").max(),
-            pl.col("last", "last_at").last(),
-        )
-        .rename({"day": "observed_at"})
-        .select(list(ROLLUP_SCHEMA))
-        .sort("series", "observed_at")
-    )
+    """Hourly rollups rolled up by series and local day."""
+    return coarser(hours, "day", zone)
+
+
+def local_step(column: str, step: str, zone: str) -> pl.Expr:
+    """The start of the local step that holds each instant of a column, as UTC."""
+    return pl.col(column).dt.convert_time_zone(zone).dt.truncate(STEPS[step]).dt.convert_time_zone("UTC")
+
+
+def _by_step(rows: pl.DataFrame, step: str, zone: str, sums: list[pl.Expr]) -> pl.DataFrame:
+    grouped = rows.sort("observed_at").group_by("series", local_step("observed_at", step, zone).alias("_step"))
+    named = grouped.agg(sums).rename({"_step": "observed_at"})
+    return named.select(list(ROLLUP_SCHEMA)).sort("series", "observed_at")
 
 
 def local_day(column: str, zone: str) -> pl.Expr:

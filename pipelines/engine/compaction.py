@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import polars as pl
 
 from pipelines.engine import cold
 from pipelines.engine import manifest as manifests
-from pipelines.engine.calendar import daily, hourly, local_day, local_month
+from pipelines.engine.calendar import local_day, local_month
 from pipelines.engine.cold import Pass
 from pipelines.engine.errors import StoreError
 from pipelines.engine.journal import Entry, frames, number, rotten, segments, unpack
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import Table
-from pipelines.engine.tables import SUSPECT, shaped, stamped
+from pipelines.engine.rollups import PLACES, Rollups
+from pipelines.engine.tables import shaped, stamped
 
 log = logging.getLogger("townboard")
 PASS_BYTES = 24 << 20
@@ -26,9 +28,17 @@ PASS_BYTES = 24 << 20
 ORPHAN_AGE = timedelta(minutes=10)
 
 
-def compact(folder: Path, tables: Iterable[Table], zone: str, pass_bytes: int = PASS_BYTES) -> Manifest:
+def compact(
+    folder: Path,
+    tables: Iterable[Table],
+    zone: str,
+    pass_bytes: int = PASS_BYTES,
+    *,
+    sensors: pl.DataFrame | None = None,
+) -> Manifest:
     """Merge every frame that is not compacted yet, a bounded number of bytes at a time, and publish after each pass.
 
+    `sensors`: the register (sensor, quantity, ward); without it nothing is rolled up by ward and by value.
     Raises StoreError when the manifest is unreadable or another compaction runs here. Killed at any instant, the old
     or the new manifest stands.
     """
@@ -36,7 +46,7 @@ def compact(folder: Path, tables: Iterable[Table], zone: str, pass_bytes: int = 
     with alone(folder):
         current = manifests.read(folder)
         while batch := _next(folder, current.applied_seq, pass_bytes):
-            current = _pass(folder, known, zone, current, batch)
+            current = _Compaction(folder, known, zone, sensors).merge(current, batch)
     return current
 
 
@@ -75,20 +85,39 @@ def _next(folder: Path, applied: int, limit: int) -> list[tuple[int, list[Entry]
     return found
 
 
-def _pass(
-    folder: Path, tables: Mapping[str, Table], zone: str, current: Manifest, batch: list[tuple[int, list[Entry]]]
-) -> Manifest:
-    done = Pass(current.rev + 1, current.applied_seq, batch[-1][0])
-    parts = {name: dict(partitions) for name, partitions in current.parts.items()}
-    for name, rows in _gathered(batch, tables).items():
-        table, standing = tables[name], parts.setdefault(name, {})
-        for partition, merged in _merged(folder, table, standing, rows, zone).items():
-            standing[partition] = cold.write(folder, f"cold/{name}/{partition}.{done.rev}.parquet", merged, table, done)
+@dataclass(frozen=True)
+class _Compaction:
+    folder: Path
+    tables: Mapping[str, Table]
+    zone: str
+    sensors: pl.DataFrame | None
+
+    def merge(self, current: Manifest, batch: list[tuple[int, list[Entry]]]) -> Manifest:
+        """The manifest after these frames; it is published."""
+        done = Pass(current.rev + 1, current.applied_seq, batch[-1][0])
+        parts = {name: dict(partitions) for name, partitions in current.parts.items()}
+        rows = _gathered(batch, self.tables)
+        # The numbers of sensors come first: rollups by ward need them.
+        for name in sorted(rows, key=lambda name: name != "series"):
+            table, standing = self.tables[name], parts.setdefault(name, {})
+            merged = _merged(self.folder, table, standing, rows[name], self.zone)
+            for partition, frame in merged.items():
+                place = f"cold/{name}/{partition}.{done.rev}.parquet"
+                standing[partition] = cold.write(self.folder, place, frame, table, done)
             if name == "readings":
-                _roll(folder, parts, partition, done, merged, zone)
-    published = Manifest(done.rev, done.applied, parts)
-    _publish(folder, current, published)
-    return published
+                Rollups(self.folder, self.zone, self._places(parts)).roll(parts, merged, done)
+        published = Manifest(done.rev, done.applied, parts)
+        _publish(self.folder, current, published)
+        return published
+
+    def _places(self, parts: Mapping[str, Mapping[str, Part]]) -> pl.DataFrame | None:
+        """Which series measures what, and in which ward."""
+        if self.sensors is None:
+            return None
+        numbered = [cold.read(self.folder / part.file) for part in parts.get("series", {}).values()]
+        if not numbered:
+            return pl.DataFrame(schema=PLACES)
+        return pl.concat(numbered).join(self.sensors, on="sensor").select(list(PLACES)).cast(PLACES)
 
 
 def _publish(folder: Path, before: Manifest, after: Manifest) -> None:
@@ -158,26 +187,6 @@ def _standing(folder: Path, part: Part) -> pl.DataFrame | None:
 def _month(table: Table, rows: pl.DataFrame, zone: str) -> pl.Expr:
     assert table.time is not None
     return local_month(table.time, zone, of_day=rows.schema[table.time] == pl.Date)
-
-
-def _roll(
-    folder: Path, parts: dict[str, dict[str, Part]], day: str, done: Pass, readings: pl.DataFrame, zone: str
-) -> None:
-    """Recompute the rollups of one local day as a unit, unless that day's readings are not all there any more."""
-    if _counted(folder, parts.get("roll_daily", {}).get(day)) > readings.height:
-        # They were let go, or their file was damaged: of that day the rollup is all there is.
-        return
-    hours = hourly(readings.filter(pl.col("quality") < SUSPECT), zone)
-    for grain, frame in (("hourly", hours), ("daily", daily(hours, zone))):
-        part = cold.write(folder, f"roll/{grain}/{day}.{done.rev}.parquet", frame, None, done)
-        parts.setdefault(f"roll_{grain}", {})[day] = part
-
-
-def _counted(folder: Path, rollup: Part | None) -> int:
-    """How many readings a standing daily rollup was made of; none when it cannot be read."""
-    if rollup is None or manifests.fault(folder, rollup, whole=True):
-        return 0
-    return int(pl.read_parquet(folder / rollup.file, columns=["n"])["n"].sum())
 
 
 def sweep(folder: Path, now: datetime) -> int:

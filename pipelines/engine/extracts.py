@@ -145,7 +145,7 @@ def readings(town: "Town", sensors: Sequence[str], span: Span, ward: str | None 
         order=("sensor",),
         span=span,
         ward=ward,
-        earliest=lambda: _earliest(town, "readings", "observed_at"),
+        earliest=lambda: earliest_of(town, "readings", "observed_at"),
         now=town.now,
     )
 
@@ -159,7 +159,7 @@ def history(town: "Town", kpi: str, areas: Sequence[str] | None, span: Span) -> 
         time="window",
         order=("area",),
         span=span,
-        earliest=lambda: _earliest(town, "kpi_values", "window"),
+        earliest=lambda: earliest_of(town, "kpi_values", "window"),
         now=town.now,
     )
 
@@ -180,7 +180,7 @@ def _values(town: "Town", span: Span, ward: str | None) -> Extract:
         order=("kpi", "area"),
         span=span,
         ward=ward,
-        earliest=lambda: _earliest(town, "kpi_values", "window"),
+        earliest=lambda: earliest_of(town, "kpi_values", "window"),
         now=town.now,
     )
 
@@ -200,7 +200,7 @@ def _of_table(town: "Town", table: Table, span: Span, ward: str | None) -> Extra
         order=table.key,
         span=span if table.time else ALWAYS,
         ward=ward,
-        earliest=lambda: _earliest(town, table.name, table.time or ""),
+        earliest=lambda: earliest_of(town, table.name, table.time or ""),
         now=town.now,
     )
 
@@ -295,7 +295,7 @@ def _noon(day: date, days: int) -> datetime:
     return datetime.combine(day + timedelta(days=days), time(12), UTC)
 
 
-def _earliest(town: "Town", table: str, column: str) -> datetime | None:
+def earliest_of(town: "Town", table: str, column: str) -> datetime | None:
     """An instant before which next to nothing lies: where the compacted files begin, else the first row."""
     parts = manifest.read(town.settings.store).parts.get(table, {}).values()
     lows = [part.low for part in parts if part.low is not None]

@@ -184,7 +184,7 @@ class Inputs:
         ids = self._recent.series(quantity)
         fresh = self._late_hours(quantity, ids, start, until)
         fresh = daily(fresh, self._zone) if grain == "daily" else fresh
-        old = self._store.rollup(grain, start, until, ids)
+        old = self._store.rolled.by_series(grain, start, until, ids)
         if old.is_empty():
             return fresh
         columns = list(ROLLUP_SCHEMA)

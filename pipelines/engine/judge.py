@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import polars as pl
+
 from pipelines.engine.model import Kpi
 
 # After one and a half of its expected intervals a thing is late; past three it says nothing about now.
@@ -36,3 +38,9 @@ def age_state(age: timedelta, every_s: float) -> str:
     if seconds > every_s * STALE_INTERVALS:
         return "stale"
     return "late" if seconds > every_s * LATE_INTERVALS else "good"
+
+
+def age_states(age_s: pl.Expr, every_s: pl.Expr) -> pl.Expr:
+    """The same as `age_state` for columns."""
+    late = pl.when(age_s > every_s * LATE_INTERVALS).then(pl.lit("late")).otherwise(pl.lit("good"))
+    return pl.when(age_s > every_s * STALE_INTERVALS).then(pl.lit("stale")).otherwise(late)

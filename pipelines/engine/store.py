@@ -16,7 +16,9 @@ from pipelines.engine.calendar import extent
 from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.rolled import Rolled
 from pipelines.engine.sorting import Newest, Sorting, sort_rows, sort_whole
+from pipelines.engine.standing import Standing
 from pipelines.engine.tables import RECEIVED, shaped, stamped
 
 log = logging.getLogger("townboard")
@@ -56,6 +58,8 @@ class Store:
         self.damaged: dict[str, str] = {}
         self._tail: Tail | None = None
         self._newest: Newest | None = None
+        self._standing: Standing | None = None
+        self.rolled = Rolled(self)
         self._adopting = False
         self._lock = threading.Lock()
         for table in self.tables.values():
@@ -106,7 +110,7 @@ class Store:
         with self._lock:
             for name in self.tables:
                 self._cursor().execute(f'DELETE FROM "hot_{name}"')
-        self._tail = None
+        self._tail = self._standing = None
         self.open()
         return [(self.seq, [Entry("series", self.rows("series"))])] if "series" in self.tables else []
 
@@ -185,8 +189,10 @@ class Store:
             found = found[-1:]
         corrects = len(found) > 1 or bool(found[0][1].facts.get("corrects"))
         rows = pl.concat([_stamped(entry, table, seq) for seq, entry in found])
-        if table.name == "readings" and self._newest is not None:
-            self._newest.learn(rows)
+        if table.name == "readings":
+            for learner in (self._newest, self._standing):
+                if learner is not None:
+                    learner.learn(rows)
         if corrects:
             rows = rows.unique(table.key, keep="last", maintain_order=True)
         cursor.register("incoming", rows)
@@ -263,27 +269,29 @@ class Store:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        frames: Mapping[str, pl.DataFrame] | None = None,
     ) -> pl.DataFrame:
         """The newest rows of a table whose time lies in [start, end), in order of time.
 
         Shape: the declared columns and received_at, or `columns`.
         `where` is a condition in SQL over the columns with $named `params`: never put a value into it as text.
+        It may name `frames`.
         """
-        return self._whole(lambda: self._rows(name, start, end, where, params, columns, limit))
+        table = self.tables[name]
+        chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{sql.names(table)}, _received_at AS received_at"
+        order = f'ORDER BY "{table.time}"' if table.time else ""
+        cut = f"LIMIT {int(limit)}" if limit is not None else ""
 
-    def _rows(
-        self,
-        name: str,
-        start: datetime | None,
-        end: datetime | None,
-        where: str,
-        params: Mapping[str, Any] | None,
-        columns: Sequence[str] | None,
-        limit: int | None,
-    ) -> pl.DataFrame:
+        def ask() -> pl.DataFrame:
+            source = self.source(name, start, end, where)
+            return self.ask(f"SELECT {chosen} FROM ({source}) {order} {cut}", params, frames)
+
+        return self._whole(ask)
+
+    def source(self, name: str, start: datetime | None, end: datetime | None, where: str = "") -> str:
+        """The newest rows of a table in [start, end) as a source in SQL: its columns and _received_at."""
         table = self.tables[name]
         condition = " AND ".join(filter(None, [f"({where})" if where else "", *sql.span(table, start, end)])) or "TRUE"
-        chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{sql.names(table)}, _received_at AS received_at"
         sources = [f'SELECT {sql.names(table)}, _received_at FROM "hot_{name}" WHERE {condition}']
         parts = [] if table.replaces else self._parts(table, start, end)
         if parts:
@@ -294,34 +302,20 @@ class Store:
                 f"WHERE ({condition}){since} "
                 f'AND NOT EXISTS (SELECT 1 FROM "hot_{name}" h WHERE {same})'
             )
-        order = f'ORDER BY "{table.time}"' if table.time else ""
-        cut = f"LIMIT {int(limit)}" if limit is not None else ""
-        query = f"SELECT {chosen} FROM ({' UNION ALL '.join(sources)}) {order} {cut}"
-        return self._cursor().sql(query, params=dict(params or {})).pl()
+        return " UNION ALL ".join(sources)
 
-    def count(self, name: str, start: datetime | None = None, end: datetime | None = None) -> int:
-        """How many rows `rows` would give."""
-        return self.rows(name, start, end, columns=[self.tables[name].key[0]]).height
-
-    def rollup(self, grain: str, start: datetime, end: datetime, series: Sequence[int]) -> pl.DataFrame:
-        """Compacted hourly or daily rollups of these series before `hot_since`; hot days are not in it.
-
-        Shape: calendar.ROLLUP_SCHEMA.
-        """
-        partitions = self.manifest.parts.get(f"roll_{grain}", {}).values()
-        parts = [p for p in partitions if p.high and p.low and p.high >= start and p.low < end]
-        until = min(end, self.hot_since) if self.hot_since else end
-        if not parts:
-            return pl.DataFrame()
+    def ask(
+        self, query: str, params: Mapping[str, Any] | None = None, frames: Mapping[str, pl.DataFrame] | None = None
+    ) -> pl.DataFrame:
+        """The answer to a statement in SQL that may name these frames."""
         cursor = self._cursor()
-        cursor.register("wanted", pl.DataFrame({"series": list(series)}, schema={"series": pl.Int32}))
-        frame = cursor.sql(
-            f"SELECT r.* FROM {sql.parquet(self.folder, parts)} r JOIN wanted USING (series) "
-            "WHERE observed_at >= $start AND observed_at < $until",
-            params={"start": start, "until": until},
-        ).pl()
-        cursor.unregister("wanted")
-        return frame
+        for name, frame in (frames or {}).items():
+            cursor.register(name, frame)
+        try:
+            return cursor.sql(query, params=dict(params or {})).pl()
+        finally:
+            for name in frames or {}:
+                cursor.unregister(name)
 
     def hot_keys_before(self, name: str, instant: datetime) -> pl.DataFrame:
         """Series and instants of late hot rows that lie before `instant` (their rollups on disk are out of date)."""
@@ -333,6 +327,18 @@ class Store:
         """The newest hot reading of every series: series, observed_at, value."""
         newest = "series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value"
         return self._cursor().sql(f"SELECT {newest} FROM hot_readings GROUP BY series").pl()
+
+    def standing(self, since: datetime) -> pl.DataFrame:
+        """The newest reading of every series, sought once from `since` on and kept up by what lands.
+
+        Shape: series, observed_at, value.
+        """
+        with self._lock:
+            if self._standing is None:
+                newest = "series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value"
+                source = self.source("readings", since, None)
+                self._standing = Standing(self.ask(f"SELECT {newest} FROM ({source}) GROUP BY series"))
+            return self._standing.rows()
 
     def sums(self, name: str, columns: Sequence[str], by: str) -> pl.DataFrame:
         """Sums of number columns over all rows, by one column."""

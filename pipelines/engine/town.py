@@ -12,7 +12,7 @@ from pipelines.engine import registers as registry
 from pipelines.engine.calendar import earliest
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
-from pipelines.engine.judge import age_state
+from pipelines.engine.judge import age_states
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.model import Domain, Kpi, Reference, Table
@@ -22,10 +22,12 @@ from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.state_file import RUN_COLUMNS, read_runs
 from pipelines.engine.store import Store
+from pipelines.engine.summaries import Summaries
 from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
+LATELY = timedelta(days=3)
 PUBLIC_ENGINE_TABLES = (
     "arrivals",
     "quarantine",
@@ -193,30 +195,61 @@ class Town:
         named = rows.join(wanted, on="series").sort("observed_at", "sensor")
         return named.select("sensor", "observed_at", "value", "quality", "received_at")
 
+    def summary(self, sensors: Sequence[str], start: datetime, end: datetime, step: str) -> pl.DataFrame:
+        """Good readings summed up by whole steps of the town's calendar (summaries.STEPS), from rollups.
+
+        Shape: sensor, window, value (mean), lowest, highest, last, n; steps without good readings have no row.
+        """
+        store = self._follow()
+        wanted = self._inputs.dimension.filter(pl.col("sensor").is_in(list(sensors))).select("series", "sensor")
+        rows = Summaries(store, self.zone).by_series(wanted["series"].to_list(), start, end, step)
+        named = rows.join(wanted, on="series").with_columns(value=pl.col("sum") / pl.col("n"), window="observed_at")
+        columns = ("sensor", "window", "value", pl.col("min").alias("lowest"), pl.col("max").alias("highest"))
+        return named.select(*columns, "last", "n").sort("window", "sensor")
+
+    def by_area(self, quantity: str, start: datetime, end: datetime, *, step: str, wards: bool) -> pl.DataFrame:
+        """Good readings of a quantity summed up by whole steps and ward, or for the town whole, from rollups.
+
+        Shape: window, area, value (mean of all readings), lowest, highest, n, sensors.
+        """
+        store, places = self._follow(), self._places(quantity)
+        rows = Summaries(store, self.zone).by_area(places, start, end, step=step, wards=wards)
+        rows = rows.filter(pl.col("ward").is_not_null()) if wards else rows
+        area = pl.format("ward:{}", "ward") if wards else pl.lit("town")
+        value = {"value": pl.col("sum") / pl.col("n"), "lowest": pl.col("min"), "highest": pl.col("max")}
+        return rows.select(pl.col("observed_at").alias("window"), area.alias("area"), "n", "sensors", **value).select(
+            "window", "area", *value, "n", "sensors"
+        )
+
+    def percentiles(
+        self, quantity: str, start: datetime, end: datetime, shares: Sequence[float]
+    ) -> list[float | None]:  # fmt: skip
+        """Exact percentiles of all good readings of a quantity in whole local days."""
+        store = self._follow()
+        return Summaries(store, self.zone).percentiles(self._places(quantity), start, end, shares)
+
+    def rolled_since(self) -> datetime | None:
+        """From when on there are rollups; they stay when the readings they are made of are let go."""
+        parts = self._follow().manifest.parts.get("roll_hourly", {}).values()
+        return min((part.low for part in parts if part.low), default=None)
+
+    def _places(self, quantity: str) -> pl.DataFrame:
+        return self._inputs.dimension.filter(pl.col("quantity") == quantity).select("series", "quantity", "ward")
+
     def latest(self, domain: str | None = None) -> pl.DataFrame:
         """The newest reading of each sensor in the last three days.
 
         Shape: sensor, asset, ward, quantity, unit, observed_at, value, state.
         """
         now = self.now()
-        store = self._follow()
-        sensors = self.sensors(domain)
-        ids = self._inputs.dimension.join(sensors.select("sensor"), on="sensor", how="semi")["series"].to_list()
-        rows = store.rows(
-            "readings",
-            now - timedelta(days=3),
-            None,
-            "series IN (SELECT unnest($ids))",
-            {"ids": ids},
-            columns=["series", "observed_at", "value"],
-        )
-        newest = rows.sort("observed_at").unique("series", keep="last")
-        joined = newest.cast({"series": pl.Int32}).join(self._inputs.dimension, on="series")
+        newest = self._follow().standing(now - LATELY).filter(pl.col("observed_at") >= now - LATELY)
+        joined = newest.join(self._inputs.dimension, on="series")
+        joined = joined.join(self.sensors(domain).select("sensor"), on="sensor", how="semi") if domain else joined
         units = {q.name: q.unit for q in self.registers.quantities.values()}
-        states = [age_state(now - at, every) for at, every in joined.select("observed_at", "every_s").iter_rows()]
+        age_s = (pl.lit(now, joined.schema["observed_at"]) - pl.col("observed_at")).dt.total_microseconds() / 1e6
         return joined.with_columns(
             unit=pl.col("quantity").replace_strict(units, default=None, return_dtype=pl.String),
-            state=pl.Series(states, dtype=pl.String),
+            state=age_states(age_s, pl.col("every_s")),
         ).select("sensor", "asset", "ward", "quantity", "unit", "observed_at", "value", "state")
 
     def rows(

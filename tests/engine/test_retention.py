@@ -70,7 +70,13 @@ def test_rollups_values_and_series_stay(tmp_path: Path) -> None:
     kept = {table.name: 731 * DAY for table in (READINGS, QUARANTINE)}
     assert retention.run(tmp_path, kept, NOON) == 2
     parts = manifest.read(tmp_path).parts
-    assert {name for name, files in parts.items() if files} == {"series", "kpi_values", "roll_hourly", "roll_daily"}
+    assert {name for name, files in parts.items() if files} == {
+        "series",
+        "kpi_values",
+        "roll_hourly",
+        "roll_daily",
+        "roll_monthly",
+    }
 
 
 def test_row_that_comes_late_for_a_day_that_is_gone_leaves_its_rollup_as_it_was(tmp_path: Path) -> None:

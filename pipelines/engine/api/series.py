@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from pipelines.engine import summed
 from pipelines.engine.api import composite
 from pipelines.engine.api.answers import Wish, give
 from pipelines.engine.api.explain import explained
@@ -33,6 +34,8 @@ WindowEnd = Annotated[
     Query(description="End of the window, RFC 3339; the current one when left out.", json_schema_extra=INSTANT),
 ]
 Area = Annotated[str | None, Query(description="town, ward:<id> ..., commas between; all areas when left out.")]
+ReadingStep = Literal["reading", "quarter_hour", "hour", "day", "month"]
+By = Literal["sensor", "ward", "town"] | None
 Step = Literal["window", "hour", "day", "week", "month", "year"]
 STEPS = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "year": "1y"}
 STEPPED_COLUMNS = (
@@ -66,14 +69,43 @@ def _of_rows(router: APIRouter, town: Town) -> None:
         ward: Ward = None,
         start: Start = None,
         end: End = None,
+        step: Annotated[ReadingStep, Query(description="reading: as measured; else a summary per step.")] = "reading",
+        by: Annotated[By, Query(description="A row per sensor; or, with `quantity`, per ward or for the town.")] = None,
         form: CsvFirst = "csv",
         bom: Bom = "0",
         limit: Limit = None,
         cursor: Cursor = None,
     ) -> Response:
         chosen = _sensors(town, sensor, asset=asset, quantity=quantity, domain=domain, ward=ward)
-        found = readings(town, chosen, span(start, end), ward)
+        if by in ("ward", "town"):
+            _alone("by", by, step=step, sensor=sensor, asset=asset, ward=ward)
+            found = summed.by_area(town, quantity, span(start, end), step, by=by)
+        elif step == "reading":
+            found = readings(town, chosen, span(start, end), ward)
+        else:
+            found = summed.by_sensor(town, chosen, span(start, end), step)
         return give(found, Wish(request, form, "readings", bom == "1", limit, cursor))
+
+    quantities = sorted(town.registers.quantities)
+
+    @router.get(
+        "/quantities/{quantity}/percentiles",
+        summary="Exact percentiles of all good readings of a quantity, whole local days",
+        responses=exported("percentiles"),
+    )
+    def read_percentiles(
+        request: Request,
+        quantity: Annotated[
+            str, Path(description="A quantity that is measured.", json_schema_extra={"enum": quantities})
+        ],
+        percentiles: Annotated[str, Query(description="Numbers from 0 to 100, commas between.")] = "5,25,50,75,95",
+        start: Start = None,
+        end: End = None,
+        form: CsvFirst = "csv",
+        bom: Bom = "0",
+    ) -> Response:
+        found = summed.percentiles(town, quantity, span(start, end), percentiles)
+        return give(found, Wish(request, form, "percentiles", bom == "1"))
 
     tables = names(town)
 
@@ -176,6 +208,15 @@ def _sensors(town: Town, sensor: str | None, **wanted: str | None) -> list[str]:
                 one_of(column, value, town.sensors()[column].unique().sort())
             rows = rows.filter(pl.col(column) == value)
     return rows["sensor"].to_list()
+
+
+def _alone(name: str, value: str, *, step: str, **others: str | None) -> None:
+    """Refuse what does not go together with rows per ward or town."""
+    for other, given in others.items():
+        if given is not None:
+            raise Misasked(f"`{name}={value}` takes all sensors of a quantity: leave `{other}` out.")
+    if step == "reading":
+        raise Misasked(f"`{name}={value}` needs a step: write step=hour, step=day or step=month.")
 
 
 def _areas(town: Town, area: str | None, ward: str | None) -> list[str] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engine.model import RETENTION, Table
+from pipelines.engine.rollups import NAMES as ROLLUPS
 from pipelines.engine.settings.document import Document, duration
 
 BACKUP_KEYS = {"to", "every", "keep"}
@@ -62,7 +63,7 @@ def read_retention(document: Document, raw: Mapping[str, Any], tables: Iterable[
         document.wrong(
             "retention", "rollups", "rollups must be kept at least as long as the readings they are made of."
         )
-    kept |= dict.fromkeys(("roll_hourly", "roll_daily"), rollups)
+    kept |= dict.fromkeys(ROLLUPS, rollups)
     return {name: span for name, span in kept.items() if span is not None}
 
 
