@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     requeuing.add_argument("--reason", help="only rows that were refused for this short reason")
     requeuing.add_argument("--since", help="only rows that came from then on, for example 2026-11-23T00:00:00Z")
     _token_commands(add("token", token, "make, list and revoke the tokens of machines"))
+    _user_commands(add("user", user, "make, list and end the accounts of people"))
     importing = add("import", import_files, "land files by hand through a feed, as if they had come by it")
     importing.add_argument("feed")
     importing.add_argument("files", nargs="+", type=Path)
@@ -97,6 +98,25 @@ def _token_commands(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("revoke", help="end a token").add_argument("name")
 
 
+def _user_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    roles = ("viewer", "council", "operator", "clerk", "admin")
+    making = commands.add_parser("add", help="make an account; its one-time code is shown once")
+    making.add_argument("name", help="small letters, digits and . _ -")
+    making.add_argument("--role", choices=roles, required=True)
+    commands.add_parser("list", help="every account")
+    for action, words in (
+        ("disable", "end an account and its sessions; what it did stays on record"),
+        ("enable", "open a disabled account again, or one that waits after wrong passwords"),
+        ("code", "a new one-time code, when a password was forgotten"),
+    ):
+        commands.add_parser(action, help=words).add_argument("name")
+    changing = commands.add_parser("role", help="give an account another role")
+    changing.add_argument("name")
+    changing.add_argument("role", choices=roles)
+    commands.add_parser("audit", help="the audit log as CSV, and whether it fits together")
+
+
 def _settings(options: argparse.Namespace):
     from pipelines import available
     from pipelines.engine import settings
@@ -121,12 +141,15 @@ def line(options: argparse.Namespace) -> int:
     gc.disable()
     from pipelines.engine import registers
     from pipelines.engine.line import Line
+    from pipelines.engine.people.desk import invite
     from pipelines.engine.service import Service
     from pipelines.engine.upkeep import command
 
     settings = _settings(options)
     opened = Line(settings, registers.load(settings), now())
     service = Service(opened, now, command(settings.folder, "compact"))
+    if not settings.demo and (words := invite(settings.store, now())):
+        print(words, flush=True)
     gc.freeze()
     gc.enable()
     service.run()
@@ -245,6 +268,18 @@ def token(options: argparse.Namespace) -> int:
         if options.action == "revoke":
             return token_desk.revoke(settings, options.name, now())
         return token_desk.show(settings, now())
+    except Misasked as mistake:
+        print(mistake.words, file=sys.stderr)
+        return 1
+
+
+def user(options: argparse.Namespace) -> int:
+    """Accounts of people."""
+    from pipelines.engine.asking import Misasked
+    from pipelines.engine.people import desk
+
+    try:
+        return desk.run(_settings(options), vars(options), now())
     except Misasked as mistake:
         print(mistake.words, file=sys.stderr)
         return 1

@@ -23,7 +23,14 @@ HOMES = {
         "pipelines/engine/analysts.py",
         "pipelines/engine/store.py",
     ),
-    "sqlite3": ("pipelines/engine/state.py", "pipelines/engine/state_file.py", "pipelines/engine/tokens.py"),
+    "sqlite3": (
+        "pipelines/engine/people/accounts.py",
+        "pipelines/engine/people/audit.py",
+        "pipelines/engine/people/sessions.py",
+        "pipelines/engine/state.py",
+        "pipelines/engine/state_file.py",
+        "pipelines/engine/tokens.py",
+    ),
     "apscheduler": ("pipelines/engine/schedule.py",),
     "paho": ("pipelines/engine/sources/mqtt_session.py", "pipelines/demo/sending.py"),
     "pyarrow": (

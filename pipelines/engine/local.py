@@ -17,10 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.engine.asking import Misasked
 from pipelines.engine.disk import in_words
+from pipelines.engine.errors import StoreError
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.healing import Outcome, Wish, heal
 from pipelines.engine.intake import Busy, Intake
+from pipelines.engine.people.deeds import do
 from pipelines.engine.pushes import pushed
 from pipelines.engine.settings import Settings
 from pipelines.engine.tokens import note_use, path_of
@@ -46,7 +49,7 @@ class LocalServer:
 
     def __init__(self, settings: Settings, intake: Intake, clock: Callable[[], datetime]) -> None:
         self._settings, self._intake, self._clock = settings, intake, clock
-        asked = (("/take", self._take), ("/replay", self._replay), ("/used", self._used))
+        asked = (("/take", self._take), ("/replay", self._replay), ("/used", self._used), ("/people", self._people))
         routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
         app = Starlette(routes=[*routes, Route("/alive", self._alive)])
         self._replaying = threading.Lock()
@@ -78,6 +81,18 @@ class LocalServer:
     async def _used(self, request: Request) -> JSONResponse:
         await asyncio.to_thread(note_use, path_of(self._settings.store), request.query_params["token"], self._clock())
         return JSONResponse({})
+
+    async def _people(self, request: Request) -> JSONResponse:
+        """Write down what happened with accounts and sessions."""
+        told = await request.json()
+        path, now = path_of(self._settings.store), self._clock()
+        try:
+            gave = await asyncio.to_thread(do, path, now, told["deed"], told["facts"])
+        except Misasked as mistake:
+            return JSONResponse({"detail": mistake.words}, mistake.status)
+        except StoreError as error:
+            return JSONResponse({"detail": str(error)}, 503)
+        return JSONResponse({"gave": gave})
 
     async def _replay(self, request: Request) -> JSONResponse:
         """Take quarantined rows in once more, one such call at a time; what arrives meanwhile goes between."""
@@ -143,6 +158,14 @@ class LineClient:
         Raises httpx.TransportError when the line does not run.
         """
         await self._asked().post("http://line/used", params={"token": token})
+
+    async def people(self, deed: str, facts: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and answer of the line to a deed of people (see people.deeds).
+
+        Raises httpx.TransportError when the line does not run.
+        """
+        answer = await self._asked().post("http://line/people", json={"deed": deed, "facts": dict(facts)})
+        return answer.status_code, answer.json()
 
     async def close(self) -> None:
         """End the connections."""

@@ -5,12 +5,14 @@ import logging
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+from pipelines.engine.errors import StoreError
 
 log = logging.getLogger("townboard")
 SCHEMA = """
@@ -21,6 +23,12 @@ CREATE TABLE IF NOT EXISTS runs (
   job TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT NOT NULL, rows INTEGER, outcome TEXT NOT NULL, words TEXT);
 CREATE INDEX IF NOT EXISTS runs_started ON runs (started_at);
 CREATE TABLE IF NOT EXISTS tokens (name TEXT PRIMARY KEY, facts TEXT NOT NULL, used_at TEXT);
+CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS codes (digest TEXT PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, facts TEXT NOT NULL, seen_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS audit (
+  seq INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, did TEXT NOT NULL, facts TEXT NOT NULL,
+  hash TEXT NOT NULL);
 """
 RUN_COLUMNS = {
     "job": pl.String,
@@ -31,6 +39,7 @@ RUN_COLUMNS = {
     "words": pl.String,
 }
 BELONGING = ("", "-wal", "-shm")
+PATIENCE_S = 20
 
 
 def sealed(value: Mapping[str, Any]) -> str:
@@ -81,13 +90,51 @@ def copy(path: Path, target: Path) -> None:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=20)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S)
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file for one durable change that sees no other between its reads and writes, also while the line uses it.
+
+    Raises StoreError when the disk does not take it: nothing has changed then.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(SCHEMA)
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise StoreError(
+            f"{path} cannot be written ({error}). Nothing was changed. Check the disk: python app.py doctor"
+        ) from error
+
+
+def read_all(path: Path, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """Every row of a table, read from another process; none where file or table are not there yet.
+
+    Raises StoreError when they cannot be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        with closing(_read_only(path)) as db:
+            db.text_factory = _text
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
+                return []
+            return db.execute(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"the {table} in {path.name} cannot be read ({error}). Try again in a moment.") from error
 
 
 def keep_cursor(path: Path, name: str, cursor: Mapping[str, Any]) -> None:
     """Remember something from another process than the owner's, where the disk lets us."""
     try:
-        with closing(sqlite3.connect(path, timeout=20)) as db, db:
+        with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as db, db:
             db.executescript(SCHEMA)
             put_cursor(db, name, cursor)
     except sqlite3.DatabaseError as error:

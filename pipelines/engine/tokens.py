@@ -7,16 +7,14 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pipelines.engine.asking import Misasked, one_of
-from pipelines.engine.errors import StoreError
-from pipelines.engine.state_file import SCHEMA, sealed, unsealed
+from pipelines.engine.state_file import changing, read_all, sealed, unsealed
 
 SCOPES = ("ingest", "read", "operate", "admin")
 # What a scope lets its holder do besides its own name.
@@ -24,7 +22,6 @@ IMPLIED = {"operate": ("read",), "admin": ("ingest", "read", "operate")}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,63}\Z")
 PREFIX = "townboard_"
 SECRET_BYTES = 32
-PATIENCE_S = 20
 # How old what a reader knows of the tokens may be: so long a revoked one may still work.
 FRESH_S = 1.0
 # A use is written down at most so often.
@@ -89,7 +86,7 @@ def add(
         "name": name, "digest": digest(secret), "scopes": list(dict.fromkeys(scopes)), "feeds": list(feeds),
         "created_at": now.isoformat(), "expires_at": expires_at.isoformat() if expires_at else None, "revoked_at": None,
     }  # fmt: skip
-    with _change(path) as db:
+    with changing(path) as db:
         try:
             db.execute("INSERT INTO tokens (name, facts) VALUES (?, ?)", [name, sealed(facts)])
         except sqlite3.IntegrityError as error:
@@ -105,7 +102,7 @@ def revoke(path: Path, name: str, now: datetime) -> None:
 
     Raises Misasked when there is none of this name.
     """
-    with _change(path) as db:
+    with changing(path) as db:
         row = db.execute("SELECT facts FROM tokens WHERE name = ?", [name]).fetchone()
         if row is None:
             one_of("token", name, [known for (known,) in db.execute("SELECT name FROM tokens ORDER BY name")])
@@ -118,7 +115,7 @@ def revoke(path: Path, name: str, now: datetime) -> None:
 
 def note_use(path: Path, name: str, at: datetime) -> None:
     """Remember when a token was used last."""
-    with _change(path) as db:
+    with changing(path) as db:
         db.execute("UPDATE tokens SET used_at = ? WHERE name = ?", [at.isoformat(), name])
 
 
@@ -127,15 +124,7 @@ def listed(path: Path) -> list[Token]:
 
     Raises StoreError when they cannot be read.
     """
-    if not path.exists():
-        return []
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE_S)) as db:
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone():
-                return []
-            rows = db.execute("SELECT name, facts, used_at FROM tokens ORDER BY name").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"the tokens in {path.name} cannot be read ({error}). Try again in a moment.") from error
+    rows = read_all(path, "tokens", "name, facts, used_at")
     return [_token(name, unsealed(facts), used_at) for name, facts, used_at in rows]
 
 
@@ -186,26 +175,6 @@ class Keyring:
             self._every = listed(self._path)
             self._tokens = {token.digest[:16]: token for token in self._every if token.digest}
             self._looked = time.monotonic()
-
-
-@contextmanager
-def _change(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file for one durable change, also while the line uses it.
-
-    Raises StoreError when the disk does not take it: nothing has changed then.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as db:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.executescript(SCHEMA)
-            with db:
-                yield db
-    except (sqlite3.DatabaseError, OSError) as error:
-        raise StoreError(
-            f"{path} cannot be written ({error}). Nothing was changed. Check the disk: python app.py doctor"
-        ) from error
 
 
 def _token(name: str, facts: Mapping[str, Any] | None, used_at: str | None) -> Token:

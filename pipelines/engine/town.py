@@ -16,6 +16,7 @@ from pipelines.engine.judge import age_states
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.model import Domain, Kpi, Reference, Table
+from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import Actor
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
@@ -24,6 +25,7 @@ from pipelines.engine.state_file import RUN_COLUMNS, read_runs
 from pipelines.engine.store import Store
 from pipelines.engine.summaries import Summaries
 from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
+from pipelines.engine.tokens import path_of
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
@@ -47,6 +49,7 @@ class Town:
         self.settings, self.now = settings, clock
         self.registers = registry.load(settings)
         self.line = LineClient(settings)
+        self.porter = Porter(path_of(settings.store), self.line, clock)
         self._board = Board(run_folder(settings) / "board")
         own = (table for domain in settings.domains for table in domain.tables)
         self._store = Store(settings.store, (*ENGINE_TABLES, *own))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -64,6 +64,10 @@ class Asker:
     def get(self, address: str, **query: Any) -> httpx.Response:
         """What GET answers."""
         return self("GET", address, params=query)
+
+    def wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine of the same loop gives."""
+        return self._runner.run(work)
 
     def close(self, *towns: Town) -> None:
         """End the connections of these towns to their lines, and the loop."""

@@ -1,0 +1,86 @@
+"""The audit log: every action of a person, each entry sealed by a hash over itself and all before it."""
+
+import csv
+import hashlib
+import io
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.engine.state_file import changing, read_all
+
+# What the first entry is chained to.
+BEGINNING = "0" * 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One action: who did what when, with what belongs to it."""
+
+    seq: int
+    at: str
+    who: str
+    did: str
+    facts: str
+    hash: str
+
+
+def note(db: sqlite3.Connection, at: datetime, who: str, did: str, facts: Mapping[str, Any] | None = None) -> None:
+    """Add an entry within a change that is under way: both are kept, or neither."""
+    last = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, before = (last[0] + 1, last[1]) if last else (1, BEGINNING)
+    row = (seq, at.isoformat(), who, did, json.dumps(dict(facts or {}), ensure_ascii=False, sort_keys=True))
+    db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", [*row, chained(before, row)])
+
+
+def noted(path: Path, at: datetime, who: str, did: str, facts: Mapping[str, Any] | None = None) -> None:
+    """Add an entry as a change of its own.
+
+    Raises StoreError when the disk does not take it.
+    """
+    with changing(path) as db:
+        note(db, at, who, did, facts)
+
+
+def chained(before: str, row: Sequence[object]) -> str:
+    """The hash of an entry: over the hash of the one before it and its own five fields."""
+    return hashlib.sha256(json.dumps([before, *row], ensure_ascii=False).encode()).hexdigest()
+
+
+def entries(path: Path) -> list[Entry]:
+    """The whole log, oldest first.
+
+    Raises StoreError when it cannot be read.
+    """
+    return [Entry(*row) for row in read_all(path, "audit", "seq, at, who, did, facts, hash")]
+
+
+def as_csv(log: Sequence[Entry]) -> str:
+    """The log as CSV with its hashes, so that whoever has it can check it without us."""
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(("seq", "at", "who", "did", "facts", "hash"))
+    for entry in log:
+        # A name that a spreadsheet would run as a formula cannot be chosen; what was typed stands inside the JSON.
+        writer.writerow((entry.seq, entry.at, entry.who, entry.did, entry.facts, entry.hash))
+    return written.getvalue()
+
+
+def tampering(log: Sequence[Entry]) -> str:
+    """Where the log does not fit together, in a sentence; empty when it does.
+
+    Entries cut off at the end leave a log that fits: compare its last number and hash with those of a backup.
+    """
+    before = BEGINNING
+    for place, entry in enumerate(log, 1):
+        if entry.seq != place:
+            return f"Entry {place} of the audit log is missing: entry {entry.seq} follows on {place - 1}."
+        if entry.hash != chained(before, (entry.seq, entry.at, entry.who, entry.did, entry.facts)):
+            told = f"{entry.at}, {entry.who}: {entry.did}"
+            return f"Entry {place} of the audit log ({told}) was changed after it was written."
+        before = entry.hash
+    return ""
