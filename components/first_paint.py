@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from dash.development.base_component import Component
+from markupsafe import Markup
 
 VOID = {"br", "hr", "img", "input", "meta", "link"}
 NAMES = {
@@ -49,6 +50,8 @@ def to_html(node: Any) -> str:
         return ""
     if isinstance(node, list | tuple):
         return "".join(map(to_html, node))
+    if isinstance(node, Markup):
+        return str(node)
     if not isinstance(node, Component):
         return escape(str(node), quote=False)
     return _component(node)

@@ -1,8 +1,6 @@
 """The outermost ASGI app: who answers which path, security headers, first paint, true 404s, a start that may fail."""
 
 import asyncio
-import base64
-import gzip
 import hashlib
 import re
 from collections import OrderedDict
@@ -10,22 +8,20 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-import brotli
 import dash
 from dash import Dash
 
 from components import first_paint, glass, shell
-from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding
+from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, squeezed
+from components.forms import FOREIGN, foreign
 from components.live import Wire
+from components.security import policy
+from components.signing_in import SigningIn
 from components.static import Static
+from components.visitor import current, welcome
 from components.words_page import failed
 from pipelines.engine.line import run_folder
 
-THEME_SCRIPT = (
-    "(function(){var t;try{t=localStorage.getItem('townboard-theme')}catch(e){}"
-    "if(t!=='light'&&t!=='dark')t=matchMedia('(prefers-color-scheme: dark)').matches?'dark':'light';"
-    "document.documentElement.dataset.bsTheme=t})()"
-)
 API_TREES = ("api/", "open311/")
 API_FILES = ("openapi.json", "healthz", "readyz", "metrics")
 MOST_PAGES_KEPT = 64
@@ -48,6 +44,7 @@ class Outer:
             "api/v1/stream": self.wire.serve_stream,
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
+        self.plain: dict[str, App] = {**SigningIn(prefix).addresses}
         self._policy: Headers = []
         self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()
 
@@ -56,6 +53,7 @@ class Outer:
             return await self._lifespan(scope, receive, send)
         if scope["type"] != "http":
             return await self.inner(scope, receive, send)
+        await welcome(scope)
         await self._answerer(scope["path"], scope["method"])(scope, receive, send)
 
     def _answerer(self, path: str, method: str) -> App:
@@ -64,6 +62,8 @@ class Outer:
             return self._page
         if here in self.wired:
             return self.wired[here]
+        if here in self.plain:
+            return self.plain[here]
         if here.startswith(API_TREES) or here in API_FILES:
             return self._api_call
         if method in ("GET", "HEAD") and self.static.owns(path):
@@ -98,28 +98,12 @@ class Outer:
             got = await ask(self.inner, self.prefix + path)
             if got.status != 200:
                 raise StartFailed(f"{path} answered {got.status}: {got.body[:400].decode(errors='replace')}")
-        self._policy = self._security()
+        self._policy = policy(tuple(self.dash.csp_hashes()))
         index = await ask(self.inner, self.prefix)
         await self.static.warm(index.body.decode())
         files = b"".join(self.static.files[name].tag for name in sorted(self.static.files))
         self.wire.build = hashlib.sha1(files + index.body, usedforsecurity=False).hexdigest()[:12]
         self.wire.start()
-
-    def _security(self) -> Headers:
-        own = base64.b64encode(hashlib.sha256(THEME_SCRIPT.encode()).digest()).decode()
-        scripts = " ".join([*self.dash.csp_hashes(), f"'sha256-{own}'"])
-        policy = (
-            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
-            "img-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; "
-            "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
-        )
-        return [
-            (b"content-security-policy", policy.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"same-origin"),
-            (b"cross-origin-opener-policy", b"same-origin"),
-            (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-        ]
 
     # pages
 
@@ -128,19 +112,27 @@ class Outer:
         if scope["path"] == self.prefix[:-1]:
             return await answer(scope, send, 308, b"", [(b"location", self.prefix.encode())])
         how, seq = encoding(scope), self.wire.snapshot.seq if self.wire.snapshot else 0
+        if current().session is not None:
+            # A page with somebody's name on it is theirs alone.
+            status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
+            return await self._give(scope, send, status, await asyncio.to_thread(squeezed, body, how))
         key = (scope["path"], scope.get("query_string", b""), how, seq)
         if key not in self._pages:
             status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
-            packed = await asyncio.to_thread(_pack, body, how)
+            packed = await asyncio.to_thread(squeezed, body, how)
             self._pages[key] = (status, packed)
             while len(self._pages) > MOST_PAGES_KEPT:
                 self._pages.popitem(last=False)
-        status, packed = self._pages[key]
+        await self._give(scope, send, *self._pages[key])
+        return None
+
+    async def _give(self, scope: Scope, send: Send, status: int, packed: bytes) -> None:
+        how, kept = encoding(scope), b"no-cache" if current().session is None else b"private, no-cache"
         headers = [
             *self._policy,
             (b"content-type", b"text/html; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            (b"vary", b"accept-encoding"),
+            (b"cache-control", kept),
+            (b"vary", b"accept-encoding, cookie"),
         ]
         await answer(
             scope, send, status, packed, headers if how == b"identity" else [*headers, (b"content-encoding", how)]
@@ -182,6 +174,8 @@ class Outer:
 
     async def _dash_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dash's own calls: one body each, compressed here, with the security headers."""
+        if foreign(scope):
+            return await answer(scope, send, 403, FOREIGN.encode(), [*self._policy, (b"content-type", b"text/plain")])
         how = encoding(scope)
         start: dict[str, Any] = {}
         parts: list[bytes] = []
@@ -196,18 +190,13 @@ class Outer:
             body = b"".join(parts)
             headers = [h for h in start.get("headers", ()) if h[0].lower() != b"content-length"] + self._policy
             if len(body) > 900 and start["status"] == 200 and how != b"identity":
-                body = await asyncio.to_thread(_pack, body, how)
+                body = await asyncio.to_thread(squeezed, body, how)
                 headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
             await answer(scope, send, start["status"], body, headers)
 
         await self.inner(scope, receive, gather)
+        return None
 
 
 def _text(title: object) -> str:
     return str(title).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _pack(body: bytes, how: bytes) -> bytes:
-    if how == b"br":
-        return brotli.compress(body, quality=4)
-    return gzip.compress(body, 5) if how == b"gzip" else body

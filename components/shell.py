@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from dash import dcc, html, page_container
 
-from components import glass, wording
+from components import glass, visitor, wording
 from components.props import props
 from pipelines.engine.model import Domain
 
@@ -87,6 +87,7 @@ def header(state: Mapping[str, Any]) -> html.Header:
                 ),
             ),
             html.Span("Connecting", className="live", role="status", id="shell-live", **props({"data-mode": "wait"})),
+            *_person(),
             html.Button(
                 "Theme",
                 className="btn btn-sm btn-quiet needs-script",
@@ -97,6 +98,22 @@ def header(state: Mapping[str, Any]) -> html.Header:
         ],
         className="top",
     )
+
+
+def _person() -> list[Any]:
+    """Who is signed in, with the way out; or the way in."""
+    actor = visitor.current().actor
+    if actor.kind == "visitor":
+        return [html.A("Sign in", href=glass.href("signin"), className="btn btn-sm btn-quiet", id="shell-person")]
+    out = html.Button("Sign out", type="submit", className="btn btn-sm btn-quiet", name="form_token",
+                      value=visitor.current().form_token)  # fmt: skip
+    return [
+        html.A(
+            [html.B(actor.name), f" · {actor.role}"], href=glass.href("account"), className="person", id="shell-person",
+            title="Your account: password and sessions",
+        ),
+        html.Form(out, method="post", action=glass.href("signout"), className="sign-out"),
+    ]  # fmt: skip
 
 
 def _wards() -> str:

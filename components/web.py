@@ -13,7 +13,8 @@ from fastapi import FastAPI
 
 from components import glass, shell, theme
 from components.asgi import App
-from components.outer import THEME_SCRIPT, Outer
+from components.outer import Outer
+from components.security import THEME_SCRIPT
 from components.static import PLOTLY_URL, VENDOR
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _dash(town: Town, prefix: str) -> Dash:
         pages_folder=str(ROOT / "pages"),
         assets_folder=str(ROOT / "assets"),
         assets_ignore=r".*\.mjs$",
-        assets_path_ignore=["vendor"],
+        assets_path_ignore=["vendor", "plain"],
         url_base_pathname=prefix if prefix != "/" else None,
         index_string=_index(town, prefix),
         update_title=None,  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from pipelines.engine import api, tokens
+from pipelines.engine import api, state_file, tokens
 from pipelines.engine.api import access
 from pipelines.engine.line import Line
 from pipelines.engine.town import Town
@@ -40,7 +40,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 @pytest.fixture
 def town(line: Line) -> Iterator[Town]:
-    with tokens._change(tokens.path_of(line.settings.store)) as db:
+    with state_file.changing(tokens.path_of(line.settings.store)) as db:
         db.execute("DELETE FROM tokens")
     yield Town(line.settings, lambda: clock["now"])
 

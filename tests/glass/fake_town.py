@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.model import Domain, Kpi
+from pipelines.engine.people.porter import Porter
 from pipelines.engine.snapshot import Snapshot
 from tests.glass.fake_domains import FIVE
 
@@ -58,6 +59,8 @@ class FakeTown:
         self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={})
         self.registers = SimpleNamespace(references={})
         self.now = lambda: datetime.now(UTC)
+        # Nobody has an account here, unless a test puts a porter of its own at the door.
+        self.porter = Porter(Path("no-store-here/state.sqlite"), None, self.now)  # type: ignore[arg-type]
         self._wards = pl.DataFrame(
             {
                 "ward": [f"W{i:02}" for i in range(1, 13)],

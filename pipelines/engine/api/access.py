@@ -1,5 +1,6 @@
-"""Who may do what: a bearer token with the right scope, asked for before a body is read; wrong ones are slowed down."""
+"""Who may do what: a token with the right scope or a session, asked for before a body is read; wrong ones wait."""
 
+import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -14,31 +15,38 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipelines.engine.api.problems import REALM, NotNow, Refusing
 from pipelines.engine.people.roles import VISITOR, Actor, program
+from pipelines.engine.people.sessions import Visit
 from pipelines.engine.tokens import SCOPES, Keyring, Token, path_of
 from pipelines.engine.town import Town
 
 BEARER = HTTPBearer(
-    auto_error=False, scheme_name="token", description=f"A token with one of the scopes {', '.join(SCOPES)}."
+    auto_error=False,
+    scheme_name="token",
+    description=f"A token with one of the scopes {', '.join(SCOPES)}. Pages of the board send their session instead.",
 )
 Sent = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 WINDOW = timedelta(minutes=1)
 # So many wrong tokens a minute are answered to one address; a right one always is.
 MOST_WRONG = 20
 MOST_ADDRESSES = 1_000
+SAFE = ("GET", "HEAD")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What somebody may do; without a token, a program on this machine that pushes."""
+    """What somebody may do: a program by its token, a person by the session of the board, or (without either) a
+    program on this machine that pushes.
+    """
 
     token: Token | None = None
+    person: Actor | None = None
 
     @property
     def actor(self) -> Actor:
         """Whose name stands under what is done by it."""
         if self.token is None:
-            return VISITOR
+            return self.person or VISITOR
         return program(self.token.name, frozenset(scope for scope in SCOPES if self.token.may(scope)))
 
     def for_feed(self, feed: str) -> None:
@@ -68,7 +76,7 @@ class Doorkeeper:
 
         async def checked(request: Request, sent: Sent) -> Grant:
             if sent is None:
-                return self._without(request, scope)
+                return await self._of_session(request, scope) or self._without(request, scope)
             token = self._right(request, sent.credentials)
             if not token.may(scope):
                 raise Refusing(
@@ -81,6 +89,21 @@ class Doorkeeper:
             return Grant(token)
 
         return checked
+
+    async def _of_session(self, request: Request, right: str) -> Grant | None:
+        """What somebody who is signed in on the board may do here; None for everybody else.
+
+        Raises Refusing when a page of another site may have sent this, Forbidden when their role does not reach.
+        """
+        porter = self._town.porter
+        secret = porter.secret_in(request.headers.get("cookie", ""))
+        visit = await asyncio.to_thread(porter.visit, secret) if secret else Visit()
+        if visit.session is None:
+            return None
+        if request.method not in SAFE and not visit.sent(request.headers.get("x-form-token", "")):
+            raise Refusing(403, "Send the form token of your session as X-Form-Token, or use a token of your own.", {})
+        visit.actor.check(right)
+        return Grant(person=visit.actor)
 
     @property
     def words(self) -> str:

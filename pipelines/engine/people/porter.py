@@ -29,8 +29,15 @@ class Porter:
 
     def __init__(self, path: Path, line: LineClient, clock: Callable[[], datetime]) -> None:
         self._path, self._line, self._clock = path, line, clock
+        # Browsers send cookies to every port of a machine: two towns on one must not sign each other's people out.
+        self.cookie = f"townboard-{digest(str(path.resolve()))[:8]}"
         self.visitors = Visitors(path)
         self._turn, self._waiting = asyncio.Lock(), 0
+
+    def secret_in(self, cookies: str) -> str:
+        """The session secret among the cookies of a request, empty when there is none."""
+        found = (part.strip().partition("=") for part in cookies.split(";"))
+        return next((value for name, _, value in found if name == self.cookie), "")
 
     def visit(self, secret: str) -> Visit:
         """Who comes with this session secret; a visitor where it is none, or where nobody can look."""

@@ -1,0 +1,64 @@
+"""Pages that are whole HTML from the server, in the board's frame: they work without scripts and lose no typed word."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components import first_paint, glass, shell, theme, wording
+from components.asgi import Headers, Scope, Send, answer, encoding, squeezed
+from components.security import THEME_SCRIPT, policy
+from components.static import VENDOR
+from components.visitor import current
+
+ROOT = Path(__file__).resolve().parent
+ASSETS = ROOT.parent / "assets"
+SCRIPTS = ("drawing.js", "format.js", "page.js", "paint.js", "paint_lists.js", "wire.js")
+
+
+@cache
+def _templates() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(ROOT / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals |= {"href": glass.href, "wording": wording}
+    return made
+
+
+def content(template: str, **more: Any) -> Markup:
+    """A template filled in; every value is escaped."""
+    return Markup(_templates().get_template(template).render(visit=current(), town=glass.town(), **more))
+
+
+def document(title: str, body: Any, *, kept: Mapping[str, Any] | None = None, extra: tuple[str, ...] = ()) -> bytes:
+    """The whole page: head, frame, body, the board's scripts with some more."""
+    framed = first_paint.to_html(shell.frame(glass.state(), body, kept))
+    head = {
+        "lang": (list(glass.town().languages) or ["en"])[0], "title": f"{title} · {glass.town().name}",
+        "theme": Markup(THEME_SCRIPT), "palette": Markup(theme.css()), "icon": glass.href("assets/icon.svg"),
+        "styles": [asset(name) for name in ("vendor/bootstrap.min.css", "townboard.css") if (ASSETS / name).exists()],
+        "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
+    }  # fmt: skip
+    return _templates().get_template("document.html").render(framed=Markup(framed), **head).encode()
+
+
+def asset(name: str) -> str:
+    """The address of a file in assets/, named by its age so that it may be kept for ever."""
+    path = VENDOR / name.removeprefix("vendor/") if name.startswith("vendor/") else ASSETS / name
+    return glass.href(f"assets/{name}", m=int(path.stat().st_mtime))
+
+
+async def give(scope: Scope, send: Send, body: bytes, status: int = 200, more: Headers | None = None) -> None:
+    """Answer with a page that is for nobody else and kept nowhere."""
+    how = encoding(scope)
+    headers = [*policy(), (b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+    headers += more or []
+    if how != b"identity":
+        body = await asyncio.to_thread(squeezed, body, how)
+        headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
+    await answer(scope, send, status, body, headers)
