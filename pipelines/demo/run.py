@@ -14,11 +14,13 @@ from pipelines.demo import broker
 from pipelines.demo.feeds import FEEDS
 from pipelines.demo.sending import TOKEN
 from pipelines.engine import tokens
+from pipelines.engine.people import accounts
 from pipelines.engine.supervise import Child, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 7
 SIMULATOR, GOOD_FOR = "simulator", timedelta(days=365)
+OPERATOR = "operator"
 
 
 def run(town: Path | None, host: str, port: int, clock: Callable[[], datetime]) -> int:
@@ -60,6 +62,8 @@ def _run(folder: Path, host: str, port: int, clock: Callable[[], datetime]) -> i
         if prepared.returncode:
             return prepared.returncode
     print(f"The board is at http://{host}:{port}/ (first incidents within two minutes).", flush=True)
+    code = sign_in_code(folder / "store", since)
+    print(f"To act as its operator (once): http://{host}:{port}/signin/code?code={code}", flush=True)
     print(f"To push rows of your own: python app.py --town {folder} token add NAME --scope ingest", flush=True)
     os.environ |= {"PYTHONPATH": str(ROOT), TOKEN: token(folder / "store", since)}
     extra = _delivery(folder)
@@ -92,6 +96,14 @@ def token(store: Path, now: datetime) -> str:
     pushed = [name for name, feed in FEEDS.items() if feed["from"] == "http_push"]
     name = f"{SIMULATOR} {now:%Y-%m-%d %H:%M:%S.%f}"
     return tokens.add(path, name, ["ingest"], now, feeds=pushed, expires_at=now + GOOD_FOR)
+
+
+def sign_in_code(store: Path, now: datetime) -> str:
+    """A one-time code that signs in as the demo's operator without a password; anew at each start."""
+    path = tokens.path_of(store)
+    if OPERATOR in accounts.listed(path):
+        return accounts.renew(path, OPERATOR, now, by="demo", enters=True)
+    return accounts.add(path, OPERATOR, "operator", now, by="demo", enters=True)
 
 
 def _move_simulator(path: Path, base_url: str) -> None:
