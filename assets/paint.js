@@ -87,7 +87,7 @@
 
   const standing = (domain, headlines) => {
     const found = headlines.split(' ').map((k) => board.state.kpis[`${k}|town`]?.status).filter((s) => s && s !== 'context');
-    const active = board.state.alarms.filter((a) => a.domain === domain && a.state === 'active').map((a) => a.priority);
+    const active = board.state.alarms.filter((a) => a.domain === domain && a.active).map((a) => a.priority);
     if (active.some((p) => p === 'critical' || p === 'high')) found.push('breach'); else if (active.length) found.push('watch');
     return SEVERITY.find((s) => found.includes(s)) || 'no data';
   };
@@ -104,7 +104,7 @@
   const MARKS = {good: 'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0', late: 'M0-8L8 0L0 8L-8 0Z', stale: 'M-7-7L7 7M7-7L-7 7',
     'no data': 'M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0', alarm: 'M0-15L14 10H-14Z'};
   const paintMap = (map) => {
-    const kpi = map.dataset.map, active = board.state.alarms.filter((a) => a.state === 'active');
+    const kpi = map.dataset.map, active = board.state.alarms.filter((a) => a.active);
     for (const ward of map.querySelectorAll('[data-ward]')) {
       const id = ward.dataset.ward, row = kpi && board.state.kpis[`${kpi}|ward:${id}`], here = active.filter((a) => a.ward === id);
       const worst = PRIORITIES.find((p) => here.some((a) => a.priority === p));

@@ -20,16 +20,22 @@
     const [level, id] = (area || 'town').split(/:(.*)/);
     return level === 'town' ? 'Whole town' : level === 'ward' ? wardName(id) : level === 'asset' ? id : level === 'feed' ? '' : `${capital(level)} ${id}`;
   };
+  const SAID = {unacknowledged: 'not acknowledged', returned_unacknowledged: 'back to normal, not acknowledged', latched_unacknowledged: 'held until it is reset, not acknowledged', latched: 'held until it is reset', suppressed: 'suppressed by design'};
+  const standing = (a) => {
+    const who = a.owner || a.acknowledged_by;
+    const words = (SAID[a.state] || a.state.replaceAll('_', ' ')) + (a.state === 'acknowledged' && who ? `, ${who} sees to it` : '');
+    return a.consequences ? `${words}; explains ${count(a.consequences, 'more alarm')}` : words;
+  };
   const alarmItem = (a, open) => {
     const item = make('li', '', undefined, {alarm: a.id, state: a.state, priority: a.priority});
     const title = make('div', 'alarm-title'), facts = make('div', 'facts'), where = make('span', 'where');
     title.append(make('span', 'priority', capital(a.priority), {priority: a.priority}), make('strong', '', a.title));
     if (a.asset) { const link = make('a', '', a.asset_name || a.asset, {nav: ''}); link.href = `${board.base}asset/${encodeURIComponent(a.asset)}`; where.append(link); }
     if (a.ward) where.append((a.asset ? ', ' : '') + wardName(a.ward)); else if (!a.asset) where.append(areaWords(a.area));
-    const since = a.returned_at || a.since, when = make('span', 'since', `${a.state === 'returned' ? 'back to normal since' : 'since'} ${clock(since)}, `);
+    const since = a.returned_at || a.since, when = make('span', 'since', `${a.active || !a.returned_at ? 'since' : 'back to normal since'} ${clock(since)}, `);
     when.append(make('span', '', age(now() - new Date(since)), {age: since}));
-    facts.append(where, when, make('span', 'against', against(a)));
-    if (a.instruction && a.state !== 'returned') {
+    facts.append(where, when, make('span', 'against', against(a)), make('span', 'standing', standing(a)));
+    if (a.instruction && a.active) {
       const todo = make('details', 'todo');
       todo.open = open;
       todo.append(make('summary', '', 'What to do'), make('p', '', a.instruction));
@@ -49,7 +55,7 @@
     const only = box.closest('[data-only-asset]')?.dataset.onlyAsset, list = field(box, 'alarms');
     const rows = board.state.alarms.filter((a) => (!box.dataset.alarms || a.domain === box.dataset.alarms)
       && (!box.dataset.wardFilter || a.ward === box.dataset.wardFilter) && (!only || a.asset === only));
-    const ranked = [...rows.filter((a) => a.state === 'active').slice(0, +box.dataset.limit), ...rows.filter((a) => a.state !== 'active').slice(0, 3)];
+    const ranked = [...rows.filter((a) => a.active).slice(0, +box.dataset.limit), ...rows.filter((a) => a.state === 'normal' || a.state === 'returned_unacknowledged').slice(0, 3)];
     const shown = arranged(list, ranked), before = new Map([...list.children].map((li) => [li.dataset.alarm, li]));
     const nodes = shown.map((a, place) => {
       const told = JSON.stringify(a), known = before.get(a.id);
@@ -119,6 +125,6 @@
 
   painters.push(['[data-alarms]', paintAlarms], ['[data-ranked]', paintRanked], ['[data-feed]', paintFeed], ['.ledger', paintLedger], ['[data-job]', paintJob],
     ['[data-f="feeds-sentence"]', (n) => text(n, feedsSentence())],
-    ['[data-f="summary"]', (n) => text(n, `${capital(count(board.state.alarms.filter((a) => a.state === 'active').length, 'alarm'))} active. ${feedsSentence()}`)]);
+    ['[data-f="summary"]', (n) => text(n, `${capital(count(board.state.alarms.filter((a) => a.active).length, 'alarm'))} active. ${feedsSentence()}`)]);
   document.addEventListener('pointerout', (e) => { if (e.target.closest?.('[data-alarms],[data-ranked]')) board.soon(); }, {passive: true});
 })();

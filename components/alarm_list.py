@@ -7,14 +7,16 @@ from dash import html
 
 from components import glass, wording
 from components.props import props
+from pipelines.engine.alarms import lifecycle
 
 RETURNED_SHOWN = 3
+BACK = ("normal", "returned_unacknowledged")
 
 
 def shown(alarms: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
     """The active alarms up to the limit, then a few of those that are back to normal."""
-    active = [a for a in alarms if a["state"] == "active"][:limit]
-    return active + [a for a in alarms if a["state"] != "active"][:RETURNED_SHOWN]
+    active = [a for a in alarms if a["active"]][:limit]
+    return active + [a for a in alarms if not a["active"] and a["state"] in BACK][:RETURNED_SHOWN]
 
 
 def chosen(
@@ -59,7 +61,16 @@ def _item(alarm: Mapping[str, Any], *, topmost: bool) -> html.Li:
                 ],
                 className="alarm-title",
             ),
-            html.Div([_where(alarm), _since(alarm), _against(alarm), _to_do(alarm, topmost)], className="facts"),
+            html.Div(
+                [
+                    _where(alarm),
+                    _since(alarm),
+                    _against(alarm),
+                    html.Span(standing(alarm), className="standing"),
+                    _to_do(alarm, topmost),
+                ],
+                className="facts",
+            ),
         ],
         **props({"data-alarm": alarm["id"], "data-state": alarm["state"], "data-priority": priority}),
     )
@@ -79,13 +90,22 @@ def _where(alarm: Mapping[str, Any]) -> html.Span:
 
 def _since(alarm: Mapping[str, Any]) -> html.Span:
     since = alarm.get("returned_at") or alarm["since"]
-    word = "back to normal since" if alarm["state"] == "returned" else "since"
+    word = "since" if alarm["active"] or not alarm.get("returned_at") else "back to normal since"
     age = html.Span(wording.age_of(since), **props({"data-age": since}))
     return html.Span([f"{word} {wording.clock(since, glass.town().zone)}, ", age], className="since")
 
 
+def standing(alarm: Mapping[str, Any]) -> str:
+    """Where the alarm stands, who has it in hand, and what it explains, in words."""
+    words, who = lifecycle.words(alarm["state"]), alarm.get("owner") or alarm.get("acknowledged_by")
+    if alarm["state"] == "acknowledged" and who:
+        words = f"{words}, {who} sees to it"
+    explained = alarm.get("consequences") or 0
+    return f"{words}; explains {wording.count(explained, 'more alarm')}" if explained else words
+
+
 def _to_do(alarm: Mapping[str, Any], topmost: bool) -> html.Details | None:
-    if not alarm.get("instruction") or alarm["state"] == "returned":
+    if not alarm.get("instruction") or not alarm["active"]:
         return None
     return html.Details([html.Summary("What to do"), html.P(alarm["instruction"])], open=topmost, className="todo")
 

@@ -42,7 +42,7 @@ def rows_of(state: Mapping[str, Any], domain: str) -> pl.DataFrame:
     town = glass.town()
     assets = town.assets(domain).select("asset", "name", "kind", "ward")
     wards = town.wards().select("ward", ward_name=pl.col("name"))
-    alarms = [a["asset"] for a in state["alarms"] if a.get("asset") and a["state"] == "active"]
+    alarms = [a["asset"] for a in state["alarms"] if a.get("asset") and a["active"]]
     latest = _newest(domain)
     joined = assets.join(wards, on="ward", how="left").join(latest, on="asset", how="left")
     mark = pl.when(pl.col("asset").is_in(alarms)).then(pl.lit("alarm")).otherwise(pl.col("state").fill_null("no data"))

@@ -17,7 +17,7 @@ def standing(state: Mapping[str, Any], domain: Domain) -> str:
     """The domain's state: the worst of its headline KPIs for the town; an active urgent alarm counts as a breach."""
     rows = [state["kpis"].get(f"{k.id}|town") for k in domain.kpis if k.headline]
     found = [row["status"] for row in rows if row and row["status"] != "context"]
-    alarms = {a["priority"] for a in state["alarms"] if a["domain"] == domain.name and a["state"] == "active"}
+    alarms = {a["priority"] for a in state["alarms"] if a["domain"] == domain.name and a["active"]}
     if alarms & {"critical", "high"}:
         found.append("breach")
     elif alarms:

@@ -85,7 +85,7 @@ def ward_key(kpi: str | None, ward: str) -> str:
 
 def worst_priority(alarms: Iterable[Mapping[str, Any]], ward: str) -> str:
     """The most urgent priority of the active alarms in a ward, or "" when there is none."""
-    found = {a["priority"] for a in alarms if a.get("ward") == ward and a["state"] == "active"}
+    found = {a["priority"] for a in alarms if a.get("ward") == ward and a["active"]}
     return next((p for p in wording.PRIORITY_ORDER if p in found), "")
 
 
@@ -174,7 +174,7 @@ def _ward_words(state: Mapping[str, Any], kpi: str | None, ward: str, status: st
             else "no value"
         )
         return f"{value}, {wording.state(status).lower()}"
-    n = sum(1 for a in state["alarms"] if a.get("ward") == ward and a["state"] == "active")
+    n = sum(1 for a in state["alarms"] if a.get("ward") == ward and a["active"])
     return wording.count(n, "active alarm")
 
 

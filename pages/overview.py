@@ -55,7 +55,7 @@ def summary(state: Mapping[str, Any]) -> str:
     """The town in one sentence."""
     if not state["seq"]:
         return "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
-    active = sum(1 for a in state["alarms"] if a["state"] == "active")
+    active = sum(1 for a in state["alarms"] if a["active"])
     return f"{wording.count(active, 'alarm').capitalize()} active. {feeds_in_a_sentence(state)}"
 
 

@@ -28,6 +28,7 @@ HOMES = {
         "pipelines/engine/people/audit.py",
         "pipelines/engine/people/sessions.py",
         "pipelines/engine/state.py",
+        "pipelines/engine/state_alarms.py",
         "pipelines/engine/state_file.py",
         "pipelines/engine/tokens.py",
     ),

@@ -183,11 +183,11 @@ def test_rows_that_come_by_drop_folder_and_push_become_kpis_alarms_and_board_row
     assert kpis["bins_overflowing|town"]["status"] == "breach"
     assert kpis["bins_overflowing|town"]["domain"] == "waste"
     (alarm,) = [a for a in board["alarms"] if a["rule"] == "bin_full"]
-    assert (alarm["state"], alarm["asset"], alarm["domain"]) == ("active", "B1", "waste")
+    assert (alarm["state"], alarm["asset"], alarm["domain"]) == ("unacknowledged", "B1", "waste")
     assert board["assets"]["B1"]["alarm"] == "low"
     push(line, 40.0, 60)
     again = small_town.beat(line, NOON + timedelta(minutes=61))
-    assert [a["state"] for a in again["alarms"] if a["rule"] == "bin_full"] == ["returned"]
+    assert [a["state"] for a in again["alarms"] if a["rule"] == "bin_full"] == ["returned_unacknowledged"]
 
 
 def test_town_may_tune_the_new_domain(waste: Path) -> None:

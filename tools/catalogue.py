@@ -67,8 +67,16 @@ def _tunables(kpi: Kpi) -> str:
 
 
 def _alarm(rule: AlarmRule) -> tuple[str, ...]:
-    limit = f"above {rule.above:g}" if rule.above is not None else f"below {rule.below:g}"
-    return (f"{rule.title} (`{rule.name}`)", f"`{rule.watches}`", limit, rule.priority, rule.instruction)
+    watched = f"`{rule.watches}`" + (f", `{rule.column}`" if rule.column else "")
+    return (f"{rule.title} (`{rule.name}`)", watched, _limit(rule), rule.priority, rule.instruction)
+
+
+def _limit(rule: AlarmRule) -> str:
+    if rule.equals:
+        return f"is {' or '.join(str(value) for value in rule.equals)}"
+    sides = [f"{word} {limit:g}" for word, limit in (("below", rule.below), ("above", rule.above)) if limit is not None]
+    what = {"value": "", "rate_per_hour": "change per hour ", "deviation": "outside what is usual by "}[rule.of]
+    return what + " or ".join(sides)
 
 
 def _table(name: str, meaning: str, columns: tuple) -> str:

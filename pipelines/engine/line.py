@@ -86,7 +86,7 @@ class Line:
         self.meters = Meters(self.store, registers)
         self.meters.use(self.series.numbers)
         feeds_of = of_tables(settings.feeds.values())
-        self.alarms = Alarms(settings, registers, self.state)
+        self.alarms = Alarms(settings, registers, self.state, now)
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)
         self.silence = Silence(registers, settings.feeds, self.state.cursor(CARRIERS), now)
@@ -246,6 +246,7 @@ class Line:
                     self.meters.touch(entry.rows, seq, now)
             elif entry.table in self.open_tables or entry.table == "arrivals":
                 self._touch_table(entry)
+                self.alarms.land(entry.table, entry.rows)
 
     def _touch_readings(self, rows: pl.DataFrame) -> None:
         at = pl.col("observed_at")

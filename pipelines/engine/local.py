@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.asking import Misasked
 from pipelines.engine.disk import in_words
 from pipelines.engine.errors import StoreError
@@ -49,7 +50,10 @@ class LocalServer:
 
     def __init__(self, settings: Settings, intake: Intake, clock: Callable[[], datetime]) -> None:
         self._settings, self._intake, self._clock = settings, intake, clock
-        asked = (("/take", self._take), ("/replay", self._replay), ("/used", self._used), ("/people", self._people))
+        asked = (
+            ("/take", self._take), ("/replay", self._replay), ("/used", self._used), ("/people", self._people),
+            ("/alarms", self._alarms),
+        )  # fmt: skip
         routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
         app = Starlette(routes=[*routes, Route("/alive", self._alive)])
         self._replaying = threading.Lock()
@@ -93,6 +97,19 @@ class LocalServer:
         except StoreError as error:
             return JSONResponse({"detail": str(error)}, 503)
         return JSONResponse({"gave": gave})
+
+    async def _alarms(self, request: Request) -> JSONResponse:
+        """Do something to alarms; answered when it is on disk."""
+        asked, now = await request.json(), self._clock()
+        try:
+            deed = Deed.of(asked["action"], asked["who"], asked["wanted"], now)
+            outcome = await asyncio.to_thread(self._intake.line.alarms.act, asked["ids"], deed, now)
+        except Misasked as error:
+            return JSONResponse({"detail": error.words}, error.status)
+        except OSError as error:
+            words = f"nothing was done: {in_words(error)}. Try again later."
+            return JSONResponse({"detail": words}, 503, {"Retry-After": "30"})
+        return JSONResponse(outcome)
 
     async def _replay(self, request: Request) -> JSONResponse:
         """Take quarantined rows in once more, one such call at a time; what arrives meanwhile goes between."""
@@ -150,6 +167,14 @@ class LineClient:
     async def replay(self, wish: Mapping[str, Any]) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """The same for quarantined rows to be taken in once more."""
         answer = await self._asked().post("http://line/replay", json=dict(wish), timeout=LONGEST_REPLAY_S)
+        return answer.status_code, answer.json(), answer.headers
+
+    async def act(
+        self, ids: Sequence[str], action: str, who: str, wanted: Any
+    ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+        """The same for something that `who` does to alarms (see alarms.desk.Deed)."""
+        asked = {"ids": list(ids), "action": action, "who": who, "wanted": wanted}
+        answer = await self._asked().post("http://line/alarms", json=asked)
         return answer.status_code, answer.json(), answer.headers
 
     async def note_use(self, token: str) -> None:

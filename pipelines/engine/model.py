@@ -9,6 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+# The rest of the vocabulary has files of its own and is had from here.
+from pipelines.engine.alarm_rule import PRIORITIES as PRIORITIES  # noqa: PLC0414
+from pipelines.engine.alarm_rule import AlarmRule as AlarmRule  # noqa: PLC0414
+from pipelines.engine.declaring import DeclarationError as DeclarationError  # noqa: PLC0414
+from pipelines.engine.declaring import require
 from pipelines.engine.units import require_unit
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -23,9 +28,9 @@ KINDS: dict[str, pl.DataType] = {
     "series": pl.Int32(),
     "code": pl.UInt8(),
 }
-PRIORITIES = ("critical", "high", "medium", "low")
 ENGINE_TABLES = ("windows", "wards", "assets", "sensors", "arrivals", "zone")
 GRAINS = ("hourly", "daily")
+SIGNALS = ("flow", "level", "pressure", "temperature", "analyser")
 # How long rows are kept, by class of table, unless a town says otherwise; None = for ever.
 RETENTION: Mapping[str, timedelta | None] = {
     "readings": timedelta(days=731),
@@ -39,15 +44,6 @@ RETENTION: Mapping[str, timedelta | None] = {
     "corrections": timedelta(days=731),
     "quarantine": timedelta(days=90),
 }
-
-
-class DeclarationError(ValueError):
-    """A domain module contradicts itself; raised on import, read by the developer of that module."""
-
-
-def _require(holds: object, words: str) -> None:
-    if not holds:
-        raise DeclarationError(words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +64,8 @@ class Column:
     personal: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.kind in KINDS, f"column {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
-        _require(self.name.isidentifier(), f"column {self.name!r}: a name is letters, digits and _")
+        require(self.kind in KINDS, f"column {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        require(self.name.isidentifier(), f"column {self.name!r}: a name is letters, digits and _")
         if self.unit:
             require_unit(self.unit)
 
@@ -120,15 +116,15 @@ class Table:
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
-        _require(len(set(names)) == len(names), f"table {self.name}: a column is declared twice")
-        _require(set(self.key) <= set(names), f"table {self.name}: key {self.key} names an unknown column")
-        _require(self.version is None or self.version in names, f"table {self.name}: version names an unknown column")
-        _require(self.judged is None or self.judged in names, f"table {self.name}: judged names an unknown column")
-        _require(self.downs is None or set(self.downs) <= set(names), f"table {self.name}: downs names unknown columns")
-        _require(self.retention in RETENTION, f"table {self.name}: retention is one of {', '.join(RETENTION)}")
-        _require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
+        require(len(set(names)) == len(names), f"table {self.name}: a column is declared twice")
+        require(set(self.key) <= set(names), f"table {self.name}: key {self.key} names an unknown column")
+        require(self.version is None or self.version in names, f"table {self.name}: version names an unknown column")
+        require(self.judged is None or self.judged in names, f"table {self.name}: judged names an unknown column")
+        require(self.downs is None or set(self.downs) <= set(names), f"table {self.name}: downs names unknown columns")
+        require(self.retention in RETENTION, f"table {self.name}: retention is one of {', '.join(RETENTION)}")
+        require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
         if self.located:
-            _require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")
+            require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")
 
     @property
     def schema(self) -> pl.Schema:
@@ -165,6 +161,7 @@ class Quantity:
     Suspect is a change by more than `most_per_hour`, a single value further than `spike` from its neighbours, and the
     same value for `stuck_after` or longer, unless it is `rests_at`. None: nothing physical says so; not looked for.
     A `counter` is a register that only grows, up to its `modulus`.
+    `signal` is the kind of signal whose usual deadband and delays its alarms have: a key of SIGNALS.
     """
 
     name: str
@@ -179,11 +176,13 @@ class Quantity:
     rests_at: float | None = 0.0
     counter: bool = False
     modulus: float | None = None
+    signal: str | None = None
 
     def __post_init__(self) -> None:
         require_unit(self.unit)
-        _require(self.counter or self.modulus is None, f"quantity {self.name}: only a counter has a modulus")
-        _require(self.name.isidentifier(), f"quantity {self.name!r}: a name is letters, digits and _")
+        require(self.signal in (None, *SIGNALS), f"quantity {self.name}: signal is one of {', '.join(SIGNALS)}")
+        require(self.counter or self.modulus is None, f"quantity {self.name}: only a counter has a modulus")
+        require(self.name.isidentifier(), f"quantity {self.name!r}: a name is letters, digits and _")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,11 +265,11 @@ class Kpi:
 
     def __post_init__(self) -> None:
         where = f"KPI {self.id}"
-        _require(self.better == "context" or self.target is not None, f"{where}: a target is needed to judge it")
-        _require("town" in self.levels or self.levels, f"{where}: no levels")
-        _require((self.function.__doc__ or "").strip(), f"{where}: the function has no docstring")
-        _require(self.inputs, f"{where}: it reads nothing")
-        _require(not self.hears or "arrivals" in self.inputs, f"{where}: it hears feeds and reads no arrivals")
+        require(self.better == "context" or self.target is not None, f"{where}: a target is needed to judge it")
+        require("town" in self.levels or self.levels, f"{where}: no levels")
+        require((self.function.__doc__ or "").strip(), f"{where}: the function has no docstring")
+        require(self.inputs, f"{where}: it reads nothing")
+        require(not self.hears or "arrivals" in self.inputs, f"{where}: it hears feeds and reads no arrivals")
 
     @property
     def id(self) -> str:
@@ -286,31 +285,6 @@ class Kpi:
     def tunables(self) -> dict[str, Any]:
         """Keyword-only parameters and their defaults."""
         return dict(_parameters(self.function)[1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlarmRule:
-    """A condition that calls a person: a quantity (judged per sensor) or a KPI (per area of `level`) beyond a limit.
-
-    Exactly one of `above` and `below`. The alarm returns when the value is back by more than `deadband`
-    for `off_delay`. `instruction` says what the operator does.
-    """
-
-    name: str
-    title: str
-    watches: str
-    priority: Literal["critical", "high", "medium", "low"]
-    instruction: str
-    above: float | None = None
-    below: float | None = None
-    level: str = "asset"
-    deadband: float = 0.0
-    on_delay: timedelta = timedelta(0)
-    off_delay: timedelta = timedelta(0)
-
-    def __post_init__(self) -> None:
-        _require((self.above is None) != (self.below is None), f"alarm {self.name}: give either above or below")
-        _require(self.priority in PRIORITIES, f"alarm {self.name}: priority is one of {', '.join(PRIORITIES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,15 +308,16 @@ class Domain:
         readable |= {t.name for t in self.tables} | {r.name for r in self.references}
         for kpi in self.kpis:
             unknown = set(kpi.inputs) - readable
-            _require(
-                not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}"
-            )
+            require(not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}")
             unheard = set(kpi.hears) - {t.name for t in self.tables}
-            _require(not unheard, f"KPI {kpi.id} hears the feeds of {sorted(unheard)}, which are no tables here")
+            require(not unheard, f"KPI {kpi.id} hears the feeds of {sorted(unheard)}, which are no tables here")
+        columns = {table.name: {column.name for column in table.columns} for table in self.tables}
         watchable = {q.name for q in self.quantities} | {k.id for k in self.kpis}
         for rule in self.alarms:
-            _require(
-                rule.watches in watchable, f"alarm {rule.name} watches {rule.watches!r}, which is no quantity or KPI"
+            known = rule.watches in watchable and not rule.column
+            require(
+                known or {rule.column, rule.thing} <= columns.get(rule.watches, set()),
+                f"alarm {rule.name} watches {rule.watches!r} {rule.column}: no quantity, KPI or column of a table",
             )
         for kind, names in (
             ("KPI", [k.id for k in self.kpis]),
@@ -350,4 +325,4 @@ class Domain:
             ("alarm", [a.name for a in self.alarms]),
             ("source", [s.name for s in self.sources]),
         ):
-            _require(len(set(names)) == len(names), f"domain {self.name}: a {kind} is declared twice")
+            require(len(set(names)) == len(names), f"domain {self.name}: a {kind} is declared twice")

@@ -1,14 +1,16 @@
 """What must be remembered besides the data: alarm states, poll cursors, job runs; SQLite, durable at every commit."""
 
+import errno
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.engine.errors import StoreError
+from pipelines.engine.state_alarms import put_alarms, transitions_after
 from pipelines.engine.state_file import (
     RUN_COLUMNS,
     connect,
@@ -20,6 +22,9 @@ from pipelines.engine.state_file import (
     set_aside,
     unsealed,
 )
+
+if TYPE_CHECKING:
+    from pipelines.engine.alarms.record import Transition
 
 log = logging.getLogger("townboard")
 KEEP_RUNS = 20_000
@@ -85,18 +90,20 @@ class State:
         read = ((key, unsealed(text)) for key, text in rows)
         return {key: state for key, state in read if state is not None}
 
-    def keep_alarms(
-        self, states: Mapping[str, Mapping[str, Any]], log: list[tuple[datetime, str, str, float | None]]
-    ) -> None:
-        """Store changed alarm states and what happened to them, in one commit."""
+    def keep_alarms(self, states: Mapping[str, Mapping[str, Any]], transitions: Sequence["Transition"]) -> None:
+        """Store changed alarm states and what happened to them, in one commit.
+
+        Raises OSError when the disk takes nothing; nothing of it is kept then.
+        """
         changed = [(key, sealed(state)) for key, state in states.items()]
-        happened = [(at.isoformat(), *rest) for at, *rest in log]
+        try:
+            self._do(lambda db: put_alarms(db, changed, transitions))
+        except sqlite3.OperationalError as error:
+            raise OSError(errno.EIO, f"{self.path.name}: {error}") from error
 
-        def work(db: sqlite3.Connection) -> None:
-            db.executemany("REPLACE INTO alarms VALUES (?, ?)", changed)
-            db.executemany("INSERT INTO alarm_log VALUES (?, ?, ?, ?)", happened)
-
-        self._do(work)
+    def transitions(self, after: int = 0, limit: int = 10_000) -> list[tuple[int, "Transition"]]:
+        """What happened to alarms, each with its number, the oldest first, from behind a number on."""
+        return self._do(lambda db: transitions_after(db, after, limit))
 
     def cursor(self, feed: str) -> dict[str, Any]:
         """What a poll remembers between two calls (ETag, Last-Modified, pages)."""

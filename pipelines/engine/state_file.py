@@ -17,7 +17,11 @@ from pipelines.engine.errors import StoreError
 log = logging.getLogger("townboard")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alarms (id TEXT PRIMARY KEY, state TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS alarm_log (at TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, value REAL);
+CREATE TABLE IF NOT EXISTS alarm_transitions (
+  noted_at TEXT NOT NULL, at TEXT NOT NULL, alarm TEXT NOT NULL, event TEXT NOT NULL, before TEXT NOT NULL,
+  after TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, annunciated INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS alarm_transitions_noted ON alarm_transitions (noted_at);
+CREATE INDEX IF NOT EXISTS alarm_transitions_alarm ON alarm_transitions (alarm);
 CREATE TABLE IF NOT EXISTS cursors (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
   job TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT NOT NULL, rows INTEGER, outcome TEXT NOT NULL, words TEXT);
@@ -80,7 +84,7 @@ def copy(path: Path, target: Path) -> None:
     Of a file that is damaged, or on a disk that lets nobody write, the bytes as they are: who opens them mends them.
     """
     try:
-        with closing(_read_only(path)) as source, closing(sqlite3.connect(target)) as made:
+        with closing(read_only(path)) as source, closing(sqlite3.connect(target)) as made:
             source.backup(made)
     except sqlite3.DatabaseError:
         for suffix in ("", "-wal"):
@@ -89,7 +93,7 @@ def copy(path: Path, target: Path) -> None:
                 shutil.copyfile(part, target.with_name(target.name + suffix))
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S)
 
 
@@ -122,7 +126,7 @@ def read_all(path: Path, table: str, columns: str) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
     try:
-        with closing(_read_only(path)) as db:
+        with closing(read_only(path)) as db:
             db.text_factory = _text
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
                 return []
@@ -144,7 +148,7 @@ def keep_cursor(path: Path, name: str, cursor: Mapping[str, Any]) -> None:
 def read_cursor(path: Path, name: str) -> dict[str, Any]:
     """What is remembered under this name, read from another process; empty when nothing is, or it cannot be read."""
     try:
-        with closing(_read_only(path)) as db:
+        with closing(read_only(path)) as db:
             row = db.execute("SELECT cursor FROM cursors WHERE feed = ?", [name]).fetchone()
     except sqlite3.DatabaseError:
         return {}
@@ -154,7 +158,7 @@ def read_cursor(path: Path, name: str) -> dict[str, Any]:
 def read_runs(path: Path, limit: int) -> list[tuple[Any, ...]]:
     """The newest job runs in the order of RUN_COLUMNS, read from another process; none when they cannot be read."""
     try:
-        with closing(_read_only(path)) as db:
+        with closing(read_only(path)) as db:
             db.text_factory = _text
             return newest_runs(db, limit)
     except sqlite3.DatabaseError:
@@ -164,7 +168,7 @@ def read_runs(path: Path, limit: int) -> list[tuple[Any, ...]]:
 def faults(path: Path) -> list[str]:
     """What SQLite finds wrong with the file; nothing when it is sound."""
     try:
-        with closing(_read_only(path)) as db:
+        with closing(read_only(path)) as db:
             return [text for (text,) in db.execute("PRAGMA integrity_check(5)") if text != "ok"]
     except sqlite3.DatabaseError as error:
         return [str(error)]
@@ -230,7 +234,7 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 
 def salvage(aside: Path, fresh: sqlite3.Connection) -> int:
     """Copy every row that can still be read; gives their number."""
-    with closing(_read_only(aside)) as old:
+    with closing(read_only(aside)) as old:
         old.text_factory = _text
         for table, columns in _columns().items():
             # A bad page stops the reading: from the other end comes what lies behind it.

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import registers as registry
+from pipelines.engine.alarms.room import AlarmRoom
 from pipelines.engine.calendar import earliest
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
@@ -50,6 +51,7 @@ class Town:
         self.registers = registry.load(settings)
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock)
+        self.alarms = AlarmRoom(settings, self.line)
         self._board = Board(run_folder(settings) / "board")
         own = (table for domain in settings.domains for table in domain.tables)
         self._store = Store(settings.store, (*ENGINE_TABLES, *own))

@@ -33,9 +33,9 @@ def test_disk_that_will_soon_be_full_rings_before_it_is(line: Line, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(disk, "room", lambda folder: (300 << 20, 64 << 30))
         alarm = shown(line, 1)["disk_low"]
-    assert (alarm["state"], alarm["priority"]) == ("active", "high")
+    assert (alarm["state"], alarm["priority"]) == ("unacknowledged", "high")
     assert "Only 300 MB are free" in alarm["instruction"]
-    assert shown(line, 2)["disk_low"]["state"] == "returned"
+    assert shown(line, 2)["disk_low"]["state"] == "returned_unacknowledged"
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_line_stays_up_says_that_the_disk_refuses_and_heals_by_itself(
             with pytest.raises(OSError, match="refused"):
                 send(line, "network", ROW, NOON)
         alarm = shown(line, 1)["disk_refuses"]
-    assert (alarm["state"], alarm["priority"]) == ("active", "critical")
+    assert (alarm["state"], alarm["priority"]) == ("unacknowledged", "critical")
     assert words in alarm["instruction"]
     assert send(line, "network", ROW, NOON).stored == 1
-    assert shown(line, 2)["disk_refuses"]["state"] == "returned"
+    assert shown(line, 2)["disk_refuses"]["state"] == "returned_unacknowledged"
 
 
 def test_damaged_file_is_named_on_the_board(line: Line) -> None:

@@ -61,12 +61,17 @@ def test_one_dead_sensor_among_those_that_report_is_an_alarm_and_returns_with_it
     words = line.feed_states(after(NOON, 51))["network"]["words"]
     assert words == "Comes every 5 minutes as it should. 1 of 5 sensors say nothing."
     (alarm,) = [a for a in line.alarms.listed() if a["rule"] == "sensor_silent"]
-    assert (alarm["asset"], alarm["ward"], alarm["state"], alarm["priority"]) == ("P2", "W2", "active", "medium")
+    assert (alarm["asset"], alarm["ward"], alarm["state"], alarm["priority"]) == (
+        "P2",
+        "W2",
+        "unacknowledged",
+        "medium",
+    )
     assert alarm["title"] == "No readings from P2.p"
     assert "nothing for 51 minutes" in alarm["instruction"]
     assert "every 15 minutes" in alarm["instruction"]
     report(line, 75)
-    assert silent(line) == [("P2", "returned")]
+    assert silent(line) == [("P2", "returned_unacknowledged")]
     line.close()
 
 
@@ -75,13 +80,13 @@ def test_two_of_a_place_are_one_alarm_that_stands_until_both_are_back(tmp_path: 
     report(line, 0)
     for minutes in (30, 61):
         report(line, minutes, others("T1.level", "T1.out"))
-    assert silent(line) == [("T1", "active")]
+    assert silent(line) == [("T1", "unacknowledged")]
     assert line.alarms.listed()[0]["title"] == "No readings from 2 of 2 sensors"
     report(line, 75, others("T1.out"))
     (alarm,) = [a for a in line.alarms.listed() if a["rule"] == "sensor_silent"]
-    assert (alarm["state"], alarm["title"]) == ("active", "No readings from T1.out")
+    assert (alarm["state"], alarm["title"]) == ("unacknowledged", "No readings from T1.out")
     report(line, 76)
-    assert silent(line) == [("T1", "returned")]
+    assert silent(line) == [("T1", "returned_unacknowledged")]
     line.close()
 
 
@@ -96,7 +101,7 @@ def test_feed_that_is_silent_is_one_alarm_and_its_sensors_get_their_time_when_it
     assert silent(line) == []
     for minutes in (330, 362):
         report(line, minutes, others("P2.p"))
-    assert silent(line) == [("P2", "active")]
+    assert silent(line) == [("P2", "unacknowledged")]
     line.close()
 
 
@@ -106,13 +111,13 @@ def test_restart_neither_rings_at_once_nor_clears_what_rang(tmp_path: Path) -> N
     report(line, 0)
     for minutes in (30, 61):
         report(line, minutes, others("P2.p"))
-    assert silent(line) == [("P2", "active")]
+    assert silent(line) == [("P2", "unacknowledged")]
     abandon(line)
     line = open_line(folder, after(NOON, 600), NO_KPIS)
     feed = report(line, 600, ("P1.p",))
     # Nobody listened for ten hours: who else is silent is not known yet, but P2 was and nothing says otherwise.
     assert told(feed) == (5, 1, 0, 0)
-    assert silent(line) == [("P2", "active")]
+    assert silent(line) == [("P2", "unacknowledged")]
     line.close()
 
 
@@ -126,7 +131,7 @@ def test_sensor_that_died_days_ago_is_still_missed_after_a_restart(tmp_path: Pat
     for minutes in (0, 30, 61):
         feed = report(line, week + minutes, others("P2.p"))
     assert told(feed) == (5, 4, 1, 0)
-    assert silent(line) == [("P2", "active")]
+    assert silent(line) == [("P2", "unacknowledged")]
     line.close()
 
 
@@ -137,7 +142,7 @@ def test_unusable_value_is_a_report_and_a_wrong_clock_is_none(tmp_path: Path) ->
         now = after(NOON, minutes)
         send(line, "network", csv_of([("P1.p", now, ""), ("P2.p", now + timedelta(days=300), 3.0)]), now)
         flow.beat(line, now)
-    assert ("P2", "active") in silent(line)
+    assert ("P2", "unacknowledged") in silent(line)
     assert "P1" not in [asset for asset, _ in silent(line)]
     line.close()
 
@@ -150,16 +155,16 @@ def test_out_of_service_is_expected_silence_and_ends_an_alarm(tmp_path: Path, th
     report(line, 0)
     for minutes in (30, 61):
         report(line, minutes, others("P2.p"))
-    assert silent(line) == [("P2", "active")]
+    assert silent(line) == [("P2", "unacknowledged")]
     feed = report(line, 95, others("P2.p"))
     assert told(feed) == (5, 4, 0, 1)
-    assert silent(line) == [("P2", "returned")]
+    assert silent(line) == [("P2", "returned_unacknowledged")]
     # At 16:00 it should be back; from then on it has its fifty minutes.
     for minutes in (239, 270, 289):
         report(line, minutes, others("P2.p"))
-    assert silent(line) == [("P2", "returned")]
+    assert silent(line) == [("P2", "returned_unacknowledged")]
     report(line, 290, others("P2.p"))
-    assert silent(line) == [("P2", "active")]
+    assert silent(line) == [("P2", "unacknowledged")]
     line.close()
 
 
@@ -176,7 +181,7 @@ def test_silent_gateway_is_one_alarm_and_what_depends_on_it_is_excused(tmp_path:
     for minutes in (30, 61):
         feed = report(line, minutes, ("D1.in",))
     assert told(feed) == (5, 1, 2, 2)
-    assert silent(line) == [("T1", "active")]
+    assert silent(line) == [("T1", "unacknowledged")]
     line.close()
 
 
@@ -194,7 +199,7 @@ def test_sensor_declared_for_a_feed_is_missed_though_it_never_came(tmp_path: Pat
     feed = report(line, 21, ("P1.p",))
     # Of T1.out nobody knows by which feed it should come: it waits for its first reading.
     assert told(feed) == (2, 1, 1, 0)
-    assert silent(line) == [("T1", "active")]
+    assert silent(line) == [("T1", "unacknowledged")]
     line.close()
 
 
@@ -235,7 +240,7 @@ def test_power_cut_of_the_feeder_excuses_what_hangs_on_it_until_it_is_over(tmp_p
     for minutes in (160, 182):
         feed = push(minutes, "F1.p", "X1.v")
     assert told(feed) == (3, 2, 1, 0)
-    assert silent(line) == [("X2", "active")]
+    assert silent(line) == [("X2", "unacknowledged")]
     line.close()
 
 
@@ -269,8 +274,16 @@ def test_many_silent_places_of_one_feed_are_one_line_of_the_list(tmp_path: Path)
     report(line, 0, tuple(f"{n}.p" for n in names))
     for minutes in (30, 61):
         report(line, minutes, tuple(f"{n}.p" for n in names[:5]))
-    (alarm,) = [a for a in line.alarms.listed() if a["rule"] == "sensor_silent"]
-    assert (alarm["id"], alarm["area"], alarm["state"]) == ("sensor_silent|feed:network", "feed:network", "active")
+    alarm, *members = [a for a in line.alarms.listed() if a["rule"] == "sensor_silent"]
+    assert [(a["asset"], a["state"], a["cause"]) for a in members] == [
+        (name, "suppressed", alarm["id"]) for name in sorted(names[5:])
+    ]
+    assert alarm["consequences"] == 7
+    assert (alarm["id"], alarm["area"], alarm["state"]) == (
+        "sensor_silent|feed:network",
+        "feed:network",
+        "unacknowledged",
+    )
     assert alarm["title"].startswith("No readings from 7 places of ")
     assert "Meter M5" in alarm["instruction"]
     # The map still knows each of them.

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.engine import flow, state_file
+from pipelines.engine.alarms import Transition
 from pipelines.engine.errors import StoreError
 from pipelines.engine.state import State
 from tests.conftest import ROOT
@@ -25,10 +26,17 @@ ALARMS = {
 CURSOR = {"etag": '"abc"', "page": 7}
 
 
+def rung(key: str) -> Transition:
+    return Transition(
+        alarm=key, event="rise", before="normal", after="unacknowledged", at=NOON, noted_at=NOON, who="process",
+        annunciated=True, facts={"value": 0.4},
+    )  # fmt: skip
+
+
 def filled(path: Path) -> Path:
     """A file with something in every table, closed as a stop closes it."""
     opened = State(path)
-    opened.keep_alarms(ALARMS, [(NOON, key, "active", 0.4) for key in ALARMS])
+    opened.keep_alarms(ALARMS, [rung(key) for key in ALARMS])
     opened.keep_cursor("bus", CURSOR)
     for number in range(400):
         at = NOON + timedelta(minutes=number)

@@ -388,15 +388,16 @@ def _alarms(town: FakeTown, now: datetime) -> list[dict[str, Any]]:
         return []
     common = {"returned_at": None, "area": None}
     rows = [
-        {"id": "a1", "rule": "water_low", "title": "Pressure below the minimum", "domain": "water", "priority": "critical", "asset": "WA-0003", "state": "active", "value": 3.2, "limit": 7.0, "unit": "metre_head", "minutes": 14, "instruction": "Check pump 2 at the Mill Lane station, then the valve at Canal East."},
-        {"id": "a2", "rule": "energy_high", "title": "Transformer loaded beyond its rating", "domain": "energy", "priority": "high", "asset": "EN-0004", "state": "active", "value": 104.0, "limit": 100.0, "unit": "percent", "minutes": 47, "instruction": "Move load to the neighbouring feeder; look at the oil temperature."},
-        {"id": "a3", "rule": "air_high", "title": "PM2.5 above the hourly warning level", "domain": "pollution", "priority": "medium", "asset": "PO-0002", "state": "active", "value": 131.4, "limit": 120.0, "unit": "ug/m^3", "minutes": 130, "instruction": "Tell the schools in the ward."},
-        {"id": "a4", "rule": "bus_late", "title": "Route 4 runs late", "domain": "transport", "priority": "low", "asset": "TR-0001", "state": "returned", "value": 310.0, "limit": 300.0, "unit": "second", "minutes": 200, "instruction": ""},
+        {"id": "a1", "rule": "water_low", "title": "Pressure below the minimum", "domain": "water", "priority": "critical", "asset": "WA-0003", "state": "unacknowledged", "value": 3.2, "limit": 7.0, "unit": "metre_head", "minutes": 14, "instruction": "Check pump 2 at the Mill Lane station, then the valve at Canal East."},
+        {"id": "a2", "rule": "energy_high", "title": "Transformer loaded beyond its rating", "domain": "energy", "priority": "high", "asset": "EN-0004", "state": "unacknowledged", "value": 104.0, "limit": 100.0, "unit": "percent", "minutes": 47, "instruction": "Move load to the neighbouring feeder; look at the oil temperature."},
+        {"id": "a3", "rule": "air_high", "title": "PM2.5 above the hourly warning level", "domain": "pollution", "priority": "medium", "asset": "PO-0002", "state": "unacknowledged", "value": 131.4, "limit": 120.0, "unit": "ug/m^3", "minutes": 130, "instruction": "Tell the schools in the ward."},
+        {"id": "a4", "rule": "bus_late", "title": "Route 4 runs late", "domain": "transport", "priority": "low", "asset": "TR-0001", "state": "returned_unacknowledged", "value": 310.0, "limit": 300.0, "unit": "second", "minutes": 200, "instruction": ""},
     ]  # fmt: skip
     for alarm in rows:
         place = town.assets().filter(pl.col("asset") == alarm["asset"]).row(0, named=True)
         since = now - timedelta(minutes=alarm.pop("minutes"))
         alarm.update(common, asset_name=place["name"], ward=place["ward"], since=since.isoformat())
-        if alarm["state"] == "returned":
+        alarm["active"] = alarm["state"] == "unacknowledged"
+        if not alarm["active"]:
             alarm["returned_at"] = (now - timedelta(minutes=9)).isoformat()
     return rows

@@ -106,7 +106,7 @@ def test_a_ratio_shows_its_numerator_and_what_did_not_arrive(town: FakeTown) -> 
 def test_every_active_alarm_comes_before_a_few_that_are_back_to_normal() -> None:
     from components.alarm_list import shown
 
-    alarms = [{"id": i, "state": "active" if i % 2 else "returned"} for i in range(20)]
+    alarms = [{"id": i, "state": "acknowledged" if i % 2 else "normal", "active": bool(i % 2)} for i in range(20)]
     assert [a["id"] for a in shown(alarms, 20)] == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 0, 2, 4]
     assert len(shown(alarms, 4)) == 7
 

@@ -213,8 +213,8 @@ def test_every_hole_between_the_runs_raises_the_feed_alarm_and_clears(replayed: 
     assert len(holes) == 3
     for began, ended in holes:
         hole = {(state, alarm) for when, state, alarm in replayed.seen if began + timedelta(minutes=5) < when < ended}
-        assert hole == {("silent", "active")}
-        assert next(rest for when, *rest in replayed.seen if when >= ended) == ["live", "returned"]
+        assert hole == {("silent", "unacknowledged")}
+        assert next(rest for when, *rest in replayed.seen if when >= ended) == ["live", "returned_unacknowledged"]
     assert replayed.seen[0][1:] == ("live", None)
 
 

@@ -1,9 +1,10 @@
 """Adapters: the catalogue's alarm vectors through the product's own condition."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipelines.engine.alarms import Limit, timeline
+from pipelines.engine.alarms.conditions import Limit, timeline
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -15,8 +16,8 @@ def hysteresis(inputs: dict[str, Any]) -> list[bool]:
     )
     low = inputs.get("high") is None
     limit = Limit(
-        float(inputs["low"] if low else inputs["high"]),
-        -1 if low else 1,
+        float(inputs["low"]) if low else -math.inf,
+        math.inf if low else float(inputs["high"]),
         float(inputs.get("deadband") or 0),
         timedelta(seconds=inputs.get("on_delay_s") or 0),
         timedelta(seconds=inputs.get("off_delay_s") or 0),

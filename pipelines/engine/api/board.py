@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import composites
+from pipelines.engine.alarms.lifecycle import State
 from pipelines.engine.api.problems import NotNow
 from pipelines.engine.equity import interval
 from pipelines.engine.extracts import Extract, of_frame
@@ -16,7 +17,9 @@ from pipelines.engine.town import Town
 
 Rows = Iterable[Mapping[str, Any]]
 STATUSES = ("good", "watch", "breach", "stale", "no data", "context")
-ALARM_STATES = ("active", "returned")
+ALARM_STATES = tuple(str(state) for state in State)
+# What people ask for most: that which calls or waits for its reset, and that which is back to normal.
+ALARM_GROUPS = ("active", "returned")
 FEED_STATES = ("live", "late", "silent", "failing", "waiting")
 
 
@@ -54,7 +57,10 @@ ALARM_COLUMNS = _columns(
     ("title", "text", "What is the matter."),
     ("domain", "text", "Domain."),
     ("priority", "text", "critical, high, medium or low."),
-    ("state", "text", "active or returned (to normal)."),
+    ("state", "text", f"State by ISA-18.2: {', '.join(ALARM_STATES)}."),
+    ("active", "flag", "Whether it stands on the list and calls: unacknowledged, acknowledged or latched."),
+    ("condition", "flag", "Whether its condition is true, whatever its state."),
+    ("state_since", "instant", "Since when it is in this state."),
     ("since", "instant", "Since when."),
     ("returned_at", "instant", "When it returned to normal."),
     ("area", "text", "Where: town, ward:<id> or asset:<id>."),
@@ -65,6 +71,18 @@ ALARM_COLUMNS = _columns(
     ("limit", "number", "The limit it is beyond."),
     ("unit", "text", "Unit of value and limit."),
     ("instruction", "text", "What the operator does."),
+    ("acknowledged_by", "text", "Who acknowledged it."),
+    ("acknowledged_at", "instant", "When."),
+    ("owner", "text", "Who sees to it."),
+    ("review_at", "instant", "When it calls again if it still stands."),
+    ("until", "instant", "When its shelving or time out of service ends."),
+    ("by", "text", "Who put it aside."),
+    ("reason", "text", "Why it is aside."),
+    ("cause", "text", "Id of the alarm that explains it."),
+    ("cause_title", "text", "Its title."),
+    ("consequences", "integer", "How many alarms it explains."),
+    ("consequences_priority", "text", "The most urgent priority among those."),
+    ("comment", "text", "The newest comment."),
 )
 FEED_COLUMNS = _columns(
     ("feed", "text", "Feed."),
@@ -128,9 +146,18 @@ def _sure(row: Mapping[str, Any], scale: float) -> dict[str, Any]:
     return {**row, "low": ends[0] if ends else None, "high": ends[1] if ends else None}
 
 
-def alarms(town: Town, **wanted: str | None) -> Extract:
-    """Active and returned alarms."""
-    return _listed("alarms", _matching(state(town)["alarms"], wanted), ALARM_COLUMNS)
+def alarms(town: Town, is_now: str | None, **wanted: str | None) -> Extract:
+    """The alarm list; `is_now` is one of ALARM_STATES or ALARM_GROUPS."""
+    rows = _matching(state(town)["alarms"], wanted)
+    return _listed("alarms", [row for row in rows if is_now is None or _in(row, is_now)], ALARM_COLUMNS)
+
+
+def _in(row: Mapping[str, Any], state: str) -> bool:
+    if state == "active":
+        return bool(row["active"])
+    if state == "returned":
+        return row["state"] in (State.NORMAL, State.RETURNED)
+    return bool(row["state"] == state)
 
 
 def feeds(town: Town, domain: str | None, is_now: str | None) -> Extract:

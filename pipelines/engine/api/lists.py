@@ -1,4 +1,4 @@
-"""The short lists: KPIs now, alarms, feeds, assets, runs, and the data dictionary."""
+"""The short lists: KPIs now, feeds, assets, runs, and the data dictionary."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, Form, L
 from pipelines.engine.api.schemas import listed
 from pipelines.engine.asking import one_of
 from pipelines.engine.extracts import names, of_frame
-from pipelines.engine.model import PRIORITIES, Column
+from pipelines.engine.model import Column
 from pipelines.engine.town import Town
 
 JsonFirst = Annotated[Form, Query(alias="format", description=FORMAT)]
@@ -29,7 +29,6 @@ def routes(town: Town) -> APIRouter:
     """The addresses of the short lists."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     _kpis(router, town)
-    _alarms(router, town)
     _feeds(router, town)
     _assets(router, town)
     _of_the_engine(router, town)
@@ -58,29 +57,6 @@ def _kpis(router: APIRouter, town: Town) -> None:
         one_of("KPI", kpi, [*(declared.id for declared in town.settings.kpis), *composite.IDS])
         found = board.kpis(town, domain=domain, ward=ward, status=status, kpi=kpi, area=area)
         return give(found, Wish(request, form, "kpis", bom == "1", limit, cursor))
-
-
-def _alarms(router: APIRouter, town: Town) -> None:
-    domains = [domain.name for domain in town.domains]
-
-    @router.get("/alarms", summary="The alarm list", responses=listed("alarms", board.ALARM_COLUMNS))
-    def alarms(
-        request: Request,
-        state: Annotated[str | None, Query(description=", ".join(board.ALARM_STATES))] = None,
-        priority: Annotated[str | None, Query(description=", ".join(PRIORITIES))] = None,
-        domain: DomainName = None,
-        ward: Ward = None,
-        form: JsonFirst = "json",
-        bom: Bom = "0",
-        limit: Limit = None,
-        cursor: Cursor = None,
-    ) -> Response:
-        one_of("state", state, board.ALARM_STATES)
-        one_of("priority", priority, PRIORITIES)
-        one_of("domain", domain, domains)
-        one_of("ward", ward, town.wards()["ward"])
-        found = board.alarms(town, state=state, priority=priority, domain=domain, ward=ward)
-        return give(found, Wish(request, form, "alarms", bom == "1", limit, cursor))
 
 
 def _feeds(router: APIRouter, town: Town) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -99,9 +99,10 @@ def _ledger(ledger: Mapping[str, int]) -> Iterator[str]:
     yield _family("ledger_unaccounted_rows", "gauge", lost, [({}, unaccounted(ledger))])
 
 
-def _of_alarms(alarms: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _of_alarms(alarms: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     found = Counter((alarm["priority"], alarm["state"]) for alarm in alarms)
-    active = [({"priority": priority}, found[priority, "active"]) for priority in PRIORITIES]
+    calling = Counter(alarm["priority"] for alarm in alarms if alarm["active"])
+    active = [({"priority": priority}, calling[priority]) for priority in PRIORITIES]
     yield _family("alarms_active", "gauge", "Active alarms by priority.", active)
     every = [({"priority": p, "state": s}, found[p, s]) for p in PRIORITIES for s in ALARM_STATES]
     yield _family("alarms", "gauge", "Alarms on the list by priority and state.", every)

@@ -33,6 +33,7 @@ WORDS = {
     401: "A token is missing, or is none of this town's, revoked or expired; WWW-Authenticate says so.",
     403: "The token has not this scope, or is not for this feed.",
     404: "There is no such thing; the detail lists near names.",
+    409: "Not possible in the state it is in; `legal` names what is.",
     413: "Too large; send it in pieces.",
     415: "This content type or encoding is not read here.",
     422: "Asked for or sent in a way that cannot be answered; the detail says how to.",

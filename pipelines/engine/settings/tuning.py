@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.engine.model import PRIORITIES, AlarmRule, Domain, Kpi
+from pipelines.engine.model import PRIORITIES, AlarmRule, DeclarationError, Domain, Kpi
 from pipelines.engine.settings.document import Document, choice, duration, number
 
 KPI_KEYS = {"target", "watch", "min_coverage", "floor"}
@@ -71,7 +71,7 @@ def _tuned_alarm(document: Document, domain: str, rule: AlarmRule, raw: Mapping[
         if key not in ALARM_KEYS:
             document.unknown(section, key, ALARM_KEYS)
         elif key in ("above", "below", "deadband"):
-            if getattr(rule, key) is None:
+            if key != "deadband" and getattr(rule, key) is None:
                 other = "below" if key == "above" else "above"
                 document.wrong(section, key, f"this alarm rings {other} a limit; tune `{other}`.")
             else:
@@ -87,4 +87,9 @@ def _tuned_alarm(document: Document, domain: str, rule: AlarmRule, raw: Mapping[
                 document.wrong(section, key, f"`{key}`: {error}.")
         elif key == "priority":
             changes[key] = choice(document, section, raw, key, PRIORITIES, None)
-    return replace(rule, **changes)
+    try:
+        return replace(rule, **changes)
+    except DeclarationError as error:
+        key = next(iter(changes))
+        document.wrong(section, key, f"`{key} = {raw[key]!r}` does not go with the rest of the alarm: {error}.")
+        return rule
