@@ -34,8 +34,11 @@ run: venv glass ## Start the demo town and print its address
 serve: venv glass ## Start your own town (settings in data/town.toml)
 	@$(BIN)/python app.py serve
 
+# What times itself against a wall clock, with processes and browsers of its own, runs after the rest, one at a time.
+ALONE := tests/scenarios tests/browser
 test: venv-dev glass system ## Run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	@$(BIN)/python -m pytest $(ALONE)
 
 vectors: venv-dev ## Run the KPI vectors: make vectors FILE=vectors.jsonl
 	@$(BIN)/python -m pytest tests/test_kpi_vectors.py $(if $(FILE),--vectors $(FILE))
