@@ -25,6 +25,7 @@ class Ledger:
     events: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
     slowest: dict[str, float] = field(default_factory=dict)
+    away: dict[str, list[float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sending(self, rows: Iterable[Row]) -> None:
@@ -55,9 +56,24 @@ class Ledger:
             self.complaints.append(words)
 
     def took(self, what: str, seconds: float) -> None:
-        """How long a restart took."""
+        """How long something took."""
         with self._lock:
             self.slowest[what] = max(seconds, self.slowest.get(what, 0.0))
+
+    def restarted(self, name: str, why: str, seconds: float) -> None:
+        """How long a process was away until it served again."""
+        self.took(f"{name} after {why}", seconds)
+        with self._lock:
+            self.away.setdefault(name, []).append(seconds)
+
+    def told_away(self) -> str:
+        """How long the processes were away, in words."""
+        parts = []
+        for name, took in sorted(self.away.items()):
+            ordered = sorted(took)
+            half, most = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
+            parts.append(f"{name} {len(took)} times, half within {half:.1f} s, 95 of 100 within {most:.1f} s")
+        return "; ".join(parts)
 
 
 def held_against(ledger: Ledger, folder: Path, counted: Mapping[str, float]) -> list[str]:

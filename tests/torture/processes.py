@@ -134,7 +134,8 @@ class Torture:
             f"sent {len(ledger.sent)} rows, acknowledged {len(ledger.kept)}, excused {len(ledger.excused)}; on /metrics: "
             + ", ".join(f"{name} {number:.0f}" for name, number in counted.items()),
             f"SIGKILLs {self.troubles.kills}; " + ", ".join(f"{what} {n}" for what, n in sorted(ledger.events.items())),
-            "slowest until serving again: " + ", ".join(f"{k} {s:.1f} s" for k, s in sorted(ledger.slowest.items())),
+            f"until serving again: {ledger.told_away()}",
+            "slowest: " + ", ".join(f"{k} {s:.1f} s" for k, s in sorted(ledger.slowest.items())),
         ]
         return "\n".join(lines)
 

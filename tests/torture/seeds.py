@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,13 +57,15 @@ def run(seeds: Iterable[int], seconds: float, workers: int) -> Tally:
         calm = week.undisturbed(Path(place) / "calm")
         # Spawned, never forked: Polars and DuckDB have threads of their own.
         with multiprocessing.get_context("spawn").Pool(workers, _begin, (place, calm)) as pool:
-            for seed, words, ledger in pool.imap_unordered(_one, seeds):
-                tally.add(seed, words, ledger)
-                if words:
-                    print(told(seed, words), flush=True)
-                if time.monotonic() > end:
-                    pool.terminate()
-                    break
+            weeks = pool.imap_unordered(_one, seeds)
+            # A worker that cannot even start is replaced by another that cannot: the time ends that too.
+            with suppress(StopIteration, multiprocessing.TimeoutError):
+                while (left := end - time.monotonic()) > 0:
+                    seed, words, ledger = weeks.next(left)
+                    tally.add(seed, words, ledger)
+                    if words:
+                        print(told(seed, words), flush=True)
+            pool.terminate()
     return tally
 
 
