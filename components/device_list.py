@@ -1,4 +1,4 @@
-"""Devices as people see them: when each was last heard, what was lost on the way, its battery and its link."""
+"""Devices as people see them: when each was last heard, what was lost, its battery, its link, its clock."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from components.kpi_tile import csv_link
 from components.props import props
 
 MOST_LINES = 50
+CLOCK_HEAD = ("Sensor", "At", "Clock", "Since")
 HEAD = ("Device", "Last heard", "Frames", "Lost", "Restarts", "Battery", "Signal")
 
 
@@ -33,6 +34,32 @@ def devices() -> list[Any]:
         html.H2("Devices", className="section"),
         html.Section([html.P(words, className="sub"), table, foot], className="panel"),
     ]
+
+
+def clocks() -> list[Any]:
+    """Heading and table of the sensors whose clock is off, the worst first; nothing where all are right."""
+    found = glass.town().clocks()
+    if found.is_empty():
+        return []
+    top = html.Thead(html.Tr([html.Th(text, scope="col") for text in CLOCK_HEAD]))
+    body = html.Tbody([_clock_line(row) for row in found.head(MOST_LINES).iter_rows(named=True)])
+    shown = f" The first {MOST_LINES} are shown." if found.height > MOST_LINES else ""
+    words = (
+        f"{wording.count(found.height, 'sensor')} whose clock is off, told from how long readings take to come. "
+        f"Their times are kept as they were sent: set the clocks, or let them fetch the time.{shown}"
+    )
+    link = csv_link(glass.href("api/v1/tables/sensor_clocks", format="csv"), "what was found of clocks")
+    table = html.Div(html.Table([top, body], className="table table-quiet"), className="table-wrap")
+    foot = html.Div(link, className="panel-foot")
+    return [
+        html.H2("Device clocks", className="section"),
+        html.Section([html.P(words, className="sub"), table, foot], className="panel"),
+    ]
+
+
+def _clock_line(row: Mapping[str, Any]) -> html.Tr:
+    cells = (row["sensor"], row["asset"], row["words"], wording.clock(row["judged_at"], glass.town().zone))
+    return html.Tr([html.Td(text, **props({"data-label": name})) for name, text in zip(CLOCK_HEAD, cells, strict=True)])
 
 
 def _share() -> pl.Expr:

@@ -10,7 +10,7 @@ import polars as pl
 from dash import html
 
 from components import glass, wording
-from components.device_list import devices
+from components.device_list import clocks, devices
 from components.freshness import feed_table, feeds_in_a_sentence, ledger
 from components.kpi_tile import csv_link
 from components.props import props
@@ -47,6 +47,7 @@ def feeds(query: Mapping[str, Any]) -> html.Div:
             ),
             html.Section([feed_table(state) if state["feeds"] else none, link], className="panel"),
             *devices(),
+            *clocks(),
             html.H2("Rows that were set aside", className="section"),
             _quarantine(feed),
             html.H2("Jobs", className="section"),

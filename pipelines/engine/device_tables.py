@@ -1,4 +1,4 @@
-"""What decoders of devices' messages fill beside readings, whatever domains are on."""
+"""What is kept about devices beside their readings, whatever domains are on."""
 
 from pipelines.engine.model import Column, Table
 
@@ -40,6 +40,27 @@ EDGE_STATES = Table(
         Column(name="bd_seq", kind="integer", meaning="Number of its birth; a death of another number is out of date."),
         Column(name="born_at", kind="instant", meaning="When it was born, by the node's own clock."),
         Column(name="metrics", meaning="JSON list of [alias, name, data type]."),
+    ),
+)
+
+SENSOR_CLOCKS = Table(
+    name="sensor_clocks",
+    retention="devices",
+    meaning="What each sensor's clock was found to be, a row whenever that has changed; nothing is put right by it.",
+    key=("sensor", "judged_at"),
+    time="judged_at",
+    columns=(
+        Column(name="sensor", meaning="Sensor id.", required=True),
+        Column(name="judged_at", kind="instant", meaning="When it was found so.", required=True),
+        Column(name="feed", meaning="Feed it comes by."),
+        Column(
+            name="state",
+            meaning="right, ahead, behind, or drifting further from day to day.",
+            choices=("right", "ahead", "behind", "drifting"),
+            required=True,
+        ),
+        Column(name="error_s", kind="number", unit="s", meaning="By how much it is ahead; negative: behind."),
+        Column(name="drift_s_per_day", kind="number", meaning="Seconds that it gains in a day; negative: loses."),
     ),
 )
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine import backup, disk, local, registers, state_file
+from pipelines.engine import backup, clocks, disk, local, registers, state_file
 from pipelines.engine import settings as town_settings
 from pipelines.engine.doctor_store import SOUND, Finding, Level, look_at_store
 from pipelines.engine.errors import SettingsError
@@ -195,6 +195,10 @@ def _line(place: Place) -> Iterator[Finding]:
             down = feed["state"] in ("silent", "failing")
             level = Level.MEND if down else SOUND if feed["state"] == "live" else Level.LOOK
             yield Finding(level, f"Feed {feed['title']}", feed["words"])
+    off = sum(feed.get("clocks_off", 0) for feed in board.state["feeds"].values())
+    if off:
+        words = f"{clocks.spoken_off(off)}. Which, and by how much: /feeds, or app.py export sensor_clocks -o FILE."
+        yield Finding(Level.LOOK, "Device clocks", f"{words} Nothing of theirs is put right by itself.")
 
 
 def _backup(place: Place) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
 from pipelines.engine.calendar import extent, floor
+from pipelines.engine.clocks import Clocks
 from pipelines.engine.device_tables import DEVICE_TABLES
 from pipelines.engine.devices import recall
 from pipelines.engine.disk import BALLAST_BYTES
@@ -90,6 +91,7 @@ class Line:
         self.feeds = Feeds(settings.feeds, self.store)
         self.feeds.restore(now)
         self.silence = Silence(registers, settings.feeds, self.state.cursor(CARRIERS), now)
+        self.clocks = Clocks(self.store)
         self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
         self._touched: dict[str, Span] = {}
         self._draining_seq = 0
@@ -144,7 +146,8 @@ class Line:
 
     def feed_states(self, now: datetime) -> dict[str, dict]:
         """Every feed as the snapshot shows it."""
-        return {name: self.silence.counted(name, row) for name, row in self.feeds.shown(now).items()}
+        counted = {name: self.silence.counted(name, row) for name, row in self.feeds.shown(now).items()}
+        return {name: self.clocks.counted(name, row) for name, row in counted.items()}
 
     def listen(self, now: datetime) -> pl.DataFrame:
         """What the silence of sensors says of each asset (shape: quality.silence.by_asset)."""

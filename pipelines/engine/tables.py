@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.device_tables import DEVICE_TABLES
+from pipelines.engine.device_tables import DEVICE_TABLES, SENSOR_CLOCKS
 from pipelines.engine.model import INSTANT, Column, Table
 
 RECEIVED = "_received_at"
@@ -196,4 +196,5 @@ def stamped(rows: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
 
 ENGINE_TABLES = (
     READINGS, SERIES, ARRIVALS, QUARANTINE, QUARANTINE_REPLAYS, CORRECTIONS, KPI_VALUES, METER_EVENTS, *DEVICE_TABLES,
+    SENSOR_CLOCKS,
 )  # fmt: skip

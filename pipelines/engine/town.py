@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.engine import clocks
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
 from pipelines.engine.calendar import earliest
@@ -39,6 +40,7 @@ PUBLIC_ENGINE_TABLES = (
     "meter_events",
     "device_reports",
     "edge_states",
+    "sensor_clocks",
 )
 
 
@@ -333,6 +335,10 @@ class Town:
     def devices(self) -> pl.DataFrame:
         """How the devices do that were heard within a day or are offline (see devices.as_shown)."""
         return as_shown(self._follow(), self.now())
+
+    def clocks(self) -> pl.DataFrame:
+        """The sensors whose clock is off (see clocks.as_shown)."""
+        return clocks.as_shown(self._follow(), self.registers.sensors)
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
         """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""

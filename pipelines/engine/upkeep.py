@@ -1,4 +1,4 @@
-"""Jobs that look after what is stored: rows that were kept long enough go, and a copy of the town goes elsewhere."""
+"""Jobs that look after what is stored: what was kept long enough goes, clocks are compared, a copy goes elsewhere."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ NAME = "town-%Y-%m-%d-%H%MZ.tar.zst"
 
 
 def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
-    """The jobs of a town: retention, and the backup where the town has planned one."""
+    """The jobs of a town: retention, devices' clocks, and the backup where the town has planned one."""
     settings = line.settings
 
     def let_go() -> int | None:
@@ -33,7 +33,10 @@ def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
             line.adopt(clock())
         return rows or None
 
-    found = [Job("retention", 6 * HOUR, "let go of rows that were kept long enough", let_go, HOUR / 4)]
+    found = [
+        Job("retention", 6 * HOUR, "let go of rows that were kept long enough", let_go, HOUR / 4),
+        Job("clocks", HOUR / 4, "find devices whose clock is off", lambda: line.clocks.look(line, clock()), HOUR / 30),
+    ]
     plan = settings.backup
     if plan is not None:
         found.append(

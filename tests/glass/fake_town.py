@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.engine.clocks import SHOWN_CLOCKS
 from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
@@ -71,6 +72,7 @@ class FakeTown:
         )
         self._assets = self._register(water_points)
         self.heard = pl.DataFrame(schema=SHOWN_DEVICES)
+        self.off = pl.DataFrame(schema=SHOWN_CLOCKS)
         self._snapshot: Snapshot | None = None
 
     # what tests do to it
@@ -233,6 +235,9 @@ class FakeTown:
 
     def devices(self) -> pl.DataFrame:
         return self.heard
+
+    def clocks(self) -> pl.DataFrame:
+        return self.off
 
     def runs(self, limit: int = 50) -> pl.DataFrame:
         jobs = ["compute_kpis", "compaction", "backup"]

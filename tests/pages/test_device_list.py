@@ -6,7 +6,7 @@ import polars as pl
 from dash import html
 
 from components import glass
-from components.device_list import devices
+from components.device_list import clocks, devices
 from tests.glass.fake_town import FakeTown
 
 NOW = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
@@ -47,3 +47,14 @@ def test_the_worst_devices_come_first_in_words(town: FakeTown) -> None:
 
 def test_a_town_without_devices_has_no_list(town: FakeTown) -> None:
     assert shown(town) == []
+
+
+def test_clocks_that_are_off_are_named_with_what_to_do(town: FakeTown) -> None:
+    row = {"sensor": "P1.p", "asset": "P1", "judged_at": NOW, "words": "12 minutes behind"}
+    town.off = pl.DataFrame([row], schema=town.off.schema)
+    glass.bind(town, "/")  # type: ignore[arg-type]
+    heading, panel = clocks()
+    assert heading.children == "Device clocks"
+    assert texts(panel)[:3] == ["P1.p", "P1", "12 minutes behind"]
+    town.off = town.off.clear()
+    assert clocks() == []

@@ -101,6 +101,7 @@ FEED_COLUMNS = _columns(
         "integer",
         "Those that say nothing for a known reason: out of service, power cut, gateway down.",
     ),
+    ("clocks_off", "integer", "Sensors whose clock is ahead, behind or drifting: see the table sensor_clocks."),
     ("payloads", "integer", "Payloads so far."),
     ("decoded", "integer", "Rows so far: stored + duplicate + quarantined."),
     ("stored", "integer", "Rows kept (corrections included)."),
