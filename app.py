@@ -194,7 +194,20 @@ def compact(options: argparse.Namespace) -> int:
     compaction.sweep(settings.store, now())
     if known:
         _for_analysts(settings, tables, known)
+        _expectations(settings)
     return 0
+
+
+def _expectations(settings) -> None:
+    """What is usual in the hours to come, when it was last told long ago; here nobody waits for it."""
+    from pipelines.engine import usual
+    from pipelines.engine.errors import StoreError
+    from pipelines.engine.town import Town
+
+    try:
+        usual.keep(Town(settings, now), now())
+    except (StoreError, OSError) as error:
+        print(f"What is usual stays as it was last told: {error}", file=sys.stderr)
 
 
 def _registers(settings):

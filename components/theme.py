@@ -98,3 +98,4 @@ TICKS = [
 CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": True, "displaylogo": False}
 SERIES = "#6b86a3"
 TARGET = "#8a6d3b"
+BAND = "rgba(125,135,144,.20)"

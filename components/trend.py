@@ -1,6 +1,7 @@
 """Trend charts: a KPI's history in town time, gaps as gaps, its target drawn in."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,11 @@ from components.histories import Points, placed_at, points
 from components.kpi_tile import area_for, csv_link
 from components.props import props
 from pipelines.engine.model import AlarmRule, Kpi
+from pipelines.engine.usual import Usual
 
 MOST_CHARTS = 6
+# What is usual is drawn to the end of tomorrow.
+AHEAD = timedelta(days=2)
 FEWEST_POINTS = 2
 # Up to so many values are drawn as bars when they are those of months or years.
 BAR_WIDTH = {"month": timedelta(days=18), "year": timedelta(days=220)}
@@ -21,8 +25,32 @@ BAR_ROOM = {"month": timedelta(days=31), "year": timedelta(days=366)}
 FEWEST_PLACES = 6
 
 
-def line_figure(x: Sequence[str], y: Sequence[float | None], limits: Mapping[str, float | None]) -> dict[str, Any]:
-    """A line with its limits as dashed lines, each named in the margin, where no line runs."""
+@dataclass(frozen=True)
+class Band:
+    """A calm shade behind a line, from `low` to `high`; `words` say what it is, `told` why it is there or not."""
+
+    x: Sequence[str] = ()
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    words: str = ""
+    told: str = ""
+
+
+NO_BAND = Band()
+
+
+def usual_band(found: Usual, zone: str) -> Band:
+    """What is usual, as a band; none where it tells no more than the days before."""
+    rows = found.rows.drop_nulls(["low", "high"])
+    x = [wording.local_text(at, zone) for at in rows["observed_at"].to_list()]
+    words = "shaded: usual at this hour" if x else ""
+    return Band(x, rows["low"].to_list(), rows["high"].to_list(), words, found.words if found.rows.height else "")
+
+
+def line_figure(
+    x: Sequence[str], y: Sequence[float | None], limits: Mapping[str, float | None], band: Band = NO_BAND
+) -> dict[str, Any]:
+    """A line with its limits as dashed lines, each named in the margin, where no line runs; a band behind it."""
     lone = len([v for v in y if v is not None]) < 8
     trace = {
         "type": "scatter",
@@ -34,7 +62,18 @@ def line_figure(x: Sequence[str], y: Sequence[float | None], limits: Mapping[str
         "marker": {"size": 6, "color": theme.SERIES},
         "hovertemplate": "%{y}<extra></extra>",
     }
-    return _figure(trace, limits)
+    figure = _figure(trace, limits)
+    # The line stays the first trace: new points are added to it.
+    figure["data"] += _shade(band)
+    return figure
+
+
+def _shade(band: Band) -> list[dict[str, Any]]:
+    if not band.x:
+        return []
+    edge = {"type": "scatter", "mode": "lines", "x": list(band.x), "line": {"width": 0}, "hoverinfo": "skip"}
+    fill = {"fill": "tonexty", "fillcolor": theme.BAND}
+    return [{**edge, "y": list(band.low)}, {**edge, "y": list(band.high), **fill}]
 
 
 def bar_figure(
@@ -163,10 +202,13 @@ def _missing(titles: Sequence[str]) -> html.P | None:
 
 def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, float | None]) -> html.Section:
     zone, few = glass.town().zone, wording.month_long(kpi) and len(known[0]) <= 36
-    figure = bar_figure(*known, limits, kpi.window.step) if few else line_figure(*known, limits)
     start, end = view.span(kpi.window.step)
-    head = [html.H3(kpi.title), html.P(_subtitle(kpi, area, zone), className="sub")]
-    link = csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown")
+    usual = _usual(kpi, area, start, end)
+    figure = bar_figure(*known, limits, kpi.window.step) if few else line_figure(*known, limits, usual)
+    head = [html.H3(kpi.title), html.P(_subtitle(kpi, area, zone, usual), className="sub", title=usual.told)]
+    links = [csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown")]
+    if usual.x:
+        links.append(csv_link(glass.href("api/v1/expected", kpi=kpi.id, area=area), f"what is usual of {kpi.title}"))
     return html.Section(
         [
             html.Div(head, className="panel-head"),
@@ -175,14 +217,22 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
                 className="chart-box",
                 **props({"data-chart": f"{kpi.id}|{area}", "data-at": placed_at(kpi)}),
             ),
-            html.Div(link, className="panel-foot"),
+            html.Div(links, className="panel-foot"),
         ],
         className="panel chart-panel",
     )
 
 
-def _subtitle(kpi: Kpi, area: str, zone: str) -> str:
-    return " · ".join(filter(None, [wording.unit(kpi.unit), wording.area(area, ward_names()), wording.zone_name(zone)]))
+def _usual(kpi: Kpi, area: str, start: datetime, end: datetime) -> Band:
+    if not kpi.habitual:
+        return NO_BAND
+    town = glass.town()
+    return usual_band(town.expectations.of_kpi(kpi, area, start, end + AHEAD), town.zone)
+
+
+def _subtitle(kpi: Kpi, area: str, zone: str, usual: Band) -> str:
+    parts = [wording.unit(kpi.unit), wording.area(area, ward_names()), wording.zone_name(zone), usual.words]
+    return " · ".join(filter(None, parts))
 
 
 def _history_link(kpi: str, area: str, start: datetime, end: datetime) -> str:

@@ -15,8 +15,9 @@ from components.alarm_list import alarm_list
 from components.asset_table import kind_words, quantity
 from components.kpi_tile import csv_link
 from components.props import props
-from components.trend import graph, line_figure
+from components.trend import AHEAD, Band, graph, line_figure, usual_band
 from components.words_page import failed, missing
+from pipelines.engine.summaries import fitting_step
 
 MOST_CHARTS = 8
 MOST_NEIGHBOURS = 12
@@ -123,36 +124,58 @@ def _charts(sensors: pl.DataFrame, view: View) -> html.Div:
         )
     end = datetime.now(UTC)
     start = end - timedelta(days=view.days or 2)
-    names = sensors["sensor"].to_list()[:MOST_CHARTS]
-    readings = glass.town().readings(names, start, end)
-    rows = [
-        _chart(s, readings.filter(pl.col("sensor") == s["sensor"]), start, end)
-        for s in sensors.head(MOST_CHARTS).iter_rows(named=True)
-    ]
+    rows = [_chart(s, start, end) for s in sensors.head(MOST_CHARTS).iter_rows(named=True)]
     return html.Div(rows, className="charts")
 
 
-def _chart(sensor: Mapping[str, Any], rows: pl.DataFrame, start: datetime, end: datetime) -> html.Section:
-    town = glass.town()
-    points = rows.sort("observed_at")
-    x = [wording.local_text(at, town.zone) for at in points["observed_at"].to_list()]
+def _chart(sensor: Mapping[str, Any], start: datetime, end: datetime) -> html.Section:
+    town, step = glass.town(), fitting_step(end - start, sensor["every_s"])
+    line, band = (
+        _readings(sensor["sensor"], start, end) if step is None else _summed(sensor["sensor"], start, end, step)
+    )
+    x, y = line
     body: Any = html.P("No readings in this period. Choose a longer one above.", className="empty chart-empty")
     if x:
-        figure = line_figure(x, points["value"].to_list(), {"lowest": sensor.get("low"), "highest": sensor.get("high")})
+        figure = line_figure(x, y, {"lowest": sensor.get("low"), "highest": sensor.get("high")}, band)
         body = html.Div(graph(figure), className="chart-box")
     text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    link = csv_link(
-        glass.href("api/v1/readings", sensor=sensor["sensor"], format="csv", **text), f"readings of {sensor['sensor']}"
-    )
-    unit = wording.unit(sensor["unit"] or "")
+    address = glass.href("api/v1/readings", sensor=sensor["sensor"], step=step, format="csv", **text)
+    links = [csv_link(address, f"readings of {sensor['sensor']}")]
+    if step is None and band.x:
+        usual = glass.href("api/v1/expected", sensor=sensor["sensor"])
+        links.append(csv_link(usual, f"what is usual of {sensor['sensor']}"))
+    unit, zone = wording.unit(sensor["unit"] or ""), wording.zone_name(town.zone)
     head = [
         html.H3(quantity(sensor["quantity"], sensor["unit"]).capitalize()),
-        html.P(f"{unit} · sensor {sensor['sensor']} · {wording.zone_name(town.zone)}", className="sub"),
+        html.P(" · ".join(filter(None, [unit, f"sensor {sensor['sensor']}", zone, band.words])), className="sub"),
+        html.P(band.told, className="sub") if band.told else None,
     ]
     return html.Section(
-        [html.Div(head, className="panel-head"), body, html.Div(link, className="panel-foot")],
+        [html.Div(head, className="panel-head"), body, html.Div(links, className="panel-foot")],
         className="panel chart-panel",
     )
+
+
+Line = tuple[list[str], list[float | None]]
+
+
+def _readings(sensor: str, start: datetime, end: datetime) -> tuple[Line, Band]:
+    """The readings themselves, before what is usual to the end of tomorrow."""
+    town = glass.town()
+    rows = town.readings([sensor], start, end).sort("observed_at")
+    x = [wording.local_text(at, town.zone) for at in rows["observed_at"].to_list()]
+    usual = usual_band(town.expectations.of_sensor(sensor, start, end + AHEAD), town.zone)
+    return (x, rows["value"].to_list()), usual
+
+
+def _summed(sensor: str, start: datetime, end: datetime, step: str) -> tuple[Line, Band]:
+    """The mean of each step, before the lowest and highest reading in it: no extreme is lost."""
+    town = glass.town()
+    rows = town.summary([sensor], start, end, step).sort("window")
+    x = [wording.local_text(at, town.zone) for at in rows["window"].to_list()]
+    words = f"mean by {step.replace('_', ' ')}; shaded: lowest to highest"
+    band = Band(x, rows["lowest"].to_list(), rows["highest"].to_list(), words)
+    return (x, rows["value"].to_list()), band
 
 
 def _neighbours(row: Mapping[str, Any], assets: pl.DataFrame) -> html.Section:

@@ -80,6 +80,7 @@ NETWORK = (
     ),
     Kpi(
         function=transformer_loading,
+        habitual=True,
         catalogue="EN-08",
         title="Transformer loading",
         plain="How full the transformers are.",

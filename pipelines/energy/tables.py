@@ -9,7 +9,14 @@ from pipelines.engine.model import Check, Column, Downs, Quantity, Reference, Ta
 INTERVAL = "in the interval that the reading is labelled with (its start)"
 
 QUANTITIES = (
-    Quantity(name="feeder_power_kw", unit="kW", low=-50_000, high=50_000, meaning="Active power at the feeder head"),
+    Quantity(
+        name="feeder_power_kw",
+        unit="kW",
+        low=-50_000,
+        high=50_000,
+        habitual=True,
+        meaning="Active power at the feeder head",
+    ),
     Quantity(
         name="feeder_reactive_kvar", unit="kvar", low=-50_000, high=50_000, meaning="Reactive power at the feeder head"
     ),
@@ -24,7 +31,12 @@ QUANTITIES = (
         meaning=f"Energy that the feeder passed on to another feeder {INTERVAL}",
     ),
     Quantity(
-        name="transformer_power_kw", unit="kW", low=-5_000, high=5_000, meaning="Active power through the transformer"
+        name="transformer_power_kw",
+        unit="kW",
+        low=-5_000,
+        high=5_000,
+        habitual=True,
+        meaning="Active power through the transformer",
     ),
     Quantity(
         name="transformer_reactive_kvar",
@@ -63,6 +75,7 @@ QUANTITIES = (
         unit="degC",
         low=-40,
         high=200,
+        habitual=True,
         meaning="Top-oil temperature of a transformer",
         most_per_hour=60,
         spike=10,
@@ -87,7 +100,12 @@ QUANTITIES = (
         name="poa_irradiance_w_m2", unit="W/m^2", low=-20, high=1_600, meaning="Irradiance in the plane of the panels"
     ),
     Quantity(
-        name="load_power_kw", unit="kW", low=-100, high=20_000, meaning="Power that the microgrid's consumers draw"
+        name="load_power_kw",
+        unit="kW",
+        low=-100,
+        high=20_000,
+        habitual=True,
+        meaning="Power that the microgrid's consumers draw",
     ),
     Quantity(name="grid_import_kw", unit="kW", low=0, high=20_000, meaning="Power drawn from the grid"),
     Quantity(name="grid_export_kw", unit="kW", low=0, high=20_000, meaning="Power given to the grid"),

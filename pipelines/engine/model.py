@@ -162,6 +162,7 @@ class Quantity:
     same value for `stuck_after` or longer, unless it is `rests_at`. None: nothing physical says so; not looked for.
     A `counter` is a register that only grows, up to its `modulus`.
     `signal` is the kind of signal whose usual deadband and delays its alarms have: a key of SIGNALS.
+    A `habitual` one follows the hours of the day and the days of the week: it may be told what is usual.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Quantity:
     counter: bool = False
     modulus: float | None = None
     signal: str | None = None
+    habitual: bool = False
 
     def __post_init__(self) -> None:
         require_unit(self.unit)
@@ -239,6 +241,8 @@ class Kpi:
     parameters with defaults are what a town may tune. See docs/adding-a-kpi.md for the contract.
     `counts`: it counts events, so whatever came counts, and only that there were none must be covered by
     `min_coverage`. `hears`: the tables that feeds were declared for whose arrivals it is handed; none: all.
+    `habitual`: it follows the hours of the day or the days of the week, so it may be told what is usual.
+    `level_shifts`: a step of its level that stays means something, as a leak does.
     """
 
     function: Callable[..., pl.DataFrame]
@@ -262,6 +266,8 @@ class Kpi:
     hears: tuple[str, ...] = ()
     floor: float = 0
     headline: bool = False
+    habitual: bool = False
+    level_shifts: bool = False
 
     def __post_init__(self) -> None:
         where = f"KPI {self.id}"
@@ -270,6 +276,10 @@ class Kpi:
         require((self.function.__doc__ or "").strip(), f"{where}: the function has no docstring")
         require(self.inputs, f"{where}: it reads nothing")
         require(not self.hears or "arrivals" in self.inputs, f"{where}: it hears feeds and reads no arrivals")
+        steady = self.window.kind == "calendar" and self.window.step in ("quarter_hour", "hour", "day")
+        require(steady or not self.habitual, f"{where}: only windows of a day or less repeat")
+        daily = self.window == Window("calendar", "day")
+        require(daily or not self.level_shifts, f"{where}: steps of a level are sought from day to day")
 
     @property
     def id(self) -> str:

@@ -84,7 +84,16 @@ OUT_OF_SERVICE = Reference(
         Column(name="reason", meaning="Why, in words."),
     ),
 )
-ENGINE_REFERENCES = (WARDS, ASSETS, SENSORS, OUT_OF_SERVICE)
+HOLIDAYS = Reference(
+    name="holidays",
+    meaning="Days on which the town goes as on a Sunday: what is usual is told from Sundays and holidays.",
+    key=("day",),
+    columns=(
+        Column(name="day", kind="day", meaning="The day, for example 2026-11-08.", required=True),
+        Column(name="name", meaning="Name of the holiday."),
+    ),
+)
+ENGINE_REFERENCES = (WARDS, ASSETS, SENSORS, OUT_OF_SERVICE, HOLIDAYS)
 
 
 # every_s, factor, offset, silent_after_s, stuck_after_s
@@ -96,8 +105,8 @@ class Registers:
     """The town's registers as frames, and its ward shapes.
 
     Shape: wards, assets as declared; sensors with asset, kind, ward, domain, every_s, silent_after_s, stuck_after_s
-    and the factor and offset that turn its own unit into the quantity's; references by name, out_of_service among
-    them; relies has asset, on and firmly: what an asset belongs to or depends on, however far up.
+    and the factor and offset that turn its own unit into the quantity's; references by name, out_of_service and
+    holidays among them; relies has asset, on and firmly: what an asset belongs to or depends on, however far up.
     """
 
     wards: pl.DataFrame
@@ -145,7 +154,7 @@ def load(settings: Settings) -> Registers:
     shapes = _shapes(folder / "wards.geojson", wards, mistakes)
     if mistakes:
         raise SettingsError(mistakes)
-    own = {r.name: frames[r.name] for r in (OUT_OF_SERVICE, *declared)}
+    own = {r.name: frames[r.name] for r in (OUT_OF_SERVICE, HOLIDAYS, *declared)}
     return Registers(
         wards, _placed(assets, shapes), sensors, own, shapes, quantities, relies,
         settings.gas_temperature_c,

@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipelines.engine.calendar import ROLLUP_SCHEMA, after, coarser, floor, local_step, rolled
+from pipelines.engine.calendar import LENGTHS, ROLLUP_SCHEMA, after, coarser, floor, local_step, rolled
 from pipelines.engine.rolled import COUNTED
 from pipelines.engine.rollups import WARD_HOURS, by_ward, usable
 from pipelines.engine.store import Store
 
 STEPS = ("quarter_hour", "hour", "day", "month")
+# More points than a chart has pixels only make it slow.
+MOST_POINTS = 1600
 SUMS = ("sensors", "n", "sum", "sum_squares", "min", "max")
 AREAS = pl.Schema({name: WARD_HOURS[name] for name in ("observed_at", "ward", *SUMS)})
 Span = tuple[datetime, datetime]
@@ -137,6 +139,13 @@ class Summaries:
             end = after(at, step, self._zone)
             spans = [*spans[:-1], (spans[-1][0], end)] if spans and spans[-1][1] == at else [*spans, (at, end)]
         return spans
+
+
+def fitting_step(span: timedelta, every_s: float) -> str | None:
+    """The finest step that draws a span with at most MOST_POINTS points; None for the readings themselves."""
+    if span.total_seconds() / every_s <= MOST_POINTS:
+        return None
+    return next((step for step in STEPS if span / LENGTHS[step] <= MOST_POINTS), STEPS[-1])
 
 
 def _of(places: pl.DataFrame) -> tuple[str, list[int]]:

@@ -28,6 +28,7 @@ from pipelines.engine.store import Store
 from pipelines.engine.summaries import Summaries
 from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
 from pipelines.engine.tokens import path_of
+from pipelines.engine.usual import Expectations
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
@@ -58,6 +59,7 @@ class Town:
         own = (table for domain in settings.domains for table in domain.tables)
         self._store = Store(settings.store, (*ENGINE_TABLES, *own))
         self._inputs = Inputs(self._store, self.registers, settings.zone)
+        self.expectations = Expectations(self)
         self._followed = 0.0
         self._following = threading.Lock()
         self._opened = False

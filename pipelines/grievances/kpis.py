@@ -124,7 +124,7 @@ BACKLOG = (
 
 PEOPLE = (
     Kpi(
-        function=people.requests_received, catalogue="GR-08", title="Complaints received",
+        function=people.requests_received, habitual=True, catalogue="GR-08", title="Complaints received",
         plain="How many complaints came in within the hour.", formula="count of requests received, by hour",
         standard="Open311 requested_datetime", unit="request", window=every("hour"), levels=("town", "ward", "service"),
         better="context", decimals=0, counts=True, min_coverage=0.9, headline=True, **WHOLE,

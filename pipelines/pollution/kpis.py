@@ -132,6 +132,7 @@ KPIS = (
     ),
     Kpi(
         function=noise_leq,
+        habitual=True,
         catalogue="PO-06",
         title="Noise of the hour",
         plain="Average loudness of the hour, loud moments counting by their energy.",

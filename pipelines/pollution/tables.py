@@ -21,13 +21,16 @@ QUANTITIES = (
     Quantity(
         name="no2_ug_m3",
         unit="ug/m^3",
+        habitual=True,
         meaning="Nitrogen dioxide NO2 (not NOx).",
         low=-10,
         high=4000,
         molar_mass=46.0055,
         stuck_after=ONE_VALUE,
     ),
-    Quantity(name="o3_ug_m3", unit="ug/m^3", meaning="Ozone O3.", low=-10, high=2000, molar_mass=47.9982),
+    Quantity(
+        name="o3_ug_m3", unit="ug/m^3", habitual=True, meaning="Ozone O3.", low=-10, high=2000, molar_mass=47.9982
+    ),
     Quantity(name="so2_ug_m3", unit="ug/m^3", meaning="Sulphur dioxide SO2.", low=-10, high=5000, molar_mass=64.0638),
     Quantity(
         name="co_mg_m3",
@@ -42,7 +45,14 @@ QUANTITIES = (
     Quantity(
         name="published_aqi", unit="index_point", meaning="Air index published by another body.", low=0, high=2000
     ),
-    Quantity(name="noise_dba", unit="dBA", meaning="LAeq of the interval, A-weighted energy mean.", low=15, high=140),
+    Quantity(
+        name="noise_dba",
+        unit="dBA",
+        habitual=True,
+        meaning="LAeq of the interval, A-weighted energy mean.",
+        low=15,
+        high=140,
+    ),
 )
 
 EFFLUENT_SAMPLES = Table(

@@ -21,6 +21,7 @@ FHWA = "FHWA, travel time reliability measures"
 ROADS = (
     Kpi(
         function=traffic_volume,
+        habitual=True,
         catalogue="TR-08",
         title="Traffic volume",
         unit="vehicle/h",
@@ -50,6 +51,7 @@ ROADS = (
     ),
     Kpi(
         function=space_mean_speed,
+        habitual=True,
         catalogue="TR-09",
         title="Speed",
         unit="km/h",

@@ -318,6 +318,7 @@ QUANTITIES = (
         unit="vehicle",
         low=0,
         high=5000,
+        habitual=True,
         meaning="Vehicles in a quarter of an hour, labelled by its start",
     ),
     Quantity(
@@ -325,6 +326,7 @@ QUANTITIES = (
         unit="km/h",
         low=0,
         high=200,
+        habitual=True,
         meaning="Speed of vehicles; 0 = nothing moved or nothing came",
     ),
     Quantity(
@@ -332,9 +334,10 @@ QUANTITIES = (
         unit="percent",
         low=0,
         high=100,
+        habitual=True,
         meaning="Share of time that a vehicle stands over the detector",
     ),
-    Quantity(name="travel_time_s", unit="s", low=0, high=36000, meaning="Time to drive the whole link"),
+    Quantity(name="travel_time_s", unit="s", low=0, high=36000, habitual=True, meaning="Time to drive the whole link"),
 )
 
 ROAD_LINKS = Reference(

@@ -214,6 +214,7 @@ def _night_kpi(**said: Any) -> Kpi:
 KPIS = (
     _night_kpi(
         function=minimum_night_flow,
+        level_shifts=True,
         title="Minimum night flow",
         plain="Water still flowing in the quietest hour between two and four last night.",
         formula="lowest rolling hour of inflow, 02:00 to 04:00 local time",

@@ -10,14 +10,22 @@ QUANTITIES = (
     Quantity(
         name="inflow_m3_h",
         unit="m^3/h",
+        habitual=True,
         meaning="Net flow into a district metered area, at one of its inlets; water passed on counts negative",
         low=-20_000,
         high=20_000,
     ),
-    Quantity(name="pressure_m", unit="metre_head", meaning="Pressure at a point of the network", low=-10, high=300),
+    Quantity(
+        name="pressure_m",
+        unit="metre_head",
+        habitual=True,
+        meaning="Pressure at a point of the network",
+        low=-10,
+        high=300,
+    ),
     # Half a metre away and back within an interval is a wave or an echo, never the tank's whole surface.
     Quantity(name="tank_level_m", unit="m", meaning="Depth of water above the tank floor", low=0, high=50, spike=0.5),
-    Quantity(name="tank_outflow_m3_h", unit="m^3/h", meaning="Flow out of a tank", low=0, high=20_000),
+    Quantity(name="tank_outflow_m3_h", unit="m^3/h", habitual=True, meaning="Flow out of a tank", low=0, high=20_000),
     Quantity(name="tank_inflow_m3_h", unit="m^3/h", meaning="Flow into a tank", low=0, high=20_000),
     Quantity(
         name="consumption_l",

@@ -14,6 +14,7 @@ from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.snapshot import Snapshot
+from pipelines.engine.usual import Usual
 from tests.glass.fake_domains import FIVE
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -50,6 +51,13 @@ STATUS = {
 }
 
 
+def _usual(sensor: str, start: datetime, end: datetime) -> Usual:
+    """A band of ten about fifty, to the end of what was asked for."""
+    hours = [start + timedelta(hours=number) for number in range(int((end - start) / timedelta(hours=1)))]
+    rows = pl.DataFrame({"observed_at": hours, "low": 45.0, "high": 55.0}, schema_overrides={"observed_at": INSTANT})
+    return Usual(rows, "The band is what past weeks make usual at this hour.", True)
+
+
 class FakeTown:
     """Twelve wards, a few hundred assets (water: thousands), a board that moves when told to."""
 
@@ -59,6 +67,9 @@ class FakeTown:
         self.domains = domains
         self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={})
         self.registers = SimpleNamespace(references={})
+        self.expectations = SimpleNamespace(
+            of_sensor=_usual, of_kpi=lambda kpi, area, start, end: _usual("", start, end)
+        )
         self.now = lambda: datetime.now(UTC)
         # Nobody has an account here, unless a test puts a porter of its own at the door.
         self.porter = Porter(Path("no-store-here/state.sqlite"), None, self.now)  # type: ignore[arg-type]
@@ -151,6 +162,11 @@ class FakeTown:
              "n": [12] * n, "n_expected": [12] * n, "coverage": [1.0] * n, "reason": [None] * n, "revision": [1] * n},
             schema={"window": INSTANT, "end": INSTANT, "area": pl.String, "value": pl.Float64, "numerator": pl.Float64, "denominator": pl.Float64, "n": pl.Int64, "n_expected": pl.Int64, "coverage": pl.Float64, "reason": pl.String, "revision": pl.Int64},
         )  # fmt: skip
+
+    def summary(self, sensors: list[str], start: datetime, end: datetime, step: str) -> pl.DataFrame:
+        rows = self.readings(sensors, start, end).rename({"observed_at": "window"})
+        lowest, highest = {"lowest": pl.col("value") - 5}, {"highest": pl.col("value") + 5}
+        return rows.with_columns(**lowest, **highest).select("sensor", "window", "value", "lowest", "highest")
 
     def readings(self, sensors: list[str], start: datetime | None, end: datetime | None) -> pl.DataFrame:
         at = [STARTED - timedelta(minutes=5 * i) for i in range(300)][::-1]

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from pipelines.engine.api import alarms, health, ingest, lists, metrics, problems, quarantine, series
+from pipelines.engine.api import alarms, health, ingest, lists, metrics, problems, quarantine, series, usual
 from pipelines.engine.api.access import Doorkeeper
 from pipelines.engine.api.head import Head
 from pipelines.engine.api.openapi import describe
@@ -31,7 +31,7 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
         responses=EVERY,
     )
     door = Doorkeeper(town, local=local)
-    routers = [part.routes(town) for part in (series, lists, metrics)]
+    routers = [part.routes(town) for part in (series, lists, metrics, usual)]
     routers += [part.routes(town, door) for part in (alarms, ingest, quarantine, health)]
     for router in routers:
         app.include_router(router)
