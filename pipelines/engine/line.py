@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
-from pipelines.engine.calendar import extent, floor
+from pipelines.engine.calendar import floor
 from pipelines.engine.clocks import Clocks
 from pipelines.engine.device_tables import DEVICE_TABLES
 from pipelines.engine.devices import recall
@@ -243,21 +243,22 @@ class Line:
             if entry.rows.is_empty():
                 continue
             if entry.table == "readings":
-                self._touch_readings(entry.rows)
+                at = pl.col("observed_at")
+                spans = entry.rows.group_by("series").agg(low=at.min(), high=at.max())
+                self._touch_quantities(spans)
                 if not entry.facts.get("judged"):
-                    self.quality.touch(entry.rows, seq, now)
-                    self.meters.touch(entry.rows, seq, now)
+                    self.quality.touch(spans, seq, now)
+                    self.meters.touch(spans, seq, now)
             elif entry.table in self.open_tables or entry.table == "arrivals":
                 self._touch_table(entry)
                 self.alarms.land(entry.table, entry.rows)
 
-    def _touch_readings(self, rows: pl.DataFrame) -> None:
-        at = pl.col("observed_at")
-        self._widen("readings", *extent(rows["observed_at"]))
-        spans = rows.select("series", "observed_at").join(
-            self.inputs.dimension.select("series", "quantity"), on="series"
-        )
-        for quantity, low, high in spans.group_by("quantity").agg(low=at.min(), high=at.max()).iter_rows():
+    def _touch_quantities(self, spans: pl.DataFrame) -> None:
+        """Widen what is touched by spans of readings (shape: series, low, high), as a whole and by quantity."""
+        edges = pl.col("low").min(), pl.col("high").max()
+        self._widen("readings", *spans.select(edges).row(0))
+        named = spans.join(self.inputs.dimension.select("series", "quantity"), on="series")
+        for quantity, low, high in named.group_by("quantity").agg(edges).iter_rows():
             self._widen(quantity, low, high)
 
     def _touch_table(self, entry: Entry) -> None:

@@ -34,8 +34,8 @@ class Newest:
     """The newest instant known of every series: a reading past it is new, and nothing has to be looked up for it."""
 
     def __init__(self, since: datetime, latest: pl.DataFrame) -> None:
-        """`latest`: series and observed_at of the newest reading since `since`; of the others nothing is as new."""
-        self._since = pl.Series([since]).cast(INSTANT).to_physical()[0] - 1
+        """`latest`: series and observed_at of the newest reading past `since`; of the others nothing is as new."""
+        self._since = pl.Series([since]).cast(INSTANT).to_physical()[0]
         self._at: NDArray[np.int64] = np.full(1024, self._since, dtype=np.int64)
         self.learn(latest)
 

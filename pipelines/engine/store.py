@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ log = logging.getLogger("townboard")
 MOST_FRAMES = 500
 # So much Parquet is held against its checksums at the start: a second's work, years of a town.
 READ_THROUGH = 512 << 20
+BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Store:
@@ -215,10 +216,15 @@ class Store:
 
     def _past(self, readings: pl.DataFrame) -> pl.Series:
         if self._newest is None:
-            assert self.hot_since is not None
             latest = self.latest().cast({"series": pl.Int32, "observed_at": INSTANT})
-            self._newest = Newest(self.hot_since, latest)
+            self._newest = Newest(self._cold_until(), latest)
         return self._newest.past(readings)
+
+    def _cold_until(self) -> datetime:
+        """Past this instant every reading is hot."""
+        assert self.hot_since is not None
+        edges = [part.high or self.hot_since for part in self._parts(self.tables["readings"])]
+        return min(max(edges, default=BEFORE_ALL), self.hot_since)
 
     def unknown(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of the frame whose key is not in the store, once each."""

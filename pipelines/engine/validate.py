@@ -49,18 +49,18 @@ def check(
     refused = [_decoder_refusals(decoded, feed, received_at)]
     for name, frame in decoded.tables.items():
         if name == "readings":
-            marked = _mark_readings(frame, registers, latest)
+            read, faults = _readings(frame, registers, latest)
             columns = ["sensor", "observed_at", "value", "quality"]
         elif name in tables:
-            marked = _mark_rows(frame, tables[name], registers, latest)
+            read, faults = _rows(frame, tables[name], registers, latest)
             columns = [c.name for c in tables[name].columns]
         else:
-            marked = _mark_foreign(frame, name)
+            read, faults = frame, [_foreign(name)]
             columns = []
-        kept = marked.filter(pl.col(REASON).is_null())
+        kept, bad = _parted(read, faults)
         if kept.height:
             good[name], rows[name] = kept.select(columns), kept[ROW]
-        refused.append(_quarantine(marked.filter(pl.col(REASON).is_not_null()), name, decoded, feed, received_at))
+        refused.append(_quarantine(bad, name, decoded, feed, received_at))
     return Checked(good, pl.concat(refused), rows)
 
 
@@ -106,14 +106,23 @@ def _quarantine(marked: pl.DataFrame, table: str, decoded: Decoded, feed: Feed, 
     return pl.DataFrame(rows, schema=REFUSED, orient="row")
 
 
-def _mark(frame: pl.DataFrame, faults: list[Fault]) -> pl.DataFrame:
-    """The frame with the first fault of each row as `_reason` and `_detail`, null where there is none."""
-    reasons = [pl.when(when.fill_null(value=False)).then(pl.lit(reason)) for when, reason, _ in faults]
-    details = [pl.when(when.fill_null(value=False)).then(words) for when, _, words in faults]
+def _parted(frame: pl.DataFrame, faults: list[Fault]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows without a fault, and those that have one with their first as `_reason` and `_detail`.
+
+    The words are made for the second alone: to spell them out for rows that are kept costs more than all the checks.
+    """
+    flags = [f"_fault_{place}" for place in range(len(faults))]
+    found = frame.with_columns(
+        when.fill_null(value=False).alias(flag) for flag, (when, _, _) in zip(flags, faults, strict=True)
+    )
+    faulty = found.select(pl.any_horizontal(pl.lit(value=False), *flags).alias("_"))["_"]
+    reasons = [pl.when(flag).then(pl.lit(reason)) for flag, (_, reason, _) in zip(flags, faults, strict=True)]
+    details = [pl.when(flag).then(words) for flag, (_, _, words) in zip(flags, faults, strict=True)]
     nothing = pl.lit(None, pl.String)
-    return frame.with_columns(
+    bad = found.filter(faulty).with_columns(
         pl.coalesce(*reasons, nothing).alias(REASON), pl.coalesce(*details, nothing).alias(DETAIL)
     )
+    return frame.filter(~faulty) if bad.height else frame, bad
 
 
 def _clock_faults(column: str, latest: datetime) -> list[Fault]:
@@ -128,13 +137,13 @@ def _clock_faults(column: str, latest: datetime) -> list[Fault]:
     ]
 
 
-def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) -> pl.DataFrame:
+def _readings(frame: pl.DataFrame, registers: Registers, latest: datetime) -> tuple[pl.DataFrame, list[Fault]]:
+    """Readings beside what the register says of their sensors, in the quantity's unit; and what may be wrong."""
     if "unit" not in frame.columns:
         frame = frame.with_columns(unit=pl.lit(None, pl.String))
-    known = registers.sensors.select("sensor", "quantity", "factor", "offset", "low", "high", _own_unit="unit")
-    text = pl.col("value").cast(pl.String)
+    known = registers.sensors.select("sensor", "quantity", "factor", "offset", "low", "high")
     frame = frame.with_columns(
-        pl.col("sensor").cast(pl.String), _text=text, value=pl.col("value").cast(pl.Float64, strict=False)
+        pl.col("sensor").cast(pl.String), _given="value", value=pl.col("value").cast(pl.Float64, strict=False)
     ).join(known, on="sensor", how="left", maintain_order="left")
     frame = _convert(frame, registers)
     value, low, high = pl.col("value"), pl.col("low"), pl.col("high")
@@ -147,24 +156,28 @@ def _mark_readings(frame: pl.DataFrame, registers: Registers, latest: datetime) 
     no_fit = pl.format(
         "the unit `{}` does not fit: {} is kept in {}.", pl.col("unit").fill_null(""), pl.col("quantity"), unit
     )
-    unreadable = pl.col("_text").is_not_null() & value.is_null() & ~pl.col("_bad_unit")
-    unusable = pl.format("`{}` is not a number that can be used.", "_text")
+    given = pl.col("_given").cast(pl.String)
+    unreadable = pl.col("_given").is_not_null() & value.is_null() & ~pl.col("_bad_unit")
+    unusable = pl.format("`{}` is not a number that can be used.", given)
     faults: list[Fault] = [
         (pl.col("sensor").is_null(), "no_sensor", pl.lit("the row names no sensor.")),
         (pl.col("quantity").is_null(), "unknown_sensor", pl.format(unknown, "sensor")),
         *_clock_faults("observed_at", latest),
-        (unreadable, "unreadable_number", pl.format("`{}` is not a number.", "_text")),
+        (unreadable, "unreadable_number", pl.format("`{}` is not a number.", given)),
         (value.is_nan() | value.is_infinite(), "unreadable_number", unusable),
         (pl.col("_bad_unit"), "unit", no_fit),
         (value > high, "out_of_range", pl.format(beyond, number, unit, pl.lit("above"), high.cast(pl.String), unit)),
         (value < low, "out_of_range", pl.format(beyond, number, unit, pl.lit("below"), low.cast(pl.String), unit)),
     ]  # fmt: skip
     quality = pl.when(value.is_null()).then(MISSING).otherwise(GOOD).cast(pl.UInt8)
-    return _mark(frame, faults).with_columns(quality=quality, observed_at=pl.col("observed_at").cast(INSTANT))
+    return frame.with_columns(quality=quality, observed_at=pl.col("observed_at").cast(INSTANT)), faults
 
 
 def _convert(frame: pl.DataFrame, registers: Registers) -> pl.DataFrame:
     """Values in the unit of their quantity; `_bad_unit` where the unit measures something else."""
+    if frame["unit"].null_count() == frame.height:
+        frame = frame.with_columns(_bad_unit=pl.lit(value=False))
+        return _in_unit(frame, pl.col("factor"), pl.col("offset"))
     pairs = frame.select("quantity", "unit").unique().drop_nulls()
     rows: list[tuple[str, str, float | None, float | None, bool]] = []
     for name, unit in pairs.iter_rows():
@@ -186,16 +199,20 @@ def _convert(frame: pl.DataFrame, registers: Registers) -> pl.DataFrame:
         },
         orient="row",
     )
-    factor, offset = pl.coalesce("_factor", "factor"), pl.coalesce("_offset", "offset")
+    frame = frame.join(table, on=["quantity", "unit"], how="left", maintain_order="left")
+    frame = frame.with_columns(_bad_unit=pl.col("_bad_unit").fill_null(value=False))
+    return _in_unit(frame, pl.coalesce("_factor", "factor"), pl.coalesce("_offset", "offset"))
+
+
+def _in_unit(frame: pl.DataFrame, factor: pl.Expr, offset: pl.Expr) -> pl.DataFrame:
     exact = (factor == 1.0) & (offset == 0.0)
-    return (
-        frame.join(table, on=["quantity", "unit"], how="left", maintain_order="left")
-        .with_columns(_bad_unit=pl.col("_bad_unit").fill_null(value=False))
-        .with_columns(value=pl.when(exact).then("value").otherwise(pl.col("value") * factor + offset))
-    )
+    return frame.with_columns(value=pl.when(exact).then("value").otherwise(pl.col("value") * factor + offset))
 
 
-def _mark_rows(frame: pl.DataFrame, table: Table, registers: Registers, latest: datetime) -> pl.DataFrame:
+def _rows(
+    frame: pl.DataFrame, table: Table, registers: Registers, latest: datetime
+) -> tuple[pl.DataFrame, list[Fault]]:
+    """Rows in the table's columns and kinds, and what may be wrong with them."""
     faults: list[Fault] = []
     casts: dict[str, Any] = {}
     for column in table.columns:
@@ -233,7 +250,7 @@ def _mark_rows(frame: pl.DataFrame, table: Table, registers: Registers, latest: 
     if table.time and KINDS[next(c.kind for c in table.columns if c.name == table.time)] == INSTANT:
         faults += _clock_faults(table.time, latest)
     faults += [(~rule.holds, rule.name, pl.lit(rule.words)) for rule in table.checks]
-    return _mark(frame, faults)
+    return frame, faults
 
 
 _WORDS = {"integer": "whole number", "number": "number", "flag": "yes or no", "instant": "point in time", "day": "date"}
@@ -259,9 +276,7 @@ def _cast(name: str, found: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     return pl.col(name).cast(wanted, strict=False)
 
 
-def _mark_foreign(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Rows for a table of a domain that is switched off."""
-    return frame.with_columns(
-        pl.lit("domain_off").alias(REASON),
-        pl.lit(f"the table {name} belongs to a domain that is not switched on in town.toml.").alias(DETAIL),
-    )
+def _foreign(name: str) -> Fault:
+    """What is wrong with every row for a table of a domain that is switched off."""
+    words = f"the table {name} belongs to a domain that is not switched on in town.toml."
+    return pl.lit(value=True), "domain_off", pl.lit(words)

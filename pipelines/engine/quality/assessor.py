@@ -63,7 +63,7 @@ class Assessor(Waiting):
 
     def confirm(self, verdict: "Verdict") -> pl.DataFrame:
         """The rows to be written (shape: WRITTEN). What was touched while it was judged is left out and stays due."""
-        again = [series for series in verdict.taken if series in self._due]
+        again = self.again(verdict.taken)
         self.undo({**verdict.left, **{series: verdict.taken[series] for series in again}})
         rows = pl.concat([pl.DataFrame(schema=WRITTEN), *verdict.frames])
         return rows.filter(~pl.col("series").is_in(again))

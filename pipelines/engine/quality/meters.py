@@ -73,7 +73,7 @@ class Meters(Waiting):
 
     def confirm(self, books: Books) -> Books:
         """The same without the meters that were touched meanwhile; those stay due."""
-        again = [series for series in books.taken if series in self._due]
+        again = self.again(books.taken)
         self.undo({series: books.taken[series] for series in again})
         names = [self._meters[series].sensor for series in again if series in self._meters]
         return Books(

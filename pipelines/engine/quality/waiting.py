@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from pipelines.engine.model import INSTANT
+
 # What came is judged when an interval's worth of it is there, and after this long at the latest.
 PATIENCE = timedelta(minutes=5)
 Span = tuple[int, int]
@@ -31,28 +33,55 @@ class Waiting:
 
     def __init__(self) -> None:
         self._due: dict[int, Due] = {}
+        self._fresh: list[pl.DataFrame] = []
         self._pace: dict[int, timedelta] = {}
         self._reach: dict[int, int] = {}
 
-    def touch(self, rows: pl.DataFrame, seq: int, now: datetime) -> None:
+    def touch(self, spans: pl.DataFrame, seq: int, now: datetime) -> None:
         """Readings landed with the frame `seq`: what they may change is due.
 
-        Like `take`, `confirm` and `undo` called by whoever keeps others from landing. Shape: series, observed_at.
+        Like `take`, `confirm` and `undo` called by whoever keeps others from landing. Shape: series, low, high.
         """
-        at = pl.col("observed_at").dt.epoch("us")
-        for series, low, high in rows.group_by("series").agg(low=at.min(), high=at.max()).iter_rows():
-            if series in self._reach:
-                due = self._due.setdefault(series, Due(seq, now))
-                due.add(low, high, self._reach[series])
+        if self._reach:
+            self._fresh.append(spans.with_columns(seq=pl.lit(seq, pl.Int64), since=pl.lit(now, INSTANT)))
+
+    def _sorted_in(self) -> None:
+        """Bring what was touched into the book, series by series: done once a beat, not once a batch."""
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        reach = pl.DataFrame(
+            {"series": list(self._reach), "near": list(self._reach.values())},
+            schema={"series": pl.Int32, "near": pl.Int64},
+        )
+        low, high = (pl.col(edge).dt.epoch("us") for edge in ("low", "high"))
+        spans = pl.concat(fresh).with_columns(low=low, high=high).join(reach, on="series").sort("series", "low")
+        apart = pl.col("low") > pl.col("high").cum_max().shift().over("series") + pl.col("near")
+        joined = (
+            spans.with_columns(_part=apart.fill_null(value=False).cum_sum())
+            .group_by("series", "_part", maintain_order=True)
+            .agg(pl.col("seq", "since", "low", "near").min(), pl.col("high").max())
+        )
+        for series, _, seq, since, low_us, near, high_us in joined.iter_rows():
+            due = self._due.setdefault(series, Due(seq, since))
+            due.seq, due.since = min(due.seq, seq), min(due.since, since)
+            due.add(low_us, high_us, near)
 
     def settled_before(self, seq: int) -> int:
         """The last frame up to which everything is judged; `seq` when nothing waits."""
-        return min([due.seq - 1 for due in self._due.values()], default=seq)
+        fresh = [int(frame["seq"][0]) - 1 for frame in [*self._fresh] if frame.height]
+        return min([*fresh, *(due.seq - 1 for due in [*self._due.values()])], default=seq)
 
     def take(self, now: datetime, *, all_due: bool = False) -> dict[int, Due]:
         """Take up the series that are to be judged now; `all_due` does not wait for an interval's worth of readings."""
+        self._sorted_in()
         ready = [s for s, due in self._due.items() if all_due or now - due.since >= self._pace[s]]
         return {series: self._due.pop(series) for series in ready}
+
+    def again(self, taken: Mapping[int, Due]) -> list[int]:
+        """Those of the series taken up that were touched meanwhile."""
+        self._sorted_in()
+        return [series for series in taken if series in self._due]
 
     def undo(self, taken: Mapping[int, Due]) -> None:
         """What was taken up is due again: nothing was kept of it."""
