@@ -21,6 +21,7 @@ NOT_DOMAINS = ("engine", "demo")
 HOMES = {
     "duckdb": (
         "pipelines/engine/analysts.py",
+        "pipelines/engine/landing.py",
         "pipelines/engine/store.py",
     ),
     "sqlite3": (

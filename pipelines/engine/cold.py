@@ -90,10 +90,10 @@ def scaled(readings: pl.DataFrame) -> pl.DataFrame:
     steps = [pl.when(pl.col(name)).then(pl.lit(scale)) for name, scale in zip(fits, SCALES, strict=True)]
     given = marked.select(pl.when(pl.col("value").is_not_null()).then(pl.coalesce(steps)).alias("scale"))["scale"]
     exact = given.is_not_null()
-    units = pl.Series(np.rint(numbers * given.fill_null(0.0).to_numpy())).cast(pl.Int64)
+    whole = np.rint(np.where(exact.to_numpy(), numbers, 0.0) * given.fill_null(0.0).to_numpy())
     return readings.with_columns(
         value=value.set(exact, None),
-        units=units.set(~exact, None),
+        units=pl.Series(whole).cast(pl.Int64).set(~exact, None),
         scale=given,
     )
 

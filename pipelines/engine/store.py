@@ -14,16 +14,14 @@ from pipelines.engine import manifest as manifests
 from pipelines.engine import sql
 from pipelines.engine.calendar import extent
 from pipelines.engine.journal import Entry, Tail, Withdrawn
+from pipelines.engine.landing import MOST_FRAMES, Landing
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.rolled import Rolled
 from pipelines.engine.sorting import Newest, Sorting, sort_rows, sort_whole
 from pipelines.engine.standing import Standing
-from pipelines.engine.tables import RECEIVED, shaped, stamped
 
 log = logging.getLogger("townboard")
-# So many frames of a journal's tail are landed at once.
-MOST_FRAMES = 500
 # So much Parquet is held against its checksums at the start: a second's work, years of a town.
 READ_THROUGH = 512 << 20
 BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
@@ -62,7 +60,8 @@ class Store:
         self._standing: Standing | None = None
         self.rolled = Rolled(self)
         self._adopting = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._landing = Landing(self.tables)
         for table in self.tables.values():
             columns = ", ".join(f'"{c.name}" {sql.TYPES[c.kind]}' for c in table.columns)
             self._db.execute(f'CREATE TABLE "hot_{table.name}" ({columns}, _received_at TIMESTAMPTZ, _seq BIGINT)')
@@ -103,7 +102,12 @@ class Store:
         except Withdrawn:
             return self._begin_again()
         for first in range(0, len(arrived), MOST_FRAMES):
-            self._land(arrived[first : first + MOST_FRAMES])
+            part = arrived[first : first + MOST_FRAMES]
+            with self._lock:
+                self._landing.put(self._cursor(), part)
+                for seq, entries in part:
+                    self._learn(entries)
+                    self.seq = seq
         return arrived
 
     def _begin_again(self) -> list[tuple[int, list[Entry]]]:
@@ -120,6 +124,7 @@ class Store:
         with self._lock:
             self._adopting = True
             try:
+                self._landing.settle(self._cursor())
                 self._switch(manifest, hot_since)
             finally:
                 self._adopting = False
@@ -161,47 +166,20 @@ class Store:
             cursor.execute(f'INSERT INTO "hot_{table.name}" SELECT {names}, _received_at, 0 FROM {compacted}')
 
     def land(self, seq: int, entries: Sequence[Entry]) -> None:
-        """Make the rows of one durable frame visible."""
-        self._land([(seq, entries)])
-
-    def _land(self, frames: Sequence[tuple[int, Sequence[Entry]]]) -> None:
-        """Make the rows of frames visible, in order, all at once."""
-        gathered: dict[str, list[tuple[int, Entry]]] = {}
-        for seq, entries in frames:
-            for entry in entries:
-                if entry.table in self.tables:
-                    gathered.setdefault(entry.table, []).append((seq, entry))
+        """Make the rows of one durable frame visible to whoever asks next."""
         with self._lock:
-            cursor = self._cursor()
-            cursor.execute("BEGIN")
-            try:
-                for name, found in gathered.items():
-                    self._land_rows(cursor, self.tables[name], found)
-                cursor.execute("COMMIT")
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            self.seq = frames[-1][0]
+            self._landing.add(seq, entries)
+            self._learn(entries)
+            self.seq = seq
+            if self._landing.is_full:
+                self._landing.settle(self._cursor())
 
-    def _land_rows(self, cursor: duckdb.DuckDBPyConnection, table: Table, found: Sequence[tuple[int, Entry]]) -> None:
-        target = f'"hot_{table.name}"'
-        if table.replaces:
-            cursor.execute(f"DELETE FROM {target}")
-            found = found[-1:]
-        corrects = len(found) > 1 or bool(found[0][1].facts.get("corrects"))
-        rows = pl.concat([_stamped(entry, table, seq) for seq, entry in found])
-        if table.name == "readings":
-            for learner in (self._newest, self._standing):
-                if learner is not None:
-                    learner.learn(rows)
-        if corrects:
-            rows = rows.unique(table.key, keep="last", maintain_order=True)
-        cursor.register("incoming", rows)
-        if corrects and not table.replaces:
-            same = " AND ".join(f't."{key}" = i."{key}"' for key in table.key)
-            cursor.execute(f"DELETE FROM {target} t USING incoming i WHERE {same}")
-        cursor.execute(f"INSERT INTO {target} SELECT * FROM incoming")
-        cursor.unregister("incoming")
+    def _learn(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.table == "readings":
+                for learner in (self._newest, self._standing):
+                    if learner is not None:
+                        learner.learn(entry.rows)
 
     def sort(self, name: str, frame: pl.DataFrame) -> Sorting:
         """Hold a batch (declared columns, in order of arrival) against what is known."""
@@ -246,7 +224,7 @@ class Store:
     def _found(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         """The same with received_at."""
         keys = frame.select(table.key).unique()
-        cursor = self._cursor()
+        cursor = self._asked()
         cursor.register("keys", keys)
         low = high = None
         bounds = ""
@@ -314,7 +292,7 @@ class Store:
         self, query: str, params: Mapping[str, Any] | None = None, frames: Mapping[str, pl.DataFrame] | None = None
     ) -> pl.DataFrame:
         """The answer to a statement in SQL that may name these frames."""
-        cursor = self._cursor()
+        cursor = self._asked()
         for name, frame in (frames or {}).items():
             cursor.register(name, frame)
         try:
@@ -327,12 +305,12 @@ class Store:
         """Series and instants of late hot rows that lie before `instant` (their rollups on disk are out of date)."""
         at = self.tables[name].time
         late = f'SELECT series, "{at}" FROM "hot_{name}" WHERE "{at}" < $instant'
-        return self._cursor().sql(late, params={"instant": instant}).pl()
+        return self._asked().sql(late, params={"instant": instant}).pl()
 
     def latest(self) -> pl.DataFrame:
         """The newest hot reading of every series: series, observed_at, value."""
         newest = "series, max(observed_at) AS observed_at, arg_max_null(value, observed_at) AS value"
-        return self._cursor().sql(f"SELECT {newest} FROM hot_readings GROUP BY series").pl()
+        return self._asked().sql(f"SELECT {newest} FROM hot_readings GROUP BY series").pl()
 
     def standing(self, since: datetime) -> pl.DataFrame:
         """The newest reading of every series, sought once from `since` on and kept up by what lands.
@@ -350,12 +328,12 @@ class Store:
         """Sums of number columns over all rows, by one column."""
         chosen = ", ".join(f'CAST(sum("{c}") AS BIGINT) AS "{c}"' for c in columns)
         source = self._ever(name, ", ".join(f'"{c}"' for c in (by, *columns)))
-        return self._cursor().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
+        return self._asked().sql(f'SELECT "{by}", count(*) AS payloads, {chosen} FROM ({source}) GROUP BY "{by}"').pl()
 
     def covered_spans(self) -> pl.DataFrame:
         """The spans that landed arrivals cover, overlapping ones joined: feed, low, high."""
         source = self._ever("arrivals", "feed, covers_from AS low, observed_at AS high, outcome")
-        return self._cursor().sql(sql.joined_spans(source)).pl()
+        return self._asked().sql(sql.joined_spans(source)).pl()
 
     def _ever(self, name: str, columns: str) -> str:
         """These columns of all rows, hot and compacted, as a source in SQL."""
@@ -365,6 +343,13 @@ class Store:
             since = f"WHERE {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
             source += f" UNION ALL SELECT {columns} FROM {sql.parquet(self.folder, parts, table)} {since}"
         return source
+
+    def _asked(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for a question: all that has landed is in the tables."""
+        if self._landing.waits:
+            with self._lock:
+                self._landing.settle(self._cursor())
+        return self._cursor()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = getattr(self._local, "cursor", None)
@@ -393,12 +378,3 @@ class Store:
             if wanted:
                 found.append(part)
         return found
-
-
-def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
-    """The rows of an entry as the hot table holds them."""
-    return (
-        shaped(stamped(entry.rows, entry.facts), table)
-        .select(*(c.name for c in table.columns), RECEIVED)
-        .with_columns(_seq=pl.lit(seq, pl.Int64))
-    )

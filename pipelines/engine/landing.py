@@ -1,0 +1,95 @@
+"""Durable frames on their way into the hot tables: many small ones go together, when somebody asks."""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import polars as pl
+
+from pipelines.engine.journal import Entry
+from pipelines.engine.model import Table
+from pipelines.engine.tables import RECEIVED, shaped, stamped
+
+# So many frames, and about so many rows, are put into the tables at once.
+MOST_FRAMES, MOST_ROWS = 500, 200_000
+Frames = Sequence[tuple[int, Sequence[Entry]]]
+
+
+class Landing:
+    """Holds frames until they are put into the tables: each transaction costs milliseconds, whatever is in it.
+
+    Called by the holder of the store's lock.
+    """
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._frames: list[tuple[int, Sequence[Entry]]] = []
+        self._rows = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything is not in the tables yet."""
+        return bool(self._frames)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be held."""
+        return len(self._frames) >= MOST_FRAMES or self._rows >= MOST_ROWS
+
+    def add(self, seq: int, entries: Sequence[Entry]) -> None:
+        """Hold one frame more."""
+        self._frames.append((seq, entries))
+        self._rows += sum(entry.rows.height for entry in entries)
+
+    def settle(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Put what is held into the tables; when that fails it is still held."""
+        if self._frames:
+            self._put(cursor, self._frames, doubtful=False)
+            self._frames, self._rows = [], 0
+
+    def put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
+        """Put frames as the journal has them into the tables: after a lost manifest Parquet may hold their rows."""
+        self._put(cursor, frames, doubtful=True)
+
+    def _put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames, *, doubtful: bool) -> None:
+        """Put the rows of frames into the tables, in order, all at once."""
+        gathered: dict[str, list[tuple[int, Entry]]] = {}
+        for seq, entries in frames:
+            for entry in entries:
+                if entry.table in self._tables:
+                    gathered.setdefault(entry.table, []).append((seq, entry))
+        cursor.execute("BEGIN")
+        try:
+            for name, found in gathered.items():
+                corrects = any(e.facts.get("corrects") for _, e in found) or (len(found) > 1 and doubtful)
+                _insert(cursor, self._tables[name], found, corrects=corrects)
+            cursor.execute("COMMIT")
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+
+
+def _insert(
+    cursor: duckdb.DuckDBPyConnection, table: Table, found: Sequence[tuple[int, Entry]], *, corrects: bool
+) -> None:
+    target = f'"hot_{table.name}"'
+    if table.replaces:
+        cursor.execute(f"DELETE FROM {target}")
+        found = found[-1:]
+    rows = pl.concat([_stamped(entry, table, seq) for seq, entry in found])
+    if corrects:
+        rows = rows.unique(table.key, keep="last", maintain_order=True)
+    cursor.register("incoming", rows)
+    if corrects and not table.replaces:
+        same = " AND ".join(f't."{key}" = i."{key}"' for key in table.key)
+        cursor.execute(f"DELETE FROM {target} t USING incoming i WHERE {same}")
+    cursor.execute(f"INSERT INTO {target} SELECT * FROM incoming")
+    cursor.unregister("incoming")
+
+
+def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
+    """The rows of an entry as the hot table holds them."""
+    return (
+        shaped(stamped(entry.rows, entry.facts), table)
+        .select(*(c.name for c in table.columns), RECEIVED)
+        .with_columns(_seq=pl.lit(seq, pl.Int64))
+    )
