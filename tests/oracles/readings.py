@@ -98,16 +98,17 @@ Level = Callable[[datetime], float]
 
 
 def filled(dirty: Dirty, dice: random.Random, levels: dict[str, Level], perfect: Iterable[str] = ()) -> None:
-    """Readings of every sensor of these quantities, pushed dirty; those of `perfect` sensors lack nothing."""
+    """Readings of these sensors, or sensors of these quantities, pushed dirty; `perfect` sensors lack nothing."""
     rows: Rows = []
     whole = set(perfect)
     for one in sensors(dirty):
-        if one["quantity"] not in levels:
+        level = levels.get(one["sensor"], levels.get(one["quantity"]))
+        if level is None:
             continue
         every = timedelta(seconds=one["every_s"])
         lost, null = (0.0, 0.0) if one["sensor"] in whole else (0.05, 0.03)
         kept = paced(
-            one["sensor"], dirty.start, dirty.end, every, levels[one["quantity"]], dice, lost=lost, null=null,
+            one["sensor"], dirty.start, dirty.end, every, level, dice, lost=lost, null=null,
             gaps=one["sensor"] not in whole,
         )  # fmt: skip
         rows += kept
