@@ -112,7 +112,7 @@ def filled(dirty: Dirty, dice: random.Random, levels: dict[str, Level], perfect:
             gaps=one["sensor"] not in whole,
         )  # fmt: skip
         rows += kept
-    for table, batch in soiled("readings", rows, dice, lambda row: {**row, "value": (row["value"] or 0.0) + 1.0}):
+    for table, batch in soiled("readings", rows, dice, lambda row: {**row, "value": (row["value"] or 40.0) + 1.0}):
         dirty.batches += [(table, batch[i : i + 20_000]) for i in range(0, len(batch), 20_000)]
 
 

@@ -11,7 +11,7 @@ from pipelines import available
 from pipelines.engine.model import Kpi
 from tests.oracles import agreement
 
-DOMAINS = ("grievances", "energy", "water")
+DOMAINS = ("grievances", "energy", "water", "pollution")
 KPIS = [(name, kpi) for name in DOMAINS for kpi in available()[name].kpis]
 
 
