@@ -112,7 +112,7 @@ def filled(dirty: Dirty, dice: random.Random, levels: dict[str, Level], perfect:
             gaps=one["sensor"] not in whole,
         )  # fmt: skip
         rows += kept
-    for table, batch in soiled("readings", rows, dice, lambda row: {**row, "value": (row["value"] or 40.0) + 1.0}):
+    for table, batch in soiled("readings", rows, dice, _corrected):
         dirty.batches += [(table, batch[i : i + 20_000]) for i in range(0, len(batch), 20_000)]
 
 
@@ -124,3 +124,7 @@ def wave(dice: random.Random, low: float, high: float) -> Level:
         return round(low + (high - low) * (abs(part - 0.5) * 2 * 0.7 + dice.random() * 0.3), 3)
 
     return value
+
+
+def _corrected(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "value": None if row["value"] is None else row["value"] + 0.7}
