@@ -243,6 +243,8 @@ LIVE_FEED = (
         target=1,
         watch=5,
         hears=LIVE_TABLES,
+        # A message that came in the window may tell its own time from before it.
+        lookback=timedelta(days=1),
         min_coverage=0,
     ),
 )

@@ -200,7 +200,9 @@ def bunching_now(
     pairs = running.with_columns(headway_min=pl.when(same).then(gap))
     close = bunched(pl.col("headway_min"), pl.col("scheduled_min"), bunch_ratio)
     result = by_area(pairs, LEVELS).group_by(KEYS).agg(**share(close)).with_columns(n_expected=pl.col("n"))
-    busy = by_area(near.filter(pl.col("ends_at") > pl.col("as_of")), LEVELS).select(KEYS).unique()
+    # A late bus is judged after the last trip should have ended.
+    due = by_area(near.filter(pl.col("ends_at") > pl.col("as_of")), LEVELS).select(KEYS).unique()
+    busy = pl.concat([due, result.select(KEYS)]).unique()
     return pl.concat([result, idle(plan, windows, busy, zone)], how="diagonal")
 
 
@@ -218,7 +220,7 @@ def _delays(trip_updates: pl.DataFrame, plan: Timetable, windows: pl.DataFrame, 
         end=pl.col("as_of") + pl.duration(microseconds=1),
     )
     told = with_run(trip_updates, plan).filter(
-        pl.col("delay_s").is_not_null() & ~pl.col("relationship").is_in(NOT_RUNNING)
+        pl.col("delay_s").is_not_null() & ~pl.col("relationship").is_in(NOT_RUNNING).fill_null(False)
     )
     rows = in_windows(told.select(*RUN, "observed_at", "delay_s"), recent).join(
         recent.select("window", "label"), on="window"

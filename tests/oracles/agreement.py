@@ -14,9 +14,11 @@ import polars as pl
 from pipelines import available
 from pipelines.engine import calendar, flow, registers, settings
 from pipelines.engine.flow import RawMessage
+from pipelines.engine.journal import Entry
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
 from pipelines.engine.model import INSTANT, Kpi
+from pipelines.engine.tables import ARRIVALS
 from tests.oracles.plain import Row, Rows, Span
 
 Values = dict[tuple[datetime, str], float | None]
@@ -77,17 +79,36 @@ def opened(dirty: Dirty, folder: Path) -> Line:
     found = settings.load(folder, available)
     line = Line(found, registers.load(found), dirty.start)
     for table, rows in dirty.batches:
-        _push(line, table, rows, dirty.end)
+        (_note if table == "arrivals" else _push)(line, table, rows, dirty.end)
     line.kpis.inputs.forget(line.drain_touched())
     return line
 
 
 def _push(line: Line, table: str, rows: Rows, now: datetime) -> None:
     key = "readings" if table == "readings" else "rows"
-    body = orjson.dumps({key: [{k: v for k, v in row.items() if not k.startswith("_")} for row in rows]})
+    body = orjson.dumps({key: [_open(row) for row in rows]})
     receipt = flow.take(line, [RawMessage(pushed(line.settings.feeds["push"], "json", table), body, now)], now)[0]
     assert not receipt.quarantined, (table, receipt.reasons[:3])
     assert receipt.refused_words is None, (table, receipt.refused_words)
+
+
+def _note(line: Line, table: str, rows: Rows, now: datetime) -> None:
+    """Arrivals as the line notes them, each with the time at which it came."""
+    blank = dict.fromkeys(ARRIVALS.schema)
+    entries = [
+        Entry(
+            table,
+            pl.DataFrame([{**blank, **_open(row), "covers_from": row["observed_at"]}], schema=ARRIVALS.schema),
+            {"received_s": row["_received"].timestamp()},
+        )
+        for row in sorted(rows, key=lambda row: row["_received"])
+    ]
+    with line.writing:
+        line.store.land(line.journal.append(entries), entries)
+
+
+def _open(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if not name.startswith("_")}
 
 
 def windows_of(kpi: Kpi, dirty: Dirty) -> pl.DataFrame:
@@ -111,6 +132,7 @@ def by_product(line: Line, kpi: Kpi, grid: pl.DataFrame) -> Values:
     )
     if "reason" in rows.columns:
         rows = rows.with_columns(value=pl.when(pl.col("reason").is_null()).then(pl.col("value")))
+    assert not rows.select("window", "area").is_duplicated().any(), "the product gives an area twice"
     return {(w, area): value for w, area, value in rows.select("window", "area", "value").iter_rows()}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from tests.oracles.agreement import Dirty
+from tests.oracles.dirt import square
 from tests.oracles.plain import DAY, HOUR, TICK, Row, Rows, Span, areas, divided, latest, local, percentile, shared
 
 Values = dict[str, float | None]
@@ -27,15 +28,6 @@ def _requests(dirty: Dirty) -> Rows:
         row["service"], row["department"] = row["service_code"] or row["service_name"], row["agency_responsible"]
         row["settled"] = row["closed_at"] if row["status"] == "closed" else None
     return found
-
-
-def square(lat: float | None, lon: float | None) -> str | None:
-    """The ward of a point in the squares of the dirty town."""
-    if lat is None or lon is None or not 0 <= lat <= 1:
-        return None
-    if 1.4 < lon < 1.6 and 0.4 < lat < 0.6:
-        return None
-    return "W1" if lon < 1 else "W2" if lon < 2 else "W3" if lon < 3 else None
 
 
 def office(dirty: Dirty) -> Rows:

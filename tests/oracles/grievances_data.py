@@ -26,7 +26,7 @@ SCHEMA_AT = (
 def made(seed: int = 7, count: int = 260) -> Dirty:
     """Seven weeks in Kolkata over the change of the national limit, the last month still running."""
     dice = random.Random(seed)
-    rows = [_request(dice, number) for number in range(count)]
+    rows = [request(dice, number) for number in range(count)]
     batches = soiled("service_requests", rows, dice, lambda row: _moved_on(row, dice))
     # An older state that comes last changes nothing.
     batches.append(("service_requests", [_older(row) for row in dice.sample(rows, count // 10)]))
@@ -34,7 +34,7 @@ def made(seed: int = 7, count: int = 260) -> Dirty:
     return Dirty("grievances", "Asia/Kolkata", START, START + 45 * DAY, registers, batches)
 
 
-def _request(dice: random.Random, number: int) -> dict[str, Any]:
+def request(dice: random.Random, number: int) -> dict[str, Any]:
     asked = START + timedelta(minutes=dice.randrange(44 * 1440))
     placed = dice.random() < 0.7
     row: dict[str, Any] = {
