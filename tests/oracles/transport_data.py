@@ -37,7 +37,15 @@ L1.t,L1,travel_time_s,s,15 min
 L2.t,L2,travel_time_s,s,15 min
 L3.t,L3,travel_time_s,s,1 h
 """
-TUNED = '\n[transport.kpis.feed_age]\nfeeds = "positions trips"\n[transport.kpis.invalid_responses]\nfeeds = "positions trips"\n'
+FEEDS = """
+[feeds.positions]
+use = "transport.vehicle_positions"
+from = "drop_folder"
+
+[feeds.trips]
+use = "transport.trip_updates"
+from = "drop_folder"
+"""
 
 
 def made(seed: int = 2) -> Dirty:
@@ -47,7 +55,7 @@ def made(seed: int = 2) -> Dirty:
         "wards.csv": WARDS, "wards.geojson": GEOJSON, "assets.csv": ASSETS, "sensors.csv": SENSORS, "road_links.csv": LINKS,
     }  # fmt: skip
     dirty = Dirty("transport", ZONE, START, START + 3 * DAY - timedelta(hours=2, minutes=40), registers)
-    dirty.facts["toml"] = TUNED
+    dirty.facts["toml"] = FEEDS
     dirty.batches += _timetable().items()
     live = _live(dice, dirty.end)
     for table, rows in live.items():

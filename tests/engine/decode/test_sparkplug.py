@@ -227,7 +227,9 @@ def test_a_compressed_payload_is_unpacked(packed: Any) -> None:
     assert values(read(outer, "NDATA")) == {"water/plant1/a": 0.5}
 
 
-@pytest.mark.parametrize("body", [b"", b"nothing", gzip.compress(b"x", mtime=0)[:-4], zlib.compress(b"\x00" * (20 << 20))])
+@pytest.mark.parametrize(
+    "body", [b"", b"nothing", gzip.compress(b"x", mtime=0)[:-4], zlib.compress(b"\x00" * (20 << 20))]
+)
 def test_a_broken_or_endless_compressed_payload_is_refused(body: bytes) -> None:
     outer = tahu.Payload(timestamp=ms(BORN), uuid="SPBV1.0_COMPRESSED", body=body).SerializeToString()
     with pytest.raises(Refused) as refusal:
