@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--from", dest="start")
     exporting.add_argument("--to", dest="end")
     exporting.add_argument("--ward")
+    exporting.add_argument("--as-known-at", metavar="TIME", help="KPI values as they were published by this time")
     exporting.add_argument("--format", dest="form", default="csv", choices=["csv", "parquet", "xlsx", "json", "ndjson"])
     exporting.add_argument("-o", "--output", type=Path, required=True)
     return parser
@@ -305,7 +306,10 @@ def export(options: argparse.Namespace) -> int:
 
     town = Town(_settings(options), now)
     try:
-        rows = export_file(town, options.table, options.start, options.end, options.ward, options.form, options.output)
+        rows = export_file(
+            town, options.table, options.start, options.end, options.ward, options.form, options.output,
+            options.as_known_at,
+        )  # fmt: skip
     except Misasked as mistake:
         print(mistake.words, file=sys.stderr)
         return 1

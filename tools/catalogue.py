@@ -115,9 +115,10 @@ def reference() -> str:
         for s in d.sources
     ]
     parts.append(_rows(("use", "format", "every", "meaning"), rows))
+    parts.append("## [DOMAIN]\n\n`owner`: the office that answers for its KPIs, as people know it.\n")
     parts.append(
-        "## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, and the KPI's own tunables "
-        "(docs/catalogue.md).\n"
+        "## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, `tolerance` (by how much a published "
+        "value may change before people are told), `owner`, and the KPI's own tunables (docs/catalogue.md).\n"
     )
     parts.append(
         "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, "
@@ -149,6 +150,7 @@ CLASSES = {
     "arrivals": "What came when, and what became of it.",
     "devices": "What devices and gateways said about themselves.",
     "corrections": "What rows said before they were corrected.",
+    "board": "What the board said of each KPI and area, and when.",
     "quarantine": "Rows that were set aside, with their bytes.",
 }
 TOWN = {

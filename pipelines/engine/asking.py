@@ -51,6 +51,14 @@ def instant(text: str, name: str) -> datetime:
         raise Misasked(f"`{name}={text}` is no instant of the calendar ({error}); {example}.") from error
 
 
+def maybe_instant(text: str | None, name: str) -> datetime | None:
+    """The instant that a text names; None when nothing was asked for.
+
+    Raises Misasked.
+    """
+    return instant(text, name) if text else None
+
+
 def span(start: str | None, end: str | None) -> Span:
     """The span between two texts, either of which may be missing.
 

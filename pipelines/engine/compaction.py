@@ -151,7 +151,7 @@ def _merged(
     if table.replaces:
         return {"all": rows}
     assert table.time is not None
-    label = local_day(table.time, zone) if table.name == "readings" else _month(table, rows, zone)
+    label = local_day(table.time, zone) if table.daily else _month(table, rows, zone)
     labelled = rows.with_columns(_part=label).partition_by("_part", as_dict=True, include_key=False)
     fresh = {str(key): part for (key,), part in labelled.items()}
     merged = {}

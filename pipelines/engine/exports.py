@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipelines.engine.asking import Misasked, one_of, span
+from pipelines.engine.asking import Misasked, maybe_instant, one_of, span
 from pipelines.engine.extracts import Extract, extract
 from pipelines.engine.forms import FORMS, WRITERS, streamed
 
@@ -18,7 +18,14 @@ __all__ = ["Misasked", "export_file", "write"]
 
 
 def export_file(
-    town: "Town", table: str, start: str | None, end: str | None, ward: str | None, form: str, output: Path
+    town: "Town",
+    table: str,
+    start: str | None,
+    end: str | None,
+    ward: str | None,
+    form: str,
+    output: Path,
+    as_known_at: str | None = None,
 ) -> int:
     """Write a table (or `readings`, `kpis`, `arrivals`, `quarantine`) to a file; gives the number of rows.
 
@@ -26,7 +33,8 @@ def export_file(
     Raises Misasked with words for the person at the command line.
     """
     one_of("format", form, FORMS)
-    return write(extract(town, table, span(start, end), ward), form, output)
+    at = maybe_instant(as_known_at, "as-known-at")
+    return write(extract(town, table, span(start, end), ward, at), form, output)
 
 
 def write(wanted: Extract, form: str, output: Path) -> int:

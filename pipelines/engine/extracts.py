@@ -1,7 +1,7 @@
 """What may be taken away: tables, registers, readings and KPI values as frames in order, a span of time at a time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -11,9 +11,10 @@ import polars as pl
 from pipelines.engine import manifest
 from pipelines.engine.asking import Misasked, Span, one_of
 from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
+from pipelines.engine.known import newest, until
 from pipelines.engine.model import INSTANT, KINDS, Column, Table
 from pipelines.engine.registers import ENGINE_REFERENCES
-from pipelines.engine.tables import KPI_VALUES, QUALITY_MEANING
+from pipelines.engine.tables import KPI_CORRECTIONS, KPI_VALUES, QUALITY_MEANING
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
@@ -37,6 +38,14 @@ VALUE_COLUMNS = tuple(
     next(column for column in KPI_VALUES.columns if column.name == name)
     for name in (*VALUE_ORDER, "detail", "revision", "computed_at")
 )
+
+# What is published, and the column that says when.
+PUBLISHED = {
+    "kpis": "computed_at",
+    "kpi_values": "computed_at",
+    "kpi_board": "said_at",
+    "kpi_corrections": "corrected_at",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,24 +124,34 @@ def names(town: "Town") -> list[str]:
     return ["readings", *own, *registers]
 
 
-def extract(town: "Town", name: str, span: Span, ward: str | None = None) -> Extract:
+def extract(
+    town: "Town", name: str, span: Span, ward: str | None = None, as_known_at: datetime | None = None
+) -> Extract:
     """The rows of a table, a register, or `readings`, `kpis` (newest values) and `quarantine`.
 
-    Raises Misasked: no such table (404), no such ward, a table that knows no ward.
+    `as_known_at`: of KPI values and corrections, those that had been published by then.
+    Raises Misasked: no such table (404), no such ward, a table that knows no ward or no publishing.
     """
+    if as_known_at is not None and name not in PUBLISHED:
+        told = ", ".join(sorted(PUBLISHED))
+        raise Misasked(f"`as_known_at` is known of {told}; the rows of {name} name when each came (received_at).")
     one_of("ward", ward, town.wards()["ward"])
     if name == "readings":
         sensors = town.sensors()
         chosen = sensors.filter(pl.col("ward") == ward) if ward else sensors
         return readings(town, chosen["sensor"].to_list(), span, ward)
     if name == "kpis":
-        return _values(town, span, ward)
+        return _values(town, span, ward, as_known_at)
     if name == "quarantine":
         _no_ward(name, ward)
         return quarantine(town)
     one_of("table", name, [*names(town), "kpis"], 404)
     declared = {table.name: table for table in town.tables}
-    return _of_table(town, declared[name], span, ward) if name in declared else _of_register(town, name, ward)
+    if name not in declared:
+        return _of_register(town, name, ward)
+    found = _of_table(town, declared[name], span, ward)
+    read, stamp = found.read, PUBLISHED.get(name, "")
+    return found if as_known_at is None else replace(found, read=lambda *edge: until(read(*edge), stamp, as_known_at))
 
 
 def readings(town: "Town", sensors: Sequence[str], span: Span, ward: str | None = None) -> Extract:
@@ -150,12 +169,14 @@ def readings(town: "Town", sensors: Sequence[str], span: Span, ward: str | None 
     )
 
 
-def history(town: "Town", kpi: str, areas: Sequence[str] | None, span: Span) -> Extract:
-    """The newest published value of a KPI per window and area."""
+def history(
+    town: "Town", kpi: str, areas: Sequence[str] | None, span: Span, as_known_at: datetime | None = None
+) -> Extract:
+    """The newest value of a KPI per window and area, of those published by `as_known_at`."""
     return Extract(
         name=kpi,
         columns=VALUE_COLUMNS,
-        read=lambda low, high: town.history(kpi, areas, low, high),
+        read=lambda low, high: town.history(kpi, areas, low, high, as_known_at=as_known_at),
         time="window",
         order=("area",),
         span=span,
@@ -164,13 +185,38 @@ def history(town: "Town", kpi: str, areas: Sequence[str] | None, span: Span) -> 
     )
 
 
-def _values(town: "Town", span: Span, ward: str | None) -> Extract:
-    """The newest published value of every KPI per window and area."""
+def corrections(
+    town: "Town", span: Span, *, domain: str | None, as_known_at: datetime | None = None, **wanted: str | None
+) -> Extract:
+    """Corrections of published values; `wanted` names columns and what they are to hold."""
+    known = {k.id for d in town.domains if domain is None or d.name == domain for k in d.kpis}
+
+    def read(low: datetime | None, high: datetime | None) -> pl.DataFrame:
+        rows = until(town.corrections(low, high), "corrected_at", as_known_at)
+        rows = rows.filter(pl.col("kpi").is_in(known))
+        for column, value in wanted.items():
+            rows = rows.filter(pl.col(column) == value) if value is not None else rows
+        return rows
+
+    return Extract(
+        name="corrections",
+        columns=KPI_CORRECTIONS.columns,
+        read=read,
+        time="corrected_at",
+        order=("kpi", "area", "window", "revision"),
+        span=span,
+        earliest=lambda: earliest_of(town, "kpi_corrections", "corrected_at"),
+        now=town.now,
+    )
+
+
+def _values(town: "Town", span: Span, ward: str | None, as_known_at: datetime | None) -> Extract:
+    """The newest value of every KPI per window and area, of those published by `as_known_at`."""
 
     def read(low: datetime | None, high: datetime | None) -> pl.DataFrame:
         rows = town.rows("kpi_values", low, high)
         rows = rows.filter(pl.col("area") == f"ward:{ward}") if ward else rows
-        return rows.sort("revision").unique(["kpi", "window", "area"], keep="last")
+        return newest(rows, as_known_at)
 
     return Extract(
         name="kpis",

@@ -86,6 +86,7 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
     line.alarms.hear(line.listen(now), now)
     line.alarms.watch(line.drain_samples(), line.kpis, line.feed_states(now), now)
     snapshot = line.publisher.publish(now)
+    note_board(line, now)
     line.settle(now)
     return snapshot
 
@@ -203,9 +204,30 @@ def empty_arrival(feed: Feed, at: datetime, outcome: str, words: str | None, seq
 
 
 def keep_values(line: "Line", published: pl.DataFrame, now: datetime) -> None:
-    """Make newly published KPI values durable and visible."""
-    entry = Entry("kpi_values", published, {"received_s": now.timestamp()})
+    """Make newly published KPI values durable and visible, and in the same frame which of them correct others."""
+    facts = {"received_s": now.timestamp()}
+    notices = line.correcting.notices(published)
+    entries = [Entry("kpi_values", published, facts)]
+    if notices.height:
+        entries.append(Entry("kpi_corrections", notices, facts))
     with line.writing:
-        seq = line.journal.append([entry])
-        line.store.land(seq, [entry])
-    line.publisher.published(published)
+        seq = line.journal.append(entries)
+        line.store.land(seq, entries)
+    line.publisher.published(published, notices)
+
+
+def note_board(line: "Line", now: datetime) -> None:
+    """Put on record what the board says, so that anybody can ask later what was known at a time."""
+    board = line.publisher.kpis
+    rows = line.minutes.due(board, now)
+    try:
+        if rows.height:
+            entry = Entry("kpi_board", rows, {"received_s": now.timestamp()})
+            with line.writing:
+                seq = line.journal.append([entry])
+                line.store.land(seq, [entry])
+    except OSError as error:
+        # A disk that refuses must not darken the board: it is put on record by a later beat.
+        log.warning("what the board says was not put on record: %s", in_words(error))
+        return
+    line.minutes.noted(board, rows, now)

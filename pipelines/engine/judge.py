@@ -22,6 +22,13 @@ def judge(kpi: Kpi, value: float | None, as_of: datetime | None, every_s: float 
         return "no data"
     if as_of is not None and every_s and (now - as_of).total_seconds() > STALE_INTERVALS * every_s:
         return "stale"
+    return standing(kpi, value)
+
+
+def standing(kpi: Kpi, value: float | None) -> str:
+    """The state word of a value whatever its age: good, watch, breach, context, no data."""
+    if value is None:
+        return "no data"
     if kpi.better == "context" or kpi.target is None:
         return "context"
     sign = 1.0 if kpi.better == "higher" else -1.0

@@ -13,6 +13,7 @@ from pipelines.engine import flow
 from pipelines.engine.alarms import Alarms
 from pipelines.engine.calendar import floor
 from pipelines.engine.clocks import Clocks
+from pipelines.engine.correcting import Correcting
 from pipelines.engine.device_tables import DEVICE_TABLES
 from pipelines.engine.devices import recall
 from pipelines.engine.disk import BALLAST_BYTES
@@ -22,6 +23,7 @@ from pipelines.engine.journal import Entry, Journal, Tail, number, segments
 from pipelines.engine.kpis import Kpis, Span
 from pipelines.engine.manifest import mended
 from pipelines.engine.manifest import read as read_manifest
+from pipelines.engine.minutes import Minutes
 from pipelines.engine.model import INSTANT
 from pipelines.engine.opening import Opened
 from pipelines.engine.publisher import Publisher
@@ -104,7 +106,9 @@ class Line:
         if "at" in cursor:
             # The windows that ran then and those that ended since have nobody else who remembers them.
             self.kpis.wake(datetime.fromisoformat(cursor["at"]), now)
-        self.publisher = Publisher(self)
+        self.publisher = Publisher(self, now)
+        self.correcting = Correcting(self.store, settings.kpis, self.publisher.every)
+        self.minutes = Minutes()
 
     def _resume(self, now: datetime) -> None:
         """Take up the KPI windows that were touched but not yet computed when the process ended."""

@@ -42,6 +42,7 @@ RETENTION: Mapping[str, timedelta | None] = {
     "arrivals": timedelta(days=400),
     "devices": timedelta(days=400),
     "corrections": timedelta(days=731),
+    "board": timedelta(days=731),
     "quarantine": timedelta(days=90),
 }
 
@@ -97,6 +98,7 @@ class Table:
     `running` tables hold states that are meant to change (a prediction): their older states are not kept.
     `judged` names a column that the engine settles later on: a row that differs in it alone says nothing new.
     `downs`: rows of this table tell which assets are without service, and when.
+    `daily` tables are kept in a file for each local day, the others in one for each month.
     `retention` is the class that says how long its rows are kept: a key of RETENTION.
     """
 
@@ -112,6 +114,7 @@ class Table:
     running: bool = False
     judged: str | None = None
     downs: Downs | None = None
+    daily: bool = False
     retention: str = "events"
 
     def __post_init__(self) -> None:
@@ -243,6 +246,8 @@ class Kpi:
     `min_coverage`. `hears`: the tables that feeds were declared for whose arrivals it is handed; none: all.
     `habitual`: it follows the hours of the day or the days of the week, so it may be told what is usual.
     `level_shifts`: a step of its level that stays means something, as a leak does.
+    A published value that changes by more than `tolerance` (in the KPI's unit) is a correction that people are told.
+    `owner` answers for the value; towns name theirs.
     """
 
     function: Callable[..., pl.DataFrame]
@@ -265,6 +270,8 @@ class Kpi:
     counts: bool = False
     hears: tuple[str, ...] = ()
     floor: float = 0
+    tolerance: float | None = None
+    owner: str = ""
     headline: bool = False
     habitual: bool = False
     level_shifts: bool = False

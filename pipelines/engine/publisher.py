@@ -12,18 +12,19 @@ from pipelines.engine.judge import age_state, judge
 from pipelines.engine.kpis import Work
 from pipelines.engine.ledger import total
 from pipelines.engine.snapshot import Board, Snapshot
+from pipelines.engine.trail import Trail
 from pipelines.engine.version import BUILD
 
 if TYPE_CHECKING:
     from pipelines.engine.line import Line
 
-SPARK = 30
-WEEK = timedelta(days=7)
 REBUILD = timedelta(seconds=15)
 # Readings go on the board between two beats only while beats come: KPIs that stand still must not look alive.
 BEATS_COME = timedelta(seconds=10)
 # Kinds with more members than this (household meters) are not sent to every screen.
 MOST_OF_A_KIND = 300
+# So long a corrected value says so on its tile.
+TOLD_FOR = timedelta(days=7)
 REASONS = {
     "no_data": "no data in this window yet",
     "insufficient_data": "too little data arrived to say",
@@ -35,7 +36,7 @@ REASONS = {
 class Publisher:
     """Builds snapshots for one line."""
 
-    def __init__(self, line: "Line") -> None:
+    def __init__(self, line: "Line", now: datetime) -> None:
         self._line = line
         self._seq = 0
         self._state: dict[str, Any] | None = None
@@ -43,13 +44,15 @@ class Publisher:
         self._shown_seq = 0
         self._beat_at = datetime.min.replace(tzinfo=UTC)
         self._worst: dict[str, str] = {}
-        self._trail: dict[str, dict[datetime, float | None]] = {}
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self._areas = self._expected_areas()
-        self._every = {work.kpi.id: self._interval(work) for work in line.kpis.works.values()}
+        self.every = {work.kpi.id: self._interval(work) for work in line.kpis.works.values()}
         self._built: dict[str, tuple[int, datetime, list[tuple[str, dict[str, Any]]]]] = {}
         self._shown_assets = self._streamed_assets()
-        self._load_trail()
+        self._trail = Trail([work.kpi for work in line.kpis.works.values()], line.settings.zone)
+        self._trail.load(line.store, now)
+        self._corrected: dict[str, dict[str, Any]] = {}
+        self._correct(line.store.rows("kpi_corrections", now - TOLD_FOR))
         self._before = self._published_before()
 
     def publish(self, now: datetime) -> Snapshot:
@@ -105,17 +108,27 @@ class Publisher:
         self._state = state
         return snapshot
 
-    def published(self, values: pl.DataFrame) -> None:
-        """Remember newly published town values for sparklines and last week's comparison."""
-        for kpi, window, value in values.filter(pl.col("area") == "town").select("kpi", "window", "value").iter_rows():
-            self._trail.setdefault(kpi, {})[window] = value
+    @property
+    def kpis(self) -> Mapping[str, dict[str, Any]]:
+        """The KPIs as they stand on the board, by "kpi|area"."""
+        return self._state["kpis"] if self._state else {}
 
-    def _load_trail(self) -> None:
-        rows = self._line.store.rows(
-            "kpi_values", where="area = 'town'", columns=["kpi", "window", "value", "revision"]
-        )
-        for kpi, window, value, _ in rows.sort("revision").iter_rows():
-            self._trail.setdefault(kpi, {})[window] = value
+    def published(self, values: pl.DataFrame, notices: pl.DataFrame) -> None:
+        """Remember newly published values for sparklines and last week's comparison, and what was corrected."""
+        self._trail.add(values)
+        self._correct(notices)
+
+    def _correct(self, notices: pl.DataFrame) -> None:
+        for row in notices.sort("corrected_at").iter_rows(named=True):
+            self._corrected[f"{row['kpi']}|{row['area']}"] = {
+                "at": _iso(row["corrected_at"]), "window_start": _iso(row["window"]), "window_end": _iso(row["end"]),
+                "before": _rounded(row["before"]), "after": _rounded(row["after"]),
+            }  # fmt: skip
+
+    def _correction(self, key: str, now: datetime) -> dict[str, Any] | None:
+        """The last correction of a KPI and area, for as long as its tile tells it."""
+        last = self._corrected.get(key)
+        return last if last and now - datetime.fromisoformat(last["at"]) <= TOLD_FOR else None
 
     def _expected_areas(self) -> dict[str, list[str]]:
         registers, areas = self._line.registers, {}
@@ -173,7 +186,7 @@ class Publisher:
             "end": frame["end"] if frame else None,
         }
         value, as_of = row.get("value"), row.get("as_of")
-        every_s = self._every[kpi.id]
+        every_s = self.every[kpi.id]
         reason = row.get("reason")
         words = self._line.kpis.faults.get(kpi.id) or REASONS.get(reason or "", reason)
         if reason == "insufficient_data" and row.get("coverage") is not None and row["coverage"] < kpi.min_coverage:
@@ -200,8 +213,9 @@ class Publisher:
             "n": row.get("n"),
             "n_expected": row.get("n_expected"),
             "detail": row.get("detail"),
-            "last_week": self._last_week(kpi.id, row.get("window")) if area == "town" else None,
-            "spark": self._spark(kpi.id) if area == "town" else [],
+            "last_week": _rounded(self._trail.last_week(kpi.id, area, row.get("window"))),
+            "spark": [_rounded(value) for value in self._trail.spark(kpi.id)] if area == "town" else [],
+            "corrected": self._correction(f"{kpi.id}|{area}", now),
         }
 
     def _interval(self, work: Work) -> float | None:
@@ -214,13 +228,6 @@ class Publisher:
         fastest = own.quantile(0.5, "linear") if own.len() else (min(feeds) if feeds else None)
         # Below a minute a missed call says nothing yet.
         return max(fastest, step, 60.0) if fastest is not None else None
-
-    def _last_week(self, kpi: str, window: datetime | None) -> float | None:
-        return _rounded(self._trail.get(kpi, {}).get(window - WEEK)) if window else None
-
-    def _spark(self, kpi: str) -> list[float | None]:
-        trail = self._trail.get(kpi, {})
-        return [_rounded(trail[window]) for window in sorted(trail)[-SPARK:]]
 
     def _assets(self, now: datetime) -> dict[str, dict[str, Any]]:
         latest: dict[str, dict[str, list[Any]]] = {}

@@ -28,6 +28,7 @@ QUALITY_MEANING = "; ".join(f"{code} {words}" for code, words in QUALITY.items()
 READINGS = Table(
     name="readings",
     retention="readings",
+    daily=True,
     meaning="Every measured value: one row per sensor and instant.",
     key=("series", "observed_at"),
     time="observed_at",
@@ -158,6 +159,60 @@ KPI_VALUES = Table(
     ),
 )
 
+KPI_BOARD = Table(
+    name="kpi_board",
+    retention="board",
+    daily=True,
+    meaning="What the board showed: each KPI and area when its figure, state, window or reason had changed; the town "
+    "every minute, other areas every quarter of an hour.",
+    key=("kpi", "area", "said_at"),
+    time="said_at",
+    columns=(
+        Column(name="kpi", meaning="KPI id.", required=True),
+        Column(name="area", meaning="town, ward:<id>, asset:<id> or another level.", required=True),
+        Column(name="said_at", kind="instant", meaning="When the board showed it.", required=True),
+        Column(name="window", kind="instant", meaning="Start of the window."),
+        Column(name="end", kind="instant", meaning="End of the window."),
+        Column(name="value", kind="number", meaning="The value; empty = unknown, see reason."),
+        Column(name="numerator", kind="number", meaning="Upper part of the ratio."),
+        Column(name="denominator", kind="number", meaning="Lower part of the ratio."),
+        Column(name="n", kind="integer", meaning="Observations used."),
+        Column(name="n_expected", kind="integer", meaning="Observations expected."),
+        Column(name="coverage", kind="number", meaning="Share of what was expected that came."),
+        Column(name="reason", meaning="Why there was no value, in words."),
+        Column(name="detail", meaning="A word that belongs to the value, such as the deciding pollutant."),
+        Column(
+            name="status",
+            meaning="good, watch, breach, stale, no data or context; gone: it is on the board no more.",
+            required=True,
+        ),
+        Column(name="target", kind="number", meaning="What the town aimed at then."),
+        Column(name="as_of", kind="instant", meaning="Age of the newest data in it."),
+        Column(name="whole", kind="flag", meaning="The whole board is noted: nothing noted before counts any more."),
+    ),
+)
+KPI_CORRECTIONS = Table(
+    name="kpi_corrections",
+    retention="values",
+    meaning="Published values of closed windows that were corrected by more than their tolerance, or in their state.",
+    key=("kpi", "area", "window", "revision"),
+    time="corrected_at",
+    columns=(
+        Column(name="corrected_at", kind="instant", meaning="When the corrected value was published.", required=True),
+        Column(name="kpi", meaning="KPI id.", required=True),
+        Column(name="area", meaning="town, ward:<id>, asset:<id> or another level.", required=True),
+        Column(name="window", kind="instant", meaning="Start of the window.", required=True),
+        Column(name="end", kind="instant", meaning="End of the window.", required=True),
+        Column(name="before", kind="number", meaning="The value that was said before."),
+        Column(name="after", kind="number", meaning="The corrected value; empty = now unknown, see reason."),
+        Column(name="before_status", meaning="Its state then.", required=True),
+        Column(name="after_status", meaning="Its state now.", required=True),
+        Column(name="reason", meaning="Why there is no value any more."),
+        Column(name="said_at", kind="instant", meaning="When the value before was published.", required=True),
+        Column(name="revision", kind="integer", meaning="Revision of the corrected value.", required=True),
+        Column(name="tolerance", kind="number", meaning="Up to this change, nothing would have been told."),
+    ),
+)
 
 METER_EVENTS = Table(
     name="meter_events",
@@ -195,6 +250,6 @@ def stamped(rows: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
 
 
 ENGINE_TABLES = (
-    READINGS, SERIES, ARRIVALS, QUARANTINE, QUARANTINE_REPLAYS, CORRECTIONS, KPI_VALUES, METER_EVENTS, *DEVICE_TABLES,
-    SENSOR_CLOCKS,
+    READINGS, SERIES, ARRIVALS, QUARANTINE, QUARANTINE_REPLAYS, CORRECTIONS, KPI_VALUES, KPI_BOARD, KPI_CORRECTIONS,
+    METER_EVENTS, *DEVICE_TABLES, SENSOR_CLOCKS,
 )  # fmt: skip

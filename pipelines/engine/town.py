@@ -15,6 +15,7 @@ from pipelines.engine.calendar import earliest
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.judge import age_states
+from pipelines.engine.known import newest
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.model import Domain, Kpi, Reference, Table
@@ -37,6 +38,8 @@ PUBLIC_ENGINE_TABLES = (
     "arrivals",
     "quarantine",
     "kpi_values",
+    "kpi_board",
+    "kpi_corrections",
     "series",
     "meter_events",
     "device_reports",
@@ -164,15 +167,20 @@ class Town:
         )
 
     def history(
-        self, kpi: str, areas: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
+        self,
+        kpi: str,
+        areas: Sequence[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        as_known_at: datetime | None = None,
     ) -> pl.DataFrame:
-        """The newest published value per window and area, oldest first.
+        """The newest published value per window and area, oldest first; of those published by `as_known_at`.
 
         Shape: window, end, area, value, numerator, denominator, n, n_expected, coverage, reason, detail, revision,
         computed_at.
         """
-        rows = self.revisions(kpi, areas, start, end)
-        return rows.sort("revision").unique(["window", "area"], keep="last").sort("window", "area")
+        return newest(self.revisions(kpi, areas, start, end), as_known_at)
 
     def revisions(
         self, kpi: str, areas: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
@@ -191,8 +199,15 @@ class Town:
         where, params = "area = 'town' AND kpi IN (SELECT unnest($kpis))", {"kpis": list(kpis)}
         columns = ["kpi", "window", "value", "revision"]
         rows = self._follow().rows("kpi_values", start, end, where, params, columns=columns)
-        newest = rows.sort("revision").unique(["kpi", "window"], keep="last").drop_nulls("value")
-        return newest.select("kpi", "window", "value").sort("kpi", "window")
+        last = rows.sort("revision").unique(["kpi", "window"], keep="last").drop_nulls("value")
+        return last.select("kpi", "window", "value").sort("kpi", "window")
+
+    def corrections(self, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
+        """Corrections of published values that were told in [since, until), oldest first.
+
+        Shape: tables.KPI_CORRECTIONS.
+        """
+        return self._follow().rows("kpi_corrections", since, until).drop("received_at")
 
     def readings(self, sensors: Sequence[str], start: datetime, end: datetime) -> pl.DataFrame:
         """sensor, observed_at, value, quality, received_at; oldest first."""
@@ -251,8 +266,8 @@ class Town:
         Shape: sensor, asset, ward, quantity, unit, observed_at, value, state.
         """
         now = self.now()
-        newest = self._follow().standing(now - LATELY).filter(pl.col("observed_at") >= now - LATELY)
-        joined = newest.join(self._inputs.dimension, on="series")
+        last = self._follow().standing(now - LATELY).filter(pl.col("observed_at") >= now - LATELY)
+        joined = last.join(self._inputs.dimension, on="series")
         joined = joined.join(self.sensors(domain).select("sensor"), on="sensor", how="semi") if domain else joined
         units = {q.name: q.unit for q in self.registers.quantities.values()}
         age_s = (pl.lit(now, joined.schema["observed_at"]) - pl.col("observed_at")).dt.total_microseconds() / 1e6
@@ -292,15 +307,15 @@ class Town:
         conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
         params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
         found = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"])
-        newest = _judged(found, self._replays())
-        newest = (newest if state == "all" else newest.filter(state=state)).tail(limit)
-        start = earliest(newest["at"])
+        shown = _judged(found, self._replays())
+        shown = (shown if state == "all" else shown.filter(state=state)).tail(limit)
+        start = earliest(shown["at"])
         where = " AND ".join([*conditions, "id IN (SELECT unnest($ids))"])
-        rows = self._store.rows("quarantine", start, None, where, {**params, "ids": newest["id"].to_list()}).reverse()
+        rows = self._store.rows("quarantine", start, None, where, {**params, "ids": shown["id"].to_list()}).reverse()
         text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
         rows = rows.drop("received_at").rename({"at": "received_at", "table_name": "table"})
         rows = rows.with_columns(original=pl.Series(text, dtype=pl.String))
-        return rows.join(newest.drop("at"), on="id", maintain_order="left").select(
+        return rows.join(shown.drop("at"), on="id", maintain_order="left").select(
             "id", "feed", "received_at", "table", "row", "reason", "detail", "original", "format", "state",
             "replayed_at", "refused_again",
         )  # fmt: skip

@@ -28,6 +28,7 @@ PROMISED = {
     "/api/v1/kpis/{kpi}/history": {"get"},
     "/api/v1/kpis/{kpi}/explain": {"get"},
     "/api/v1/kpis/{kpi}/wards": {"get"},
+    "/api/v1/corrections": {"get"},
     "/api/v1/readings": {"get", "post"},
     "/api/v1/quantities/{quantity}/percentiles": {"get"},
     "/api/v1/expected": {"get"},

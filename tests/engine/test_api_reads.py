@@ -260,9 +260,15 @@ def test_the_history_of_a_kpi_is_its_published_values(ask: Asker) -> None:
     by_month = ask.get("/api/v1/kpis/pressure_compliance/history", area="town", step="month", format="json").json()[
         "history"
     ]
-    assert [(row["window"], row["value"], row["known"]) for row in by_month] == [
-        ("2026-02-28T18:30:00Z", yesterday["value"], 1)
-    ]
+    (march,) = by_month
+    assert (march["window"], march["last"], march["known"]) == ("2026-02-28T18:30:00Z", yesterday["value"], 1)
+
+
+def test_the_mean_of_a_step_is_unknown_when_too_few_of_its_windows_are_known(ask: Asker) -> None:
+    query = {"area": "town", "step": "month", "format": "json"}
+    (march,) = ask.get("/api/v1/kpis/pressure_compliance/history", **query).json()["history"]
+    assert march["known"] < 0.75 * march["windows"]
+    assert (march["value"], march["reason"]) == (None, "insufficient_data")
 
 
 def test_an_explanation_names_formula_tuning_revisions_and_rows(ask: Asker) -> None:

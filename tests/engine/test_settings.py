@@ -62,8 +62,10 @@ EXPECTED = {
     "unknown_retention": (7, "`reading`", "Did you mean `readings`?"),
     "retention_too_short": (7, '`quarantine = "1 d"`', "at least 31 d"),
     "retention_is_a_number": (7, "730 is no duration", '"for ever"'),
-    "values_are_never_dropped": (7, "`values` is not known", "arrivals, corrections"),
+    "values_are_never_dropped": (7, "`values` is not known", "arrivals, board, corrections"),
     "rollups_shorter_than_readings": (8, "rollups", "at least as long as the readings"),
+    "owner_is_a_number": (7, "name the office that answers", 'owner = "Water department"'),
+    "tolerance_below_zero": (7, "`tolerance = -1`", "0 or more"),
     "unknown_section_of_a_domain": (6, "`kpi`", "Did you mean `kpis`?"),
 }
 
@@ -194,3 +196,12 @@ def test_town_says_how_long_rows_are_kept_and_where_its_copies_go(tmp_path: Path
     assert found.retention["water_bills"] == timedelta(days=3660)
     # Never taken away: what the town keeps for ever, published values, the numbers of sensors, rollups.
     assert not {"water_samples", "kpi_values", "series", "roll_hourly"} & set(found.retention)
+
+
+def test_owner_of_a_kpi_goes_before_the_owner_of_its_domain(tmp_path: Path) -> None:
+    text = '[town]\nname = "T"\ntimezone = "UTC"\ndomains = ["water"]\n[water]\nowner = "Water works"\n'
+    (tmp_path / "town.toml").write_text(text + '[water.kpis.non_revenue_water]\nowner = "Treasurer"\ntolerance = 2\n')
+    kpis = {kpi.id: kpi for kpi in settings.load(tmp_path, available).kpis}
+    assert kpis["non_revenue_water"].owner == "Treasurer"
+    assert kpis["non_revenue_water"].tolerance == 2
+    assert kpis["supply_per_head"].owner == "Water works"

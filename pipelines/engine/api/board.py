@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine import composites
+from pipelines.engine import composites, known
 from pipelines.engine.alarms.lifecycle import State
 from pipelines.engine.api.problems import NotNow
 from pipelines.engine.equity import interval
@@ -50,6 +50,7 @@ KPI_COLUMNS = _columns(
     ("ward", "text", "Ward, for areas that are wards."),
     ("better", "text", "higher, lower or context."),
     ("decimals", "integer", "Decimals that make sense."),
+    ("said_at", "instant", "When the board said so; of a time past, since when."),
 )
 ALARM_COLUMNS = _columns(
     ("id", "text", "Id of the alarm."),
@@ -133,12 +134,19 @@ def state(town: Town) -> Mapping[str, Any]:
     return snapshot.state
 
 
-def kpis(town: Town, **wanted: str | None) -> Extract:
-    """The current value of every KPI and area, with how sure it is; after them the composites."""
-    board = state(town)
+def kpis(town: Town, as_known_at: datetime | None = None, **wanted: str | None) -> Extract:
+    """The value of every KPI and area, with how sure it is: the current one, or what the board said at an instant.
+
+    After the current ones the composites, which are made anew from them.
+    """
+    board: Mapping[str, Any] = (
+        state(town) if as_known_at is None else {"kpis": known.board(town, as_known_at), "built_at": None}
+    )
     scales = {kpi.id: kpi.scale for kpi in town.settings.kpis}
-    chosen = [_sure(row, scales.get(row["kpi"], 1.0)) for row in _matching(board["kpis"].values(), wanted)]
-    return _listed("kpis", [*chosen, *_matching(composites.rows(town, board), wanted)], KPI_COLUMNS)
+    rows = [{"said_at": board["built_at"], **row} for row in board["kpis"].values()]
+    chosen = [_sure(row, scales.get(row["kpi"], 1.0)) for row in _matching(rows, wanted)]
+    made = composites.rows(town, board) if as_known_at is None else []
+    return _listed("kpis", [*chosen, *_matching(made, wanted)], KPI_COLUMNS)
 
 
 def _sure(row: Mapping[str, Any], scale: float) -> dict[str, Any]:

@@ -7,11 +7,25 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from pipelines.engine.api import board, composite
 from pipelines.engine.api.answers import Wish, give
-from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, Form, Limit, Ward, only_known
-from pipelines.engine.api.schemas import listed
-from pipelines.engine.asking import one_of
+from pipelines.engine.api.params import (
+    FORMAT,
+    AsKnownAt,
+    Bom,
+    Cursor,
+    DomainName,
+    End,
+    Form,
+    Limit,
+    Start,
+    Ward,
+    only_known,
+)
+from pipelines.engine.api.schemas import listed, refusals
+from pipelines.engine.asking import maybe_instant, one_of, span
+from pipelines.engine.extracts import corrections as corrections_of
 from pipelines.engine.extracts import names, of_frame
 from pipelines.engine.model import Column
+from pipelines.engine.tables import KPI_CORRECTIONS
 from pipelines.engine.town import Town
 
 JsonFirst = Annotated[Form, Query(alias="format", description=FORMAT)]
@@ -21,6 +35,8 @@ RUN_COLUMNS = tuple(
     for name in ("job", "started_at", "ended_at", "rows", "outcome", "words")
 )
 EVERY_RUN = 1_000_000
+KPIS = {**listed("kpis", board.KPI_COLUMNS), **refusals(404)}
+CORRECTIONS = listed("corrections", KPI_CORRECTIONS.columns)
 FEEDS = listed("feeds", board.FEED_COLUMNS, board.FEED_LISTS)
 ASSETS = listed("assets", board.ASSET_COLUMNS, {"latest": board.LATEST})
 
@@ -29,6 +45,7 @@ def routes(town: Town) -> APIRouter:
     """The addresses of the short lists."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     _kpis(router, town)
+    _corrections(router, town)
     _feeds(router, town)
     _assets(router, town)
     _of_the_engine(router, town)
@@ -38,7 +55,7 @@ def routes(town: Town) -> APIRouter:
 def _kpis(router: APIRouter, town: Town) -> None:
     domains = [domain.name for domain in town.domains]
 
-    @router.get("/kpis", summary="Current value of each KPI and area", responses=listed("kpis", board.KPI_COLUMNS))
+    @router.get("/kpis", summary="Current value of each KPI and area", responses=KPIS)
     def kpis(
         request: Request,
         domain: DomainName = None,
@@ -46,6 +63,7 @@ def _kpis(router: APIRouter, town: Town) -> None:
         status: Annotated[str | None, Query(description=", ".join(board.STATUSES))] = None,
         kpi: Annotated[str | None, Query(description="One KPI in all its areas.")] = None,
         area: Annotated[str | None, Query(description="town, ward:<id>, asset:<id>; kpi:<id> for gaps.")] = None,
+        as_known_at: AsKnownAt = None,
         form: JsonFirst = "json",
         bom: Bom = "0",
         limit: Limit = None,
@@ -55,8 +73,36 @@ def _kpis(router: APIRouter, town: Town) -> None:
         one_of("ward", ward, town.wards()["ward"])
         one_of("status", status, board.STATUSES)
         one_of("KPI", kpi, [*(declared.id for declared in town.settings.kpis), *composite.IDS])
-        found = board.kpis(town, domain=domain, ward=ward, status=status, kpi=kpi, area=area)
+        at = maybe_instant(as_known_at, "as_known_at")
+        found = board.kpis(town, at, domain=domain, ward=ward, status=status, kpi=kpi, area=area)
         return give(found, Wish(request, form, "kpis", bom == "1", limit, cursor))
+
+
+def _corrections(router: APIRouter, town: Town) -> None:
+    domains = [domain.name for domain in town.domains]
+
+    @router.get("/corrections", summary="Published values that were corrected, oldest first", responses=CORRECTIONS)
+    def corrections(
+        request: Request,
+        kpi: Annotated[str | None, Query(description="One KPI.")] = None,
+        domain: DomainName = None,
+        ward: Ward = None,
+        area: Annotated[str | None, Query(description="town, ward:<id>, asset:<id>.")] = None,
+        start: Start = None,
+        end: End = None,
+        as_known_at: AsKnownAt = None,
+        form: JsonFirst = "json",
+        bom: Bom = "0",
+        limit: Limit = None,
+        cursor: Cursor = None,
+    ) -> Response:
+        one_of("KPI", kpi, [declared.id for declared in town.settings.kpis])
+        one_of("domain", domain, domains)
+        one_of("ward", ward, town.wards()["ward"])
+        area = f"ward:{ward}" if ward and area is None else area
+        told, at = span(start, end), maybe_instant(as_known_at, "as_known_at")
+        found = corrections_of(town, told, domain=domain, as_known_at=at, kpi=kpi, area=area)
+        return give(found, Wish(request, form, "corrections", bom == "1", limit, cursor))
 
 
 def _feeds(router: APIRouter, town: Town) -> None:

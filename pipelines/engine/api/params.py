@@ -25,6 +25,14 @@ Limit = Annotated[
     int | None, Query(ge=1, le=MOST_ROWS, description="Rows a page; the answer then names the next page.")
 ]
 Cursor = Annotated[str | None, Query(description="Where a page begins: `next` of the page before, unchanged.")]
+AsKnownAt = Annotated[
+    str | None,
+    Query(
+        description="What was said at this instant, RFC 3339: of closed windows exactly; of the board, as its minutes "
+        "tell it (the town every minute, other areas every quarter of an hour).",
+        json_schema_extra=INSTANT,
+    ),
+]
 Bom = Annotated[Literal["0", "1"], Query(description="1: CSV begins with a byte order mark, for spreadsheets.")]
 
 

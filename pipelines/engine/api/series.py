@@ -1,5 +1,6 @@
 """The exports over time: readings, tables, and the history of a KPI."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -7,11 +8,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from pipelines.engine import summed
 from pipelines.engine.api import composite
-from pipelines.engine.api.answers import Wish, give
-from pipelines.engine.api.explain import explained
+from pipelines.engine.api.answers import Wish, answer, give
 from pipelines.engine.api.params import (
     FORMAT,
     INSTANT,
+    AsKnownAt,
     Bom,
     Cursor,
     DomainName,
@@ -23,8 +24,10 @@ from pipelines.engine.api.params import (
     only_known,
 )
 from pipelines.engine.api.schemas import exported, refusals
-from pipelines.engine.asking import Misasked, instant, one_of, span
+from pipelines.engine.asking import Misasked, maybe_instant, one_of, span
+from pipelines.engine.explaining import explanation
 from pipelines.engine.extracts import Extract, extract, history, names, of_frame, readings
+from pipelines.engine.left_out import of_area
 from pipelines.engine.model import Column
 from pipelines.engine.town import Town
 
@@ -47,6 +50,7 @@ STEPPED_COLUMNS = (
     Column(name="last", kind="number", meaning="Last published value in it."),
     Column(name="windows", kind="integer", meaning="Windows in it."),
     Column(name="known", kind="integer", meaning="Windows in it that have a value."),
+    Column(name="reason", meaning="Why there is no mean: too few windows have a value."),
 )
 
 
@@ -67,6 +71,9 @@ def _of_rows(router: APIRouter, town: Town) -> None:
         quantity: Annotated[str | None, Query(description="Sensors of this quantity.")] = None,
         domain: DomainName = None,
         ward: Ward = None,
+        area: Annotated[
+            str | None, Query(description="Sensors of town, ward:<id>, or asset:<id> with all that are part of it.")
+        ] = None,
         start: Start = None,
         end: End = None,
         step: Annotated[ReadingStep, Query(description="reading: as measured; else a summary per step.")] = "reading",
@@ -76,9 +83,9 @@ def _of_rows(router: APIRouter, town: Town) -> None:
         limit: Limit = None,
         cursor: Cursor = None,
     ) -> Response:
-        chosen = _sensors(town, sensor, asset=asset, quantity=quantity, domain=domain, ward=ward)
+        chosen = _sensors(town, sensor, _place(town, area), asset=asset, quantity=quantity, domain=domain, ward=ward)
         if by in ("ward", "town"):
-            _alone("by", by, step=step, sensor=sensor, asset=asset, ward=ward)
+            _alone("by", by, step=step, sensor=sensor, asset=asset, ward=ward, area=area)
             found = summed.by_area(town, quantity, span(start, end), step, by=by)
         elif step == "reading":
             found = readings(town, chosen, span(start, end), ward)
@@ -116,13 +123,15 @@ def _of_rows(router: APIRouter, town: Town) -> None:
         start: Start = None,
         end: End = None,
         ward: Ward = None,
+        as_known_at: AsKnownAt = None,
         form: CsvFirst = "csv",
         bom: Bom = "0",
         limit: Limit = None,
         cursor: Cursor = None,
     ) -> Response:
         key = "readings" if table == "readings" else "rows"
-        return give(extract(town, table, span(start, end), ward), Wish(request, form, key, bom == "1", limit, cursor))
+        found = extract(town, table, span(start, end), ward, maybe_instant(as_known_at, "as_known_at"))
+        return give(found, Wish(request, form, key, bom == "1", limit, cursor))
 
 
 def _of_kpis(router: APIRouter, town: Town) -> None:
@@ -145,18 +154,20 @@ def _of_kpis(router: APIRouter, town: Town) -> None:
         start: Start = None,
         end: End = None,
         step: Annotated[Step, Query(description="window: as published; else a summary per step.")] = "window",
+        as_known_at: AsKnownAt = None,
         form: CsvFirst = "csv",
         bom: Bom = "0",
         limit: Limit = None,
         cursor: Cursor = None,
     ) -> Response:
         one_of("KPI", kpi, known, 404)
-        asked = span(start, end)
+        asked, at = span(start, end), maybe_instant(as_known_at, "as_known_at")
         if kpi in composite.IDS:
+            _made_anew(kpi, at)
             found = composite.history(town, kpi, _areas(town, area, ward), asked)
         else:
-            found = history(town, kpi, _areas(town, area, ward), asked)
-        found = found if step == "window" else _stepped(found, step, town.zone)
+            found = history(town, kpi, _areas(town, area, ward), asked, at)
+        found = found if step == "window" else _stepped(found, step, _needed(town, kpi), town.zone)
         return give(found, Wish(request, form, "history", bom == "1", limit, cursor))
 
     @router.get("/kpis/{kpi}/explain", summary="All that is known about one value", responses=EXPLAINED)
@@ -164,11 +175,25 @@ def _of_kpis(router: APIRouter, town: Town) -> None:
         kpi: Id,
         area: Annotated[str, Query(description="town, ward:<id>, asset:<id>; kpi:<id> for the gap.")] = "town",
         window_end: WindowEnd = None,
+        as_known_at: AsKnownAt = None,
     ) -> Response:
         one_of("KPI", kpi, known, 404)
+        ended, at = maybe_instant(window_end, "window_end"), maybe_instant(as_known_at, "as_known_at")
         if kpi in composite.IDS:
+            _made_anew(kpi, at)
             return composite.explained(town, kpi, area)
-        return explained(town, town.kpi(kpi), area, instant(window_end, "window_end") if window_end else None)
+        return answer(explanation(town, town.kpi(kpi), area, ended, at))
+
+
+def _made_anew(composite: str, as_known_at: datetime | None) -> None:
+    """Refuse to tell what a composite was: it is made of other KPIs' values as they are known today."""
+    if as_known_at is not None:
+        raise Misasked(f"{composite} is made of other KPIs; ask for these with `as_known_at`.")
+
+
+def _needed(town: Town, kpi: str) -> float:
+    """The share of a step's windows that must be known for a mean over it."""
+    return 0.0 if kpi in composite.IDS else town.kpi(kpi).min_coverage
 
 
 COMPARED: dict[int | str, dict[str, Any]] = {
@@ -188,18 +213,18 @@ EXPLAINED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _sensors(town: Town, sensor: str | None, **wanted: str | None) -> list[str]:
+def _sensors(town: Town, sensor: str | None, area: str, **wanted: str | None) -> list[str]:
     """Ids of the sensors asked for.
 
     Raises Misasked when a name is unknown.
     """
-    rows = town.sensors()
+    rows = of_area(town.sensors(), area)
     if sensor is not None:
         ids = [name.strip() for name in sensor.split(",") if name.strip()]
-        every = set(rows["sensor"])
+        every = set(town.sensors()["sensor"])
         for name in ids:
             if name not in every:
-                one_of("sensor", name, rows["sensor"])
+                one_of("sensor", name, town.sensors()["sensor"])
         rows = rows.filter(pl.col("sensor").is_in(ids))
     one_of("ward", wanted["ward"], town.wards()["ward"])
     for column, value in wanted.items():
@@ -219,6 +244,17 @@ def _alone(name: str, value: str, *, step: str, **others: str | None) -> None:
         raise Misasked(f"`{name}={value}` needs a step: write step=hour, step=day or step=month.")
 
 
+def _place(town: Town, area: str | None) -> str:
+    """The one area whose sensors are asked for.
+
+    Raises Misasked: several, or one of a level that sensors do not have.
+    """
+    areas = _areas(town, area, None) or ["town"]
+    if len(areas) > 1 or areas[0].partition(":")[0] not in ("town", "ward", "asset"):
+        raise Misasked(f"`area={area}`: sensors belong to town, ward:<id> or asset:<id>; name one of these.")
+    return areas[0]
+
+
 def _areas(town: Town, area: str | None, ward: str | None) -> list[str] | None:
     one_of("ward", ward, town.wards()["ward"])
     if ward is not None and area is not None:
@@ -234,8 +270,11 @@ def _areas(town: Town, area: str | None, ward: str | None) -> list[str] | None:
     return areas or None
 
 
-def _stepped(found: Extract, step: str, zone: str) -> Extract:
-    """A summary of published values per step of the town's calendar: mean, lowest, highest, last."""
+def _stepped(found: Extract, step: str, needed: float, zone: str) -> Extract:
+    """A summary of published values per step of the town's calendar: mean, lowest, highest, last.
+
+    A step of which too few windows are known has no mean: the rest would speak for all of it.
+    """
     frames = list(found.frames())
     rows = pl.concat(frames) if frames else found.empty()
     value = pl.col("value")
@@ -249,6 +288,10 @@ def _stepped(found: Extract, step: str, zone: str) -> Extract:
             last=value.drop_nulls().last(),
             windows=pl.len().cast(pl.Int64),
             known=value.count().cast(pl.Int64),
+        )
+        .with_columns(
+            value=pl.when(pl.col("known") >= pl.col("windows") * needed).then("value"),
+            reason=pl.when(pl.col("known") < pl.col("windows") * needed).then(pl.lit("insufficient_data")),
         )
         .sort("window", "area")
     )

@@ -7,19 +7,24 @@ from typing import Any
 from pipelines.engine.model import PRIORITIES, AlarmRule, DeclarationError, Domain, Kpi
 from pipelines.engine.settings.document import Document, choice, duration, number
 
-KPI_KEYS = {"target", "watch", "min_coverage", "floor"}
+KPI_KEYS = {"target", "watch", "min_coverage", "floor", "tolerance", "owner"}
+DOMAIN_KEYS = {"kpis", "alarms", "owner"}
 ALARM_KEYS = {"above", "below", "deadband", "on_delay", "off_delay", "priority", "enabled"}
 
 
 def tuned(document: Document, domain: Domain, raw: Any, tuning: dict[str, dict[str, Any]]) -> Domain:
     """The domain with the town's targets, limits and switches in it."""
-    for key in set(raw) - {"kpis", "alarms"}:
-        document.unknown(domain.name, key, {"kpis", "alarms"})
+    for key in set(raw) - DOMAIN_KEYS:
+        document.unknown(domain.name, key, DOMAIN_KEYS)
+    owner = _owner(document, domain.name, raw) if "owner" in raw else ""
     kpis = _named(document, f"{domain.name}.kpis", raw.get("kpis", {}), {k.id: k for k in domain.kpis})
     alarms = _named(document, f"{domain.name}.alarms", raw.get("alarms", {}), {a.name: a for a in domain.alarms})
     return replace(
         domain,
-        kpis=tuple(_tuned_kpi(document, domain.name, k, kpis.get(k.id, {}), tuning) for k in domain.kpis),
+        kpis=tuple(
+            _tuned_kpi(document, domain.name, replace(k, owner=owner or k.owner), kpis.get(k.id, {}), tuning)
+            for k in domain.kpis
+        ),
         alarms=tuple(
             _tuned_alarm(document, domain.name, a, alarms.get(a.name, {}))
             for a in domain.alarms
@@ -43,17 +48,32 @@ def _tuned_kpi(
     section = f"{domain}.kpis.{kpi.id}"
     changes: dict[str, Any] = {}
     for key, value in raw.items():
-        if key in KPI_KEYS:
+        if key == "owner":
+            changes[key] = _owner(document, section, raw)
+        elif key in KPI_KEYS:
             changes[key] = number(document, section, key, value)
             if key == "min_coverage" and not 0 <= changes[key] <= 1:
                 document.wrong(
                     section, key, f"`{key} = {value!r}`: this is a share between 0 and 1, for example `{key} = 0.75`."
+                )
+            if key == "tolerance" and changes[key] < 0:
+                document.wrong(
+                    section, key, f"`{key} = {value!r}`: write by how much the value may change untold, 0 or more."
                 )
         elif key in kpi.tunables:
             tuning.setdefault(kpi.id, {})[key] = _tunable(document, section, key, value, kpi.tunables[key])
         else:
             document.unknown(section, key, KPI_KEYS | set(kpi.tunables))
     return replace(kpi, **changes)
+
+
+def _owner(document: Document, section: str, raw: Mapping[str, Any]) -> str:
+    """Who answers for the values, as the town names the office or person."""
+    owner = raw["owner"]
+    if not isinstance(owner, str) or not owner.strip():
+        document.wrong(section, "owner", 'name the office that answers, for example `owner = "Water department"`.')
+        return ""
+    return owner.strip()
 
 
 def _tunable(document: Document, section: str, key: str, value: Any, default: Any) -> Any:
