@@ -12,10 +12,11 @@ from typing import Any
 from pipelines.engine import backup, clocks, disk, local, registers, state_file
 from pipelines.engine import settings as town_settings
 from pipelines.engine.doctor_store import SOUND, Finding, Level, look_at_store
-from pipelines.engine.errors import SettingsError
+from pipelines.engine.errors import SettingsError, StoreError
 from pipelines.engine.feeds import spoken
 from pipelines.engine.line import run_folder
 from pipelines.engine.model import Domain
+from pipelines.engine.people import audit
 from pipelines.engine.settings import BackupPlan, Settings
 from pipelines.engine.snapshot import Board
 
@@ -60,6 +61,7 @@ def examine(
     found += _line(place)
     found += _backup(place)
     found += _jobs(place)
+    found += _people(place)
     return found
 
 
@@ -73,6 +75,22 @@ def report(findings: list[Finding]) -> tuple[str, bool]:
         else "This installation is sound."
     )
     return "\n".join(lines), not broken
+
+
+def _people(place: Place) -> Iterator[Finding]:
+    """Whether the log of what people did is as it was written; its last hash is what to hold against a backup's."""
+    try:
+        log = audit.entries(place.store / "state.sqlite")
+    except StoreError as error:
+        yield Finding(Level.MEND, "Audit log", str(error))
+        return
+    if wrong := audit.tampering(log):
+        yield Finding(
+            Level.MEND, "Audit log", f"{wrong} Find out who can write to this computer; a backup has the rest."
+        )
+    elif log:
+        words = f"{len(log)} entries, each fits the one before; the last, of {log[-1].at[:10]}, is {log[-1].hash[:16]}."
+        yield Finding(SOUND, "Audit log", words)
 
 
 def _settings(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> tuple[Settings | None, list[Finding]]:

@@ -231,3 +231,19 @@ def test_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     (told,) = found(tmp_path / "nowhere")
     assert (told.thing, told.level) == ("Settings", Level.MEND)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_changed_audit_log_is_named(town: Path) -> None:
+    import sqlite3
+
+    from pipelines.engine.people import audit
+
+    path = town / "store" / "state.sqlite"
+    audit.noted(path, NOON, "asha", "signed in")
+    audit.noted(path, NOON, "asha", "signed out")
+    told = next(one for one in found(town) if one.thing == "Audit log")
+    assert told.level is Level.SOUND and told.words.startswith("2 entries")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE audit SET who = 'ravi' WHERE seq = 1")
+    (wrong,) = [words for thing, words in amiss(town) if thing == "Audit log"]
+    assert wrong.startswith("Entry 1 of the audit log")
