@@ -52,6 +52,7 @@
       url.search = query;
     } else keep(url);
     e.preventDefault();
+    if (link.dataset.nav === 'away') { location.href = url; return undefined; }   // a page that is whole HTML from the server
     const samePage = link.dataset.nav === 'ward';
     go(url.pathname + url.search + url.hash);
     for (const menu of all('.nav-phone[open]')) menu.open = false;

@@ -26,12 +26,13 @@
     const words = (SAID[a.state] || a.state.replaceAll('_', ' ')) + (a.state === 'acknowledged' && who ? `, ${who} sees to it` : '');
     return a.consequences ? `${words}; explains ${count(a.consequences, 'more alarm')}` : words;
   };
+  const place = (a) => a.ward ? wardName(a.ward) : a.asset ? '' : areaWords(a.area);
   const alarmItem = (a, open) => {
     const item = make('li', '', undefined, {alarm: a.id, state: a.state, priority: a.priority});
     const title = make('div', 'alarm-title'), facts = make('div', 'facts'), where = make('span', 'where');
     title.append(make('span', 'priority', capital(a.priority), {priority: a.priority}), make('strong', '', a.title));
     if (a.asset) { const link = make('a', '', a.asset_name || a.asset, {nav: ''}); link.href = `${board.base}asset/${encodeURIComponent(a.asset)}`; where.append(link); }
-    if (a.ward) where.append((a.asset ? ', ' : '') + wardName(a.ward)); else if (!a.asset) where.append(areaWords(a.area));
+    where.append((a.asset && place(a) ? ', ' : '') + place(a));
     const since = a.returned_at || a.since, when = make('span', 'since', `${a.active || !a.returned_at ? 'since' : 'back to normal since'} ${clock(since)}, `);
     when.append(make('span', '', age(now() - new Date(since)), {age: since}));
     facts.append(where, when, make('span', 'against', against(a)), make('span', 'standing', standing(a)));
@@ -123,6 +124,7 @@
     if (said) { said.classList.toggle('chip', job.outcome === 'failed'); mark(said, 'state', job.outcome === 'failed' ? 'failing' : ''); }
   };
 
+  board.alarmWords = {ward: wardName, place, against, standing};
   painters.push(['[data-alarms]', paintAlarms], ['[data-ranked]', paintRanked], ['[data-feed]', paintFeed], ['.ledger', paintLedger], ['[data-job]', paintJob],
     ['[data-f="feeds-sentence"]', (n) => text(n, feedsSentence())],
     ['[data-f="summary"]', (n) => text(n, `${capital(count(board.state.alarms.filter((a) => a.active).length, 'alarm'))} active. ${feedsSentence()}`)]);

@@ -27,11 +27,12 @@
   const beat = (serverNow) => { beatAt = Date.now(); if (serverNow) board.offset = serverNow - beatAt; };
 
   // ---- state in --------------------------------------------------------------------------------------------------
-  const onFull = (state) => { board.state = state; board.seq = state.seq; board.soon(); badge(); };
+  const onFull = (state) => { board.state = state; board.seq = state.seq; board.heard?.(); board.soon(); badge(); };
   const onDelta = (delta) => {
     if (!board.state || delta.prev !== board.seq) return ask();
     board.state = board.merge(board.state, delta);
     board.seq = delta.seq;
+    board.heard?.();
     board.soon();
     badge();
   };
@@ -85,7 +86,7 @@
   setInterval(() => {
     if (stream && beatAt && Date.now() - beatAt > 12000) retry();                      // a half-open socket says nothing
     hiddenFor = document.hidden ? hiddenFor + 1 : 0;
-    if (hiddenFor === 5 && board.mode !== 'hidden') { close(); board.mode = 'hidden'; }  // six streams are all a browser has over HTTP/1.1
+    if (hiddenFor === 5 && board.mode !== 'hidden' && !board.stays) { close(); board.mode = 'hidden'; }  // six streams are all a browser has over HTTP/1.1
   }, 2000);
   const wake = () => { if (board.mode === 'hidden' || board.mode === 'wait') { startedAt = beatAt = Date.now(); open(); } board.soon(); };
   document.addEventListener('visibilitychange', () => { if (!document.hidden) wake(); });

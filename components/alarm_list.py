@@ -65,7 +65,7 @@ def _item(alarm: Mapping[str, Any], *, topmost: bool) -> html.Li:
                 [
                     _where(alarm),
                     _since(alarm),
-                    _against(alarm),
+                    html.Span(against(alarm), className="against"),
                     html.Span(standing(alarm), className="standing"),
                     _to_do(alarm, topmost),
                 ],
@@ -77,7 +77,7 @@ def _item(alarm: Mapping[str, Any], *, topmost: bool) -> html.Li:
 
 
 def _where(alarm: Mapping[str, Any]) -> html.Span:
-    ward = _ward(alarm)
+    ward = place(alarm)
     if not alarm.get("asset"):
         return html.Span(ward, className="where")
     link = html.A(
@@ -110,7 +110,8 @@ def _to_do(alarm: Mapping[str, Any], topmost: bool) -> html.Details | None:
     return html.Details([html.Summary("What to do"), html.P(alarm["instruction"])], open=topmost, className="todo")
 
 
-def _ward(alarm: Mapping[str, Any]) -> str:
+def place(alarm: Mapping[str, Any]) -> str:
+    """The ward of an alarm by its name, or the area when it is neither of an asset nor of a feed."""
     if not alarm.get("ward"):
         area = alarm.get("area") or "town"
         return "" if alarm.get("asset") or area.startswith("feed:") else wording.area(area)
@@ -122,13 +123,13 @@ def _names() -> dict[str, str]:
     return dict(zip(wards["ward"].to_list(), wards["name"].to_list(), strict=True))
 
 
-def _against(alarm: Mapping[str, Any]) -> html.Span:
+def against(alarm: Mapping[str, Any]) -> str:
+    """The value against the limit: "3.20 m of head, limit 7"; empty when there is none."""
     if alarm.get("value") is None:
-        return html.Span("", className="against")
+        return ""
     limit = alarm.get("limit")
     text = wording.with_unit(alarm["value"], _digits(alarm["value"]), alarm.get("unit") or "")
-    against = "" if limit is None else f", limit {wording.number(limit, _digits(limit))}"
-    return html.Span(text + against, className="against")
+    return text if limit is None else f"{text}, limit {wording.number(limit, _digits(limit))}"
 
 
 def _digits(value: float) -> int:

@@ -13,8 +13,10 @@ from dash import Dash
 
 from components import first_paint, glass, shell
 from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, squeezed
+from components.console import Console
 from components.forms import FOREIGN, foreign
 from components.live import Wire
+from components.plain import guarded
 from components.security import policy
 from components.signing_in import SigningIn
 from components.static import Static
@@ -44,7 +46,8 @@ class Outer:
             "api/v1/stream": self.wire.serve_stream,
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
-        self.plain: dict[str, App] = {**SigningIn(prefix).addresses}
+        pages = {**SigningIn(prefix).addresses, **Console().addresses}
+        self.plain = {path: guarded(app) for path, app in pages.items()}
         self._policy: Headers = []
         self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()
 

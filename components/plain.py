@@ -10,10 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components import first_paint, glass, shell, theme, wording
-from components.asgi import Headers, Scope, Send, answer, encoding, squeezed
+from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, squeezed
 from components.security import THEME_SCRIPT, policy
 from components.static import VENDOR
 from components.visitor import current
+from components.words_page import failed
 
 ROOT = Path(__file__).resolve().parent
 ASSETS = ROOT.parent / "assets"
@@ -62,3 +63,16 @@ async def give(scope: Scope, send: Send, body: bytes, status: int = 200, more: H
         body = await asyncio.to_thread(squeezed, body, how)
         headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
     await answer(scope, send, status, body, headers)
+
+
+def guarded(app: App) -> App:
+    """The app, with words instead of a blank page when it fails."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            body = await asyncio.to_thread(document, "Not drawn", failed(error))
+            await give(scope, send, body, 500)
+
+    return answered

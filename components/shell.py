@@ -28,7 +28,7 @@ def standing(state: Mapping[str, Any], domain: Domain) -> str:
 def navigation(state: Mapping[str, Any], query: Mapping[str, Any] | None = None) -> list[html.A]:
     """A link per page; domains come from the town, so a further one appears by itself."""
     domains = glass.town().domains
-    first = [_link("", "Overview", None, query)]
+    first = [_link("", "Overview", None, query), _link("alarms", "Alarms", None, query, nav="away")]
     middle = [_link(d.name, d.title, standing(state, d), query, headlines=_headlines(d)) for d in domains]
     return [*first, *middle, _link("feeds", "Feeds", None, query), _link("exports", "Exports", None, query)]
 
@@ -37,7 +37,16 @@ def _headlines(domain: Domain) -> str:
     return " ".join(k.id for k in domain.kpis if k.headline)
 
 
-def _link(path: str, title: str, status: str | None, query: Mapping[str, Any] | None, headlines: str = "") -> html.A:
+def _link(
+    path: str,
+    title: str,
+    status: str | None,
+    query: Mapping[str, Any] | None,
+    headlines: str = "",
+    *,
+    nav: str = "keep",
+) -> html.A:
+    """A link of the menu; `nav`: how the page's script follows it (see assets/page.js)."""
     mark = (
         html.Span(className="mark-only", title=wording.state(status), **props({"data-state": status}))
         if status
@@ -53,7 +62,7 @@ def _link(path: str, title: str, status: str | None, query: Mapping[str, Any] | 
         [html.Span(title), mark, words],
         href=glass.href(path, **(query or {})),
         className="nav-item",
-        **props({"data-nav": "keep"}),
+        **props({"data-nav": nav}),
         **extra,
     )
 

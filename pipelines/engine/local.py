@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +25,13 @@ from pipelines.engine.errors import StoreError
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.healing import Outcome, Wish, heal
 from pipelines.engine.intake import Busy, Intake
+from pipelines.engine.people.audit import noted
 from pipelines.engine.people.deeds import do
 from pipelines.engine.pushes import pushed
 from pipelines.engine.settings import Settings
 from pipelines.engine.tokens import note_use, path_of
 
+log = logging.getLogger("townboard")
 LONGEST_PATH = 100
 RETRY_S = 2
 # So many pushes of one web process are with the line at once; more wait a little and are then told to come again.
@@ -109,7 +112,17 @@ class LocalServer:
         except OSError as error:
             words = f"nothing was done: {in_words(error)}. Try again later."
             return JSONResponse({"detail": words}, 503, {"Retry-After": "30"})
+        await asyncio.to_thread(self._audit, deed, [row["id"] for row in outcome["done"]], now)
         return JSONResponse(outcome)
+
+    def _audit(self, deed: Deed, ids: list[str], now: datetime) -> None:
+        """Put on record what somebody did to alarms; it is done already, so a disk that refuses this undoes nothing."""
+        facts = {name: str(value) for name, value in asdict(deed).items() if value and name not in ("who", "action")}
+        try:
+            if ids:
+                noted(path_of(self._settings.store), now, deed.who, f"alarm: {deed.action}", {"alarms": ids, **facts})
+        except StoreError as error:
+            log.warning("what %s did to alarms is not in the audit log: %s", deed.who, error)
 
     async def _replay(self, request: Request) -> JSONResponse:
         """Take quarantined rows in once more, one such call at a time; what arrives meanwhile goes between."""

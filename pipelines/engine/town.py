@@ -33,6 +33,7 @@ from pipelines.engine.usual import Expectations
 
 # How old what a reader sees of the journal may be before it looks again.
 FOLLOW_S = 0.5
+OK = 200
 LATELY = timedelta(days=3)
 PUBLIC_ENGINE_TABLES = (
     "arrivals",
@@ -344,7 +345,10 @@ class Town:
         Raises Forbidden, and httpx.TransportError when the line does not run.
         """
         actor.check("operate")
-        return await self.line.replay(wish)
+        answer = await self.line.replay(wish)
+        if answer[0] == OK:
+            await self.line.people("note", {"who": actor.signature, "did": "rows replayed", "facts": dict(wish)})
+        return answer
 
     def _replays(self) -> pl.DataFrame:
         return self._store.rows("quarantine_replays", columns=["id", "at", "outcome", "reason"])

@@ -173,3 +173,14 @@ def test_disk_that_refuses_leaves_the_alarm_as_it_was(line: Line, ask: Hand, mon
         assert stands(line) == "unacknowledged"
         flow.beat(line, NOON + timedelta(seconds=2))
     assert ask("acknowledge")["state"] == "acknowledged"
+
+
+def test_what_somebody_did_is_in_the_audit_log_by_name(line: Line, ask: Hand) -> None:
+    from pipelines.engine.people import audit
+
+    ask("shelve", reason="pump is changed", until=later(60))
+    ask("acknowledge", status=409)
+    log = audit.entries(line.settings.store / "state.sqlite")
+    assert [(entry.who, entry.did) for entry in log] == [("token night desk", "alarm: shelve")]
+    assert ID in log[0].facts and "pump is changed" in log[0].facts
+    assert audit.tampering(log) == ""

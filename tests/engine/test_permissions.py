@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from pipelines.engine import tokens
+from pipelines.engine.alarms.desk import FIELDS, NEEDED
 from pipelines.engine.people import accounts, passwords, sessions
 from pipelines.engine.people.roles import ROLES
 from pipelines.engine.town import Town
@@ -27,8 +28,19 @@ MATRIX = {
     ("GET", "/api/v1/alarms"):               " o   o   o   o   o   o   o   o   o   o   o   o",
     ("GET", "/api/v1/quarantine"):           " o   o   o   o   o   o   o   o   o   o   o   o",
 }  # fmt: skip
+ACTING = "1 3 3 o o o 1 1 3 3 o o"
+READING = "1 o o o o o 1 1 3 o o o"
+MATRIX |= {("GET", "/api/v1/alarms/history"): READING, ("GET", "/api/v1/alarms/x/history"): READING}
+MATRIX |= {("POST", f"/api/v1/alarms/{action}"): ACTING for action in FIELDS}
+MATRIX |= {("POST", f"/api/v1/alarms/x/{action}"): ACTING.replace("o", "4") for action in FIELDS}
 STATUS = {"o": 200, "1": 401, "3": 403, "4": 404}
+GIVEN = {"reason": "why", "owner": "asha", "comment": "so", "until": (NOW + timedelta(hours=1)).isoformat()}
 BODIES: dict[str, Any] = {
+    **{f"/api/v1/alarms/x/{action}": {name: GIVEN[name] for name in NEEDED.get(action, ())} for action in FIELDS},
+    **{
+        f"/api/v1/alarms/{action}": {"ids": ["x"], **{name: GIVEN[name] for name in NEEDED.get(action, ())}}
+        for action in FIELDS
+    },
     "/api/v1/quarantine/replay": {},
     "/api/v1/readings": {"readings": [{"sensor": "P1.p", "observed_at": NOW.isoformat(), "value": 14.0}]},
 }

@@ -16,6 +16,7 @@ from pipelines.engine.people.porter import Porter
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.usual import Usual
 from tests.glass.fake_domains import FIVE
+from tests.glass.fake_room import FakeRoom
 
 INSTANT = pl.Datetime("us", "UTC")
 STARTED = datetime.now(UTC).replace(microsecond=0)
@@ -82,6 +83,9 @@ class FakeTown:
             }
         )
         self._assets = self._register(water_points)
+        self.alarms = FakeRoom(self.now)
+        if any(domain.name == "water" for domain in domains):
+            self.alarms.begin(self._assets)
         self.heard = pl.DataFrame(schema=SHOWN_DEVICES)
         self.off = pl.DataFrame(schema=SHOWN_CLOCKS)
         self._snapshot: Snapshot | None = None
@@ -335,7 +339,7 @@ class FakeTown:
         feeds = {name: _feed(name, title, domains, state, now) for name, title, domains, state in FEEDS}
         return {
             "seq": seq, "built_at": now.isoformat(), "build": "test", "town": {"name": self.name, "timezone": self.zone, "population": 70_000, "languages": ["en"], "demo": True},
-            "kpis": kpis, "feeds": feeds, "assets": self._asset_states(), "alarms": _alarms(self, now), "jobs": [],
+            "kpis": kpis, "feeds": feeds, "assets": self._asset_states(), "alarms": self.alarms.shown(), "jobs": [],
             "ledger": {"decoded": 1_204_410, "stored": 1_203_000, "duplicate": 1_396, "quarantined": 14},
         }  # fmt: skip
 
@@ -402,23 +406,3 @@ def _feed(name: str, title: str, domains: list[str], state: str, now: datetime) 
     strip = [1.0] * 15 + [0.8, 0.4, None, 0.0, 0.9, 1.0, 1.0, 0.99, 1.0 if state == "live" else 0.2]
     return {"feed": name, "title": title, "domains": domains, "state": state, "words": words, "last_arrival": (now - timedelta(seconds=seconds)).isoformat() if seconds else None,
             "every_s": 60, "completeness": 0.94, "strip": strip, "decoded": 200_735, "stored": 200_500, "duplicate": 232, "corrected": 5, "quarantined": 3, "payloads": 3400}  # fmt: skip
-
-
-def _alarms(town: FakeTown, now: datetime) -> list[dict[str, Any]]:
-    if not any(d.name == "water" for d in town.domains):
-        return []
-    common = {"returned_at": None, "area": None}
-    rows = [
-        {"id": "a1", "rule": "water_low", "title": "Pressure below the minimum", "domain": "water", "priority": "critical", "asset": "WA-0003", "state": "unacknowledged", "value": 3.2, "limit": 7.0, "unit": "metre_head", "minutes": 14, "instruction": "Check pump 2 at the Mill Lane station, then the valve at Canal East."},
-        {"id": "a2", "rule": "energy_high", "title": "Transformer loaded beyond its rating", "domain": "energy", "priority": "high", "asset": "EN-0004", "state": "unacknowledged", "value": 104.0, "limit": 100.0, "unit": "percent", "minutes": 47, "instruction": "Move load to the neighbouring feeder; look at the oil temperature."},
-        {"id": "a3", "rule": "air_high", "title": "PM2.5 above the hourly warning level", "domain": "pollution", "priority": "medium", "asset": "PO-0002", "state": "unacknowledged", "value": 131.4, "limit": 120.0, "unit": "ug/m^3", "minutes": 130, "instruction": "Tell the schools in the ward."},
-        {"id": "a4", "rule": "bus_late", "title": "Route 4 runs late", "domain": "transport", "priority": "low", "asset": "TR-0001", "state": "returned_unacknowledged", "value": 310.0, "limit": 300.0, "unit": "second", "minutes": 200, "instruction": ""},
-    ]  # fmt: skip
-    for alarm in rows:
-        place = town.assets().filter(pl.col("asset") == alarm["asset"]).row(0, named=True)
-        since = now - timedelta(minutes=alarm.pop("minutes"))
-        alarm.update(common, asset_name=place["name"], ward=place["ward"], since=since.isoformat())
-        alarm["active"] = alarm["state"] == "unacknowledged"
-        if not alarm["active"]:
-            alarm["returned_at"] = (now - timedelta(minutes=9)).isoformat()
-    return rows

@@ -1,10 +1,15 @@
 """The web application on a made-up town, asked in-process."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
+from pipelines.engine.people import passwords
+from tests.engine.people.doorstep import Doorstep
 from tests.glass.fake_town import FakeTown
 from tests.glass.serve import plain_api
 
@@ -39,6 +44,15 @@ def town() -> FakeTown:
     made = FakeTown(water_points=60)
     made.beat(1000)
     return made
+
+
+@pytest.fixture
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doorstep]:
+    """Accounts of people, with hashes that cost nothing."""
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    made = Doorstep(tmp_path)
+    yield made
+    made.close()
 
 
 class Board:

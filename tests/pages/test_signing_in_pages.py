@@ -2,48 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
-from pipelines.engine.people import accounts, audit, passwords
+from pipelines.engine.people import accounts, audit
 from tests.engine.people.doorstep import PASSWORD, Doorstep
 from tests.glass.fake_town import FakeTown
-from tests.pages.conftest import Board
-
-Client = httpx.AsyncClient
-
-
-@pytest.fixture
-def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doorstep]:
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    made = Doorstep(tmp_path)
-    yield made
-    made.close()
-
-
-def at(town: FakeTown, door: Doorstep, does: Callable[[Client], Awaitable[Any]], prefix: str = "/") -> Any:
-    """What somebody finds at the board of this town, with these people's accounts."""
-    town.porter = door.porter
-
-    async def visit() -> Any:
-        async with Board(town, prefix) as client:
-            door.porter._turn = asyncio.Lock()
-            client.headers["origin"] = "http://board"
-            return await does(client)
-
-    return asyncio.run(visit())
-
-
-def token_in(page: str) -> str:
-    found = re.search(r'name="form_token" value="([^"]+)"', page) or re.search(r'value="([^"]+)"[^>]*>Sign out', page)
-    assert found, "no form token on the page"
-    return found[1]
+from tests.pages.people import Client, at, token_in
 
 
 async def signed_in(client: Client, name: str, password: str = PASSWORD, **more: str) -> httpx.Response:

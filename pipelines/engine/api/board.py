@@ -158,7 +158,12 @@ def _sure(row: Mapping[str, Any], scale: float) -> dict[str, Any]:
 def alarms(town: Town, is_now: str | None, **wanted: str | None) -> Extract:
     """The alarm list; `is_now` is one of ALARM_STATES or ALARM_GROUPS."""
     rows = _matching(state(town)["alarms"], wanted)
-    return _listed("alarms", [row for row in rows if is_now is None or _in(row, is_now)], ALARM_COLUMNS)
+    return listed_alarms(row for row in rows if is_now is None or _in(row, is_now))
+
+
+def listed_alarms(rows: Rows) -> Extract:
+    """These alarms of the board, as rows that can be taken along."""
+    return _listed("alarms", rows, ALARM_COLUMNS)
 
 
 def _in(row: Mapping[str, Any], state: str) -> bool:

@@ -1,0 +1,158 @@
+"""The alarm console: the list an operator lives in, what may be done to it, and both as CSV; works without scripts."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import orjson
+
+from components import glass, plain, wording
+from components.asgi import App, Receive, Scope, Send, answer, header
+from components.console_page import SPANS, Outcome, Typed, history, page
+from components.console_view import ConsoleView
+from components.forms import Form, read_own, redirect
+from components.visitor import current
+from pipelines.engine.alarms.desk import FIELDS, INSTANTS, MOST_AT_ONCE
+from pipelines.engine.alarms.room import COLUMNS
+from pipelines.engine.api import board
+from pipelines.engine.asking import Misasked
+from pipelines.engine.extracts import Extract, of_frame
+from pipelines.engine.forms import streamed
+from pipelines.engine.people.roles import Forbidden
+
+log = logging.getLogger("townboard")
+DONE = {
+    "acknowledge": "Acknowledged", "shelve": "Shelved", "unshelve": "Taken back from the shelf:", "assign": "Assigned",
+    "comment": "Commented on", "out-of-service": "Taken out of service:", "return-to-service": "Back in service:",
+    "reset": "Reset",
+}  # fmt: skip
+NO_LINE = "The line does not run at the moment, so nothing was done. Try again in a few seconds."
+NO_ANSWER = "The line gave no answer. Look at the alarm before you try again: it may have been done."
+
+
+class Console:
+    """The addresses of the alarm console."""
+
+    def __init__(self) -> None:
+        self.addresses: Mapping[str, App] = {"alarms": self._alarms, "alarms.csv": self._csv}
+
+    async def _alarms(self, scope: Scope, receive: Receive, send: Send) -> None:
+        view = ConsoleView.read(scope.get("query_string", b"").decode("latin-1"))
+        if scope["method"] in ("GET", "HEAD"):
+            return await self._show(scope, send, view, _told_by(scope))
+        if scope["method"] != "POST":
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+        form = Form()
+        try:
+            form = await read_own(scope, receive)
+            outcome = await act(form)
+        except (Misasked, Forbidden) as error:
+            outcome = Outcome(error.words, True, error.status if isinstance(error, Misasked) else 403)
+        return await self._answer(scope, send, form, outcome)
+
+    async def _answer(self, scope: Scope, send: Send, form: Form, outcome: Outcome) -> None:
+        """To a script the words alone; to a form the page: this one when something was refused, else a fresh one."""
+        view = ConsoleView.read(form.one("view"))
+        if b"application/json" in header(scope, b"accept"):
+            body = orjson.dumps({"words": outcome.words, "refused": outcome.refused})
+            return await answer(scope, send, outcome.status, body, [(b"content-type", b"application/json")])
+        if outcome.refused:
+            return await self._show(scope, send, view, outcome, Typed(form.every("id"), _typed(form)))
+        place = glass.href("alarms", **view.query, did=form.one("do"), n=len(set(form.every("id"))))
+        return await answer(scope, send, 303, b"", redirect(place))
+
+    async def _show(
+        self, scope: Scope, send: Send, view: ConsoleView, outcome: Outcome | None, typed: Typed | None = None
+    ) -> None:
+        body = await asyncio.to_thread(page, view, outcome, typed or Typed((view.alarm,)))
+        await plain.give(scope, send, body, outcome.status if outcome else 200)
+
+    async def _csv(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Exactly the rows that the page at the same query shows."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
+        view = ConsoleView.read(scope.get("query_string", b"").decode("latin-1"))
+        try:
+            body = await asyncio.to_thread(lambda: b"".join(streamed(*_extract(view), "csv")))
+        except Forbidden as error:
+            status = 403 if error.known else 401
+            return await answer(scope, send, status, error.words.encode(), [(b"content-type", b"text/plain")])
+        name = "alarms" if view.show != "history" else "alarm_history"
+        headers = [
+            (b"content-type", b"text/csv; charset=utf-8"), (b"cache-control", b"no-store"),
+            (b"content-disposition", f'attachment; filename="{name}.csv"'.encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ]  # fmt: skip
+        return await answer(scope, send, 200, body, headers)
+
+
+def _extract(view: ConsoleView) -> tuple[Extract, Any]:
+    wanted = (
+        of_frame("alarm_history", history(view), COLUMNS)
+        if view.show == "history"
+        else board.listed_alarms(view.rows(glass.state()["alarms"], current().actor.name))
+    )
+    return wanted, wanted.frames()
+
+
+# acting ---------------------------------------------------------------------------------------------------------------
+
+
+async def act(form: Form) -> Outcome:
+    """What became of the action that a form asks for.
+
+    Raises Misasked, Forbidden; nothing was done then.
+    """
+    action, ids = form.one("do"), list(dict.fromkeys(form.every("id")))
+    if action not in FIELDS:
+        raise Misasked("This action is unknown. Load the page again.")
+    if not ids:
+        raise Misasked("No alarm is chosen. Tick one or more, then choose what to do.")
+    if len(ids) > MOST_AT_ONCE:
+        raise Misasked(f"At most {MOST_AT_ONCE} alarms at once; these are {len(ids)}.")
+    wanted = {name: _given(form.one(f"{action}.{name}"), name) for name in FIELDS[action]}
+    wanted = {name: value for name, value in wanted.items() if value}
+    try:
+        status, told, _ = await glass.town().alarms.act(ids, action, wanted, current().actor)
+    except httpx.ConnectError as error:
+        raise Misasked(NO_LINE, 503) from error
+    except (httpx.TransportError, ValueError) as error:
+        log.warning("the line gave no usable answer to %s: %r", action, error)
+        raise Misasked(NO_ANSWER, 503) from error
+    if status != httpx.codes.OK:
+        raise Misasked(str(told.get("detail", NO_ANSWER)), status)
+    return _became(action, told)
+
+
+def _given(text: str, name: str) -> str:
+    """A field as the line reads it; a span of minutes becomes the instant at which it is over."""
+    if name not in INSTANTS or text not in SPANS:
+        return text.strip()
+    return (glass.town().now() + timedelta(minutes=int(text))).isoformat()
+
+
+def _became(action: str, told: Mapping[str, Any]) -> Outcome:
+    done, refused = told["done"], told["refused"]
+    words = [f"{DONE[action]} {wording.count(len(done), 'alarm')}."] if done else []
+    if refused:
+        names = {row["id"]: row["title"] for row in glass.state()["alarms"]}
+        first = refused[0]
+        more = f" So were {len(refused) - 1} more." if len(refused) > 1 else ""
+        words.append(f"Refused: {names.get(first['id'], first['id'])}. {first['detail']}{more}")
+    return Outcome(" ".join(words), bool(refused), 409 if refused and not done else 200)
+
+
+def _typed(form: Form) -> dict[str, str]:
+    return {name: values[-1] for name, values in form.fields.items() if "." in name}
+
+
+def _told_by(scope: Scope) -> Outcome | None:
+    """What the address says of an action just done: its name and a number, no words that somebody could put there."""
+    asked = dict(part.partition(b"=")[::2] for part in scope.get("query_string", b"").split(b"&"))
+    action, number = asked.get(b"did", b"").decode("latin-1"), asked.get(b"n", b"")
+    if action not in DONE or not number.isdigit() or len(number) > 4:
+        return None
+    return Outcome(f"{DONE[action]} {wording.count(int(number), 'alarm')}.")

@@ -1,0 +1,140 @@
+"""The page of the alarm console: the list, the opened alarm, what happened, and the words of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from components import glass, plain, wording
+from components.address import PERIODS, ward_names
+from components.console_view import SHOWN, ConsoleView, ending, in_words
+from components.visitor import current
+from pipelines.engine.alarms.record import PROCESS
+from pipelines.engine.model import PRIORITIES
+from pipelines.engine.people.roles import ROLES
+
+HAPPENED = {
+    "rise": "rang", "return": "back to normal", "acknowledge": "acknowledged", "realarm": "called again",
+    "shelve": "shelved", "unshelve": "taken from the shelf", "suppress": "suppressed", "release": "released",
+    "out-of-service": "taken out of service", "return-to-service": "returned to service", "assign": "assigned",
+}  # fmt: skip
+SPANS = {"15": "15 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "1440": "1 day", "4320": "3 days",
+         "10080": "7 days"}  # fmt: skip
+HISTORY_DAYS, MOST_HISTORY, MOST_ROWS = 7, 500, 500
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an action, in words; `refused` when some or all of it was not done."""
+
+    words: str
+    refused: bool = False
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What somebody chose and typed, to be shown again when it was refused."""
+
+    ids: Sequence[str] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
+    """The whole page."""
+    state, actor = glass.state(), current().actor
+    history_shown = view.show == "history"
+    rows = [] if history_shown else view.rows(state["alarms"], actor.name)
+    opened = next((alarm for alarm in state["alarms"] if alarm["id"] == view.alarm), None)
+    choices = _choices(view)
+    narrowed = [words.get(getattr(view, name), "") for name, _, words in choices if getattr(view, name)]
+    narrowed += [f"“{view.q}”"] if view.q else []
+    can_act = actor.may("operate")
+    body = plain.content(
+        "console.html",
+        view=view,
+        choices=choices,
+        narrowed=narrowed,
+        rows=[in_words(row, view) for row in rows[:MOST_ROWS]],
+        more=len(rows) - MOST_ROWS,
+        transitions=_told(view) if history_shown and actor.may("read") else [],
+        outcome=outcome,
+        typed=typed,
+        opened=_opened(opened, state["alarms"], view) if opened else None,
+        seq=state["seq"],
+        ending=[in_words(row, view) for row in ending(state["alarms"], glass.town().now())],
+        spans=SPANS,
+        owners=_owners() if can_act else [],
+        csv=glass.href("alarms.csv", **view.opening("").query),
+    )
+    kept = {"ward": view.ward, "days": view.days}
+    return plain.document("Alarms", body, kept=kept, extra=("plain/console.js",))
+
+
+def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:
+    domains = {domain.name: domain.title for domain in glass.town().domains}
+    shown = {key: words for key, words in SHOWN.items() if key not in ("mine", "history") or current().session}
+    found: list[tuple[str, str, Mapping[str, str]]] = [
+        ("show", "Show", shown),
+        ("priority", "Priority", {"": "Every", **{name: name.capitalize() for name in PRIORITIES}}),
+        ("domain", "Service", {"": "Every", **domains, "feeds": "Feeds"}),
+        ("ward", "Ward", {"": "Whole town", **ward_names()}),
+    ]
+    return [*found, ("days", "Period", PERIODS)] if view.show == "history" else found
+
+
+def _owners() -> list[str]:
+    """Who can be given an alarm: accounts that may act."""
+    accounts = glass.town().porter.visitors.accounts.values()
+    return [one.name for one in accounts if one.disabled_at is None and "operate" in ROLES[one.role]]
+
+
+def _opened(alarm: Mapping[str, Any], alarms: Sequence[Mapping[str, Any]], view: ConsoleView) -> dict[str, Any]:
+    """The opened alarm with what it explains, what explains it, and (for who may see it) what happened to it."""
+    found = in_words(alarm, view)
+    explained = [in_words(other, view) for other in alarms if other.get("cause") == alarm["id"]]
+    cause = next((in_words(other, view) for other in alarms if other["id"] == alarm.get("cause")), None)
+    actor = current().actor
+    past = glass.town().alarms.history(actor, alarm["id"]).reverse().head(40) if actor.may("read") else None
+    return {**found, "explained": explained, "explaining": cause, "past": _spoken(past) if past is not None else []}
+
+
+def _told(view: ConsoleView) -> list[dict[str, Any]]:
+    return _spoken(history(view).reverse().head(MOST_HISTORY))
+
+
+def history(view: ConsoleView) -> pl.DataFrame:
+    """What happened in the period of the view, narrowed as it says, oldest first.
+
+    Raises Forbidden.
+    """
+    start: datetime = glass.town().now() - timedelta(days=int(view.days or HISTORY_DAYS))
+    rows = glass.town().alarms.history(current().actor, view.alarm or None, start)
+    for name in ("priority", "domain", "ward"):
+        if value := getattr(view, name):
+            rows = rows.filter(pl.col(name) == value)
+    if view.q:
+        texts = pl.concat_str("alarm", "event", "who", "why", separator=" ", ignore_nulls=True).str.to_lowercase()
+        rows = rows.filter(texts.str.contains(view.q.casefold(), literal=True))
+    return rows
+
+
+def _spoken(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """What happened, each in words."""
+    titles, zone = {row["id"]: row for row in glass.state()["alarms"]}, glass.town().zone
+    found = []
+    for row in rows.iter_rows(named=True):
+        known = titles.get(row["alarm"], {})
+        words = HAPPENED.get(row["event"], row["event"])
+        told = {
+            "words": words,
+            "by": "" if row["who"] == PROCESS else f" by {row['who']}",
+            "title": known.get("title", row["alarm"]),
+            "place": known.get("asset_name", ""),
+            "clock": wording.clock(row["noted_at"], zone),
+            "until_clock": wording.clock(row["until"], zone) if row["until"] else "",
+        }
+        found.append({**row, **told})
+    return found
