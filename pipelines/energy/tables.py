@@ -72,6 +72,7 @@ QUANTITIES = (
     # years (ETTh1) it moves by less than 10 K an hour, and whole days of one value are a logger's filling.
     Quantity(
         name="oil_temperature_c",
+        signal="temperature",
         unit="degC",
         low=-40,
         high=200,

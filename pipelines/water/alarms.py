@@ -16,6 +16,8 @@ ALARMS = (
         deadband=1.0,
         on_delay=timedelta(seconds=15),
         off_delay=timedelta(minutes=2),
+        resident="Water pressure is low",
+        matters=("water", "pressure"),
     ),
     AlarmRule(
         name="pressure_high",
@@ -38,6 +40,36 @@ ALARMS = (
         deadband=0.1,
         on_delay=timedelta(seconds=60),
         off_delay=timedelta(seconds=60),
+        resident="Water is short",
+        matters=("water",),
+    ),
+    AlarmRule(
+        name="tank_falls_fast",
+        title="Tank empties unusually fast",
+        watches="tank_level_m",
+        of="rate_per_hour",
+        over=timedelta(minutes=15),
+        priority="high",
+        instruction="Compare outflow and inflow. More flows out than people use at this hour: look for a burst below "
+        "the tank and close it off. Less: look for a leak or an open drain at the tank itself.",
+        below=-1.5,
+        deadband=0.5,
+        on_delay=timedelta(minutes=15),
+        off_delay=timedelta(minutes=15),
+        matters=("water", "leak", "burst"),
+    ),
+    AlarmRule(
+        name="inflow_unusual",
+        title="Inflow outside what is usual at this hour",
+        watches="inflow_m3_h",
+        of="deviation",
+        priority="low",
+        instruction="Look at the inflow of the last weeks beside today's. A festival, tankers or irrigation explain "
+        "more; a closed valve or a stopped pump explains less. Nothing does: search this area for a burst.",
+        above=0.0,
+        deadband=0.0,
+        on_delay=timedelta(hours=1),
+        off_delay=timedelta(minutes=30),
     ),
     AlarmRule(
         name="tank_runs_out",
@@ -61,6 +93,7 @@ ALARMS = (
     ),
     AlarmRule(
         name="chlorine_low",
+        stands_alone=True,
         title="Chlorine low",
         watches="chlorine_mg_l",
         priority="critical",
@@ -72,6 +105,7 @@ ALARMS = (
     ),
     AlarmRule(
         name="chlorine_high",
+        stands_alone=True,
         title="Chlorine high",
         watches="chlorine_mg_l",
         priority="medium",
@@ -89,5 +123,9 @@ ALARMS = (
         instruction="Call the health officer, ask for boiling, raise chlorine, sample again at the same tap.",
         above=0.0,
         level="town",
+        latching=True,
+        stands_alone=True,
+        resident="E. coli was found in the water: boil it before you drink it",
+        matters=("water quality", "dirty water"),
     ),
 )

@@ -9,6 +9,7 @@ from pipelines.engine.model import Check, Column, Quantity, Reference, Table
 QUANTITIES = (
     Quantity(
         name="inflow_m3_h",
+        signal="flow",
         unit="m^3/h",
         habitual=True,
         meaning="Net flow into a district metered area, at one of its inlets; water passed on counts negative",
@@ -24,7 +25,15 @@ QUANTITIES = (
         high=300,
     ),
     # Half a metre away and back within an interval is a wave or an echo, never the tank's whole surface.
-    Quantity(name="tank_level_m", unit="m", meaning="Depth of water above the tank floor", low=0, high=50, spike=0.5),
+    Quantity(
+        name="tank_level_m",
+        signal="level",
+        unit="m",
+        meaning="Depth of water above the tank floor",
+        low=0,
+        high=50,
+        spike=0.5,
+    ),
     Quantity(name="tank_outflow_m3_h", unit="m^3/h", habitual=True, meaning="Flow out of a tank", low=0, high=20_000),
     Quantity(name="tank_inflow_m3_h", unit="m^3/h", meaning="Flow into a tank", low=0, high=20_000),
     Quantity(
@@ -44,6 +53,7 @@ QUANTITIES = (
     ),
     Quantity(
         name="chlorine_mg_l",
+        signal="analyser",
         unit="mg/L",
         meaning="Free residual chlorine",
         low=0,

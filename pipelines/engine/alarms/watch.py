@@ -27,7 +27,7 @@ from pipelines.engine.alarms.suppression import (
     struck,
     takes_down,
 )
-from pipelines.engine.alarms.watched import EXPECTED, Watched
+from pipelines.engine.alarms.watched import Bands, Watched
 from pipelines.engine.asking import Misasked
 from pipelines.engine.settings import Settings
 from pipelines.engine.state import State as Kept
@@ -67,7 +67,7 @@ class Alarms:
         recent = before is not None and now - datetime.fromisoformat(before) <= AWAY
         self._settles_at = None if recent else now + SETTLING
         self._noted_at: datetime | None = None
-        self.expected: Callable[[datetime], pl.DataFrame] = lambda now: pl.DataFrame(schema=EXPECTED)
+        self.expected: Callable[[datetime], pl.DataFrame] = Bands(settings.store, self.watched.deviations).at
         self.listeners: list[Callable[[list[Transition], datetime], None]] = []
 
     def _recall(self, key: str, told: Mapping[str, Any]) -> bool:
@@ -235,8 +235,9 @@ class Alarms:
             self._back(alarm, Event.RESTORE, now, CLOCK, "the time out of service ended")
 
     def _sweep_suppressed(self, alarm: Alarm, causes: Causes, now: datetime) -> None:
-        aside = causes.of(alarm)
-        if aside is None or aside[0] is Event.REMOVE:
+        aside, cause = causes.of(alarm), self.book.alarms.get(alarm.cause or "")
+        both_back = cause is not None and not cause.standing.active and not alarm.standing.active
+        if aside is None or aside[0] is Event.REMOVE or both_back:
             words = "it outlives what explained it" if alarm.standing.active else "back to normal with its cause"
             self._back(alarm, Event.RELEASE, now, LOGIC, words)
         elif aside[3] != alarm.cause:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from pipelines.engine.judge import STALE_INTERVALS
 from pipelines.engine.model import INSTANT, AlarmRule
 from pipelines.engine.registers import Registers
 from pipelines.engine.settings import Settings
+from pipelines.engine.usual import band_at
 
 if TYPE_CHECKING:
     from pipelines.engine.kpis import Kpis
@@ -91,6 +93,11 @@ class Watched:
     def limit(self, row: int, value: float) -> float | None:
         """The limit that a value is beyond."""
         return None if self.watches[row].rule.equals else self.conditions.beyond(row, value)
+
+    @property
+    def deviations(self) -> bool:
+        """Whether any rule asks for what is usual."""
+        return any(watch.rule.of == "deviation" for watch in self.watches)
 
     @property
     def tables(self) -> frozenset[str]:
@@ -183,6 +190,26 @@ class Watched:
                 area = thing if kpi else f"{rule.level}:{thing}"
                 return self._add(Watch(key, rule, domain, area, kpi.unit if kpi else ""), limit_of(rule))
         return None
+
+
+class Bands:
+    """What is usual of each sensor at an instant; read anew a few times an hour, and not at all where no rule asks."""
+
+    def __init__(self, store: Path, wanted: bool) -> None:
+        self._store, self._wanted = store, wanted
+        self._read_at: datetime | None = None
+        self._bands = pl.DataFrame(schema=EXPECTED)
+
+    def at(self, now: datetime) -> pl.DataFrame:
+        """Shape: EXPECTED."""
+        if self._wanted and (self._read_at is None or floored(now) != floored(self._read_at)):
+            self._bands, self._read_at = band_at(self._store, now).select(list(EXPECTED)), now
+        return self._bands
+
+
+def floored(now: datetime) -> datetime:
+    """The ten minutes that hold an instant."""
+    return now.replace(minute=now.minute // 10 * 10, second=0, microsecond=0)
 
 
 class Rates:

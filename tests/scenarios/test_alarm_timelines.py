@@ -1,0 +1,184 @@
+"""Evenings in a control room: what rings, what is explained, what people do, told as timelines with their own clock."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.engine import flow
+from pipelines.engine.alarms.desk import Deed
+from tests.engine import small_town
+from tests.engine.small_town import abandon, csv_of, make, send
+
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+PUMPS = [f"PU{n}" for n in range(1, 4)]
+POINTS = [f"N{n:02d}" for n in range(1, 12)]
+CAUSE = "feeder_dead|F1.kw"
+STEP = timedelta(seconds=30)
+ASSETS = (
+    "asset,domain,kind,name,ward,lat,lon,parent,depends_on\n"
+    "F1,energy,feeder,Mill feeder,W1,,,,\n"
+    + "".join(f"{pump},water,pump,Pump {pump[-1]},W1,,,F1,\n" for pump in PUMPS)
+    + "".join(f"{point},water,pressure_point,Point {point[1:]},W1,,,,{' '.join(PUMPS)}\n" for point in POINTS)
+    + "X1,water,pressure_point,Far away,W2,,,,\n"
+)
+PLACES = [*PUMPS, *POINTS, "X1"]
+SENSORS = "sensor,asset,quantity,unit,every\nF1.kw,F1,feeder_power_kw,kW,1 min\n" + "".join(
+    f"{place}.p,{place},pressure_m,metre_head,1 min\n" for place in PLACES
+)
+NO_KPIS = frozenset[str]()
+
+
+def clock(text: str) -> datetime:
+    return datetime.combine(DAY.date(), time.fromisoformat(text), UTC)
+
+
+class Evening:
+    """A town whose sensors report their values every half minute until told otherwise."""
+
+    def __init__(self, folder: Path, start: str, **files: str) -> None:
+        self.folder = make(folder, domains=("water", "energy", "grievances"))
+        reference = self.folder / "reference"
+        for name in ("dmas", "tanks"):
+            (reference / f"{name}.csv").unlink()
+        for name, text in {"assets": ASSETS, "sensors": SENSORS, **files}.items():
+            (reference / f"{name}.csv").write_text(text, "utf-8")
+        self.values = {"F1.kw": 400.0, **{f"{place}.p": 25.0 for place in PLACES}}
+        self.now = clock(start)
+        self.line = small_town.open_line(self.folder, self.now, NO_KPIS)
+
+    def until(self, text: str, **values: float | None) -> None:
+        """Time goes on to this instant; from now on these places have these values (None: nothing comes)."""
+        for place, value in values.items():
+            self.values["F1.kw" if place == "F1" else f"{place}.p"] = value
+        while self.now < clock(text):
+            self.now = min(self.now + STEP, clock(text))
+            rows = [(sensor, self.now, value) for sensor, value in self.values.items() if value is not None]
+            send(self.line, "network", csv_of(rows), self.now)
+            flow.beat(self.line, self.now)
+
+    def act(self, action: str, *ids: str, **wanted: str) -> None:
+        told = self.line.alarms.act(ids, Deed.of(action, "asha", wanted, self.now), self.now)
+        assert not told["refused"]
+
+    def calling(self) -> list[str]:
+        return [alarm["id"] for alarm in self.line.alarms.listed() if alarm["active"]]
+
+    def states(self) -> Counter[str]:
+        return Counter(alarm["state"] for alarm in self.line.alarms.listed())
+
+    def rung(self) -> list[tuple[str, str]]:
+        """What called a person so far, and when."""
+        log = [one for _, one in self.line.state.transitions()]
+        return [(f"{one.noted_at:%H:%M}", one.alarm) for one in log if one.annunciated]
+
+    def killed(self) -> None:
+        abandon(self.line)
+        self.line = small_town.open_line(self.folder, self.now, NO_KPIS)
+
+    def row(self, id: str) -> dict[str, object]:
+        return next(alarm for alarm in self.line.alarms.listed() if alarm["id"] == id)
+
+
+@pytest.fixture
+def evening(tmp_path: Path) -> Iterator[Evening]:
+    made = Evening(tmp_path / "town", "17:30:00")
+    made.until("18:02:00")
+    yield made
+    made.line.close()
+
+
+DARK: dict[str, float | None] = {"F1": 0.0, **dict.fromkeys(PUMPS, 1.0), **dict.fromkeys(POINTS, 2.0)}
+LIT: dict[str, float | None] = {"F1": 400.0, **dict.fromkeys([*PUMPS, *POINTS], 25.0)}
+
+
+def test_feeder_that_trips_is_one_alarm_with_fourteen_consequences_and_one_all_clear(evening: Evening) -> None:
+    assert evening.rung() == []
+    evening.until("18:10:00", **DARK)
+    assert evening.calling() == [CAUSE]
+    assert evening.row(CAUSE)["consequences"] == 14
+    assert evening.states() == {"unacknowledged": 1, "suppressed": 14}
+    assert evening.row("pressure_low|N07.p")["cause_title"] == "Feeder without power"
+    evening.act("acknowledge", CAUSE)
+    evening.until("18:40:00")
+    evening.until("19:10:00", **LIT)
+    assert evening.states() == {"normal": 15}
+    assert evening.rung() == [("18:03", CAUSE)]
+    log = [one for _, one in evening.line.state.transitions()]
+    clear = [one.alarm for one in log if one.event == "return" and one.before != "suppressed"]
+    assert clear == [CAUSE]
+
+
+def test_consequence_that_outlives_its_cause_rises_by_itself(evening: Evening) -> None:
+    evening.until("18:40:00", **DARK)
+    evening.until("18:50:00", **{**LIT, "N05": 2.0})
+    assert evening.states()["suppressed"] == 1
+    evening.until("18:53:00")
+    assert evening.calling() == ["pressure_low|N05.p"]
+    assert evening.rung() == [("18:03", CAUSE), ("18:51", "pressure_low|N05.p")]
+
+
+def test_alarm_that_nothing_explains_rings_beside_the_cause(evening: Evening) -> None:
+    evening.until("18:10:00", **DARK, X1=2.0)
+    assert set(evening.calling()) == {CAUSE, "pressure_low|X1.p"}
+
+
+def test_consequences_that_ring_first_come_under_the_cause_when_it_is_known(evening: Evening) -> None:
+    evening.until("18:05:00", PU1=1.0, N01=2.0)
+    assert set(evening.calling()) == {"pressure_low|PU1.p", "pressure_low|N01.p"}
+    evening.until("18:10:00", F1=0.0)
+    assert evening.calling() == [CAUSE]
+    assert evening.row(CAUSE)["consequences"] == 2
+
+
+def test_cause_that_is_out_of_service_explains_nothing(evening: Evening) -> None:
+    evening.until("18:10:00", **DARK)
+    evening.act("out-of-service", CAUSE, reason="its meter is being changed, the feeder is live")
+    evening.until("18:11:00")
+    assert len(evening.calling()) == 14
+
+
+def test_kill_in_the_middle_neither_loses_nor_doubles_an_alarm(evening: Evening) -> None:
+    evening.until("18:10:00", **DARK)
+    evening.killed()
+    evening.until("18:20:00")
+    assert evening.calling() == [CAUSE]
+    assert evening.rung() == [("18:03", CAUSE)]
+    evening.killed()
+    evening.until("18:45:00", **LIT)
+    assert evening.states() == {"returned_unacknowledged": 1, "normal": 14}
+
+
+def test_maintenance_window_keeps_its_alarms_out_and_lets_them_rise_when_it_ends(tmp_path: Path) -> None:
+    window = "thing,from,to,reason\nN03,2026-03-10 23:30,2026-03-11 00:30,new valve\n"
+    evening = Evening(tmp_path / "town", "17:30:00", out_of_service=window)
+    # The window is written on the town's clock: 18:00 to 19:00 UTC.
+    evening.until("18:10:00")
+    evening.until("18:30:00", N03=1.0)
+    assert evening.calling() == []
+    row = evening.row("pressure_low|N03.p")
+    assert (row["state"], row["by"], row["reason"]) == ("out_of_service", "out_of_service.csv", "new valve")
+    evening.until("19:01:00")
+    assert evening.rung() == [("19:00", "pressure_low|N03.p")]
+    evening.line.close()
+
+
+def test_first_minute_after_a_long_absence_waits_for_the_feeds(tmp_path: Path) -> None:
+    evening = Evening(tmp_path / "town", "18:00:00")
+    evening.until("18:00:30", N03=1.0)
+    evening.until("18:00:58")
+    assert (evening.calling(), evening.row("pressure_low|N03.p")["reason"]) == ([], "the line has just started")
+    evening.until("18:01:30")
+    assert evening.rung() == [("18:01", "pressure_low|N03.p")]
+    evening.line.close()
+
+
+def test_data_that_stops_never_clears_what_rang(evening: Evening) -> None:
+    evening.until("18:10:00", X1=2.0)
+    evening.until("18:40:00", X1=None)
+    assert "pressure_low|X1.p" in evening.calling()
+    assert "sensor_silent|X1" in evening.calling()
+    evening.until("18:50:00", X1=25.0)
+    assert evening.states() == {"returned_unacknowledged": 2}
