@@ -53,6 +53,7 @@ bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.beat
 	@$(BIN)/python -m benchmarks.ingest
 	@$(BIN)/python -m benchmarks.history
+	@$(BIN)/python -m benchmarks.forecast
 	@$(BIN)/python -m benchmarks.glass
 
 torture: venv-dev system ## Kills, power cuts, torn files, full disks, bad payloads (at most 15 minutes)

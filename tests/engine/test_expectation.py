@@ -150,3 +150,16 @@ def test_demand_of_victoria_is_told_better_than_by_the_day_or_the_week_before(
     judged = found.drop_nulls()
     by_hand = statistics.fmean(abs(v - w) for v, w in judged.select("value", "day_before").iter_rows())
     assert score["naive_error"] <= by_hand + 1e-9
+
+
+@pytest.mark.parametrize(("name", "precision"), [("TravelTime_387", 0.4), ("speed_6005", 0.6)])
+def test_windows_that_people_labelled_on_road_detectors_are_found(recorded: Path, name: str, precision: float) -> None:
+    """At twice the band; of the third detector, whose window opens fourteen days after its first reading, none is."""
+    from benchmarks.forecast import detectors
+
+    hours, windows = next((hours, windows) for one, hours, windows in detectors(recorded) if one == name)
+    rang = departures(expected(hours, NONE, Season("hour", "UTC")), 2.0)["observed_at"].dt.replace_time_zone(None)
+    begins = [at for at in rang if at - timedelta(hours=1) not in set(rang)]
+    inside = [at for at in begins if any(low <= at <= high for low, high in windows)]
+    assert all(any(low <= at <= high for at in begins) for low, high in windows)
+    assert len(inside) / len(begins) >= precision
