@@ -114,8 +114,8 @@ def _leaks(recorded: pl.DataFrame, data: Path) -> None:
         print(f"  area {row['series']}  {row['came']}, found {row['found']}  {change}")
     print(
         "\nLeaks: the simulated flows of BattLeDIM 2019 laid upon the recorded night flows. Of BattLeDIM 2018 there are"
-        "\nlabels and no flows: it cannot be scored. Precision counts every other rise in the 60 days after the begin of a"
-        "\nleak as false, though some are the recorded areas' own. Naive: one night a tenth above the week before."
+        "\nlabels and no flows: it cannot be scored. Precision counts every other rise in the 60 days after the begin"
+        "\nof a leak as false, though some are the recorded areas' own. Naive: one night a tenth above the week before."
     )
     for name, flow in leak_flows(data):
         for finder, found in (("steps that stay", _rises), ("naive", _naive)):

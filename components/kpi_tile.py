@@ -44,11 +44,9 @@ def chip(status: str, **data: object) -> html.Span:
     )
 
 
-def csv_link(address: str, what: str) -> html.A:
+def csv_link(address: str, what: str, text: str = "Download CSV") -> html.A:
     """The link under every table and chart that downloads exactly what it shows."""
-    return html.A(
-        "Download CSV", href=address, className="csv", download="", **props({"aria-label": f"Download CSV: {what}"})
-    )
+    return html.A(text, href=address, className="csv", download="", **props({"aria-label": f"{text}: {what}"}))
 
 
 def tiles(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str, wards: Mapping[str, str]) -> html.Section:

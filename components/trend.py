@@ -206,9 +206,10 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
     usual = _usual(kpi, area, start, end)
     figure = bar_figure(*known, limits, kpi.window.step) if few else line_figure(*known, limits, usual)
     head = [html.H3(kpi.title), html.P(_subtitle(kpi, area, zone, usual), className="sub", title=usual.told)]
-    links = [csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown")]
+    links: list[Any] = [csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown")]
     if usual.x:
-        links.append(csv_link(glass.href("api/v1/expected", kpi=kpi.id, area=area), f"what is usual of {kpi.title}"))
+        address = glass.href("api/v1/expected", kpi=kpi.id, area=area)
+        links += [" · ", csv_link(address, kpi.title, "What is usual (CSV)")]
     return html.Section(
         [
             html.Div(head, className="panel-head"),

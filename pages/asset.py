@@ -17,6 +17,7 @@ from components.kpi_tile import csv_link
 from components.props import props
 from components.trend import AHEAD, Band, graph, line_figure, usual_band
 from components.words_page import failed, missing
+from pipelines.engine.running_down import project
 from pipelines.engine.summaries import fitting_step
 
 MOST_CHARTS = 8
@@ -44,6 +45,7 @@ def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
         [
             _head(row, state, view),
             _latest(asset, row["domain"]),
+            _lasts(asset, row["domain"]),
             html.H2("Readings", className="section"),
             _charts(sensors, view),
             html.H2("Alarms", className="section"),
@@ -87,6 +89,17 @@ def _latest(asset: str, domain: str) -> html.Section:
     if rows.is_empty():
         return html.Section(html.P("Nothing was read from this asset yet.", className="empty"), className="panel")
     return html.Section([_reading(r) for r in rows.iter_rows(named=True)], className="tiles small")
+
+
+def _lasts(asset: str, domain: str) -> html.P | None:
+    """How long what the asset stores lasts; nothing for assets that store nothing."""
+    town, told = glass.town(), []
+    for kpi in town.domain(domain).kpis:
+        if kpi.runs_down and f"{kpi.id}|asset:{asset}" in glass.state()["kpis"]:
+            found = project(town, kpi, f"asset:{asset}", town.now())
+            address = glass.href(f"api/v1/kpis/{kpi.id}/projection", area=f"asset:{asset}")
+            told += [html.B(f"{kpi.title}: "), found.words, " ", csv_link(address, kpi.title)]
+    return html.P(told, className="notice") if told else None
 
 
 def _reading(row: Mapping[str, Any]) -> html.Article:
@@ -140,10 +153,10 @@ def _chart(sensor: Mapping[str, Any], start: datetime, end: datetime) -> html.Se
         body = html.Div(graph(figure), className="chart-box")
     text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
     address = glass.href("api/v1/readings", sensor=sensor["sensor"], step=step, format="csv", **text)
-    links = [csv_link(address, f"readings of {sensor['sensor']}")]
+    links: list[Any] = [csv_link(address, f"readings of {sensor['sensor']}")]
     if step is None and band.x:
         usual = glass.href("api/v1/expected", sensor=sensor["sensor"])
-        links.append(csv_link(usual, f"what is usual of {sensor['sensor']}"))
+        links += [" · ", csv_link(usual, sensor["sensor"], "What is usual (CSV)")]
     unit, zone = wording.unit(sensor["unit"] or ""), wording.zone_name(town.zone)
     head = [
         html.H3(quantity(sensor["quantity"], sensor["unit"]).capitalize()),

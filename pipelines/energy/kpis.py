@@ -14,7 +14,7 @@ from pipelines.energy.reliability_kpis import ALL, RELIABILITY
 from pipelines.energy.services import atc_loss, street_light_uptime, street_lights_lit
 from pipelines.energy.transformers import overload_hours, peak_loading, transformer_loading
 from pipelines.energy.voltage import voltage_compliance
-from pipelines.engine.model import Kpi, every
+from pipelines.engine.model import Draw, Kpi, every
 
 NETWORK = (
     Kpi(
@@ -168,6 +168,7 @@ MICROGRIDS = (
     ),
     Kpi(
         function=battery_autonomy,
+        runs_down=Draw(("load_power_kw",), ("solar_power_kw",)),
         catalogue="EN-10",
         title="Battery autonomy",
         plain="For how many hours the battery alone can carry the load.",

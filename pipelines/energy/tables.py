@@ -95,7 +95,12 @@ QUANTITIES = (
         counter=True,
     ),
     Quantity(
-        name="solar_power_kw", unit="kW", low=-100, high=20_000, meaning="Power of the solar plant, after inverter"
+        name="solar_power_kw",
+        unit="kW",
+        low=-100,
+        high=20_000,
+        habitual=True,
+        meaning="Power of the solar plant, after inverter",
     ),
     Quantity(
         name="poa_irradiance_w_m2", unit="W/m^2", low=-20, high=1_600, meaning="Irradiance in the plane of the panels"

@@ -236,6 +236,13 @@ def _parameters(function: Callable[..., pl.DataFrame]) -> tuple[tuple[str, ...],
     return reads, tuple((p.name, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
+class Draw(NamedTuple):
+    """What empties a store and what fills it: quantities of its asset's sensors, in the unit of its stock an hour."""
+
+    empties: tuple[str, ...]
+    fills: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
     """A declared KPI: a pure function and all that people need to know to believe its value.
@@ -245,7 +252,8 @@ class Kpi:
     `counts`: it counts events, so whatever came counts, and only that there were none must be covered by
     `min_coverage`. `hears`: the tables that feeds were declared for whose arrivals it is handed; none: all.
     `habitual`: it follows the hours of the day or the days of the week, so it may be told what is usual.
-    `level_shifts`: a step of its level that stays means something, as a leak does.
+    `level_shifts`: a step of its level that stays means something, as a leak does. `runs_down`: it is a stock over a
+    draw, so by the usual draw of the hours to come it can be told when the stock is used up.
     A published value that changes by more than `tolerance` (in the KPI's unit) is a correction that people are told.
     `owner` answers for the value; towns name theirs.
     """
@@ -275,6 +283,7 @@ class Kpi:
     headline: bool = False
     habitual: bool = False
     level_shifts: bool = False
+    runs_down: Draw | None = None
 
     def __post_init__(self) -> None:
         where = f"KPI {self.id}"

@@ -35,7 +35,7 @@ QUANTITIES = (
         spike=0.5,
     ),
     Quantity(name="tank_outflow_m3_h", unit="m^3/h", habitual=True, meaning="Flow out of a tank", low=0, high=20_000),
-    Quantity(name="tank_inflow_m3_h", unit="m^3/h", meaning="Flow into a tank", low=0, high=20_000),
+    Quantity(name="tank_inflow_m3_h", unit="m^3/h", habitual=True, meaning="Flow into a tank", low=0, high=20_000),
     Quantity(
         name="consumption_l",
         unit="L",

@@ -5,7 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 from pipelines.engine.measures import KEYS, in_windows
-from pipelines.engine.model import Kpi, every
+from pipelines.engine.model import Draw, Kpi, every
 from pipelines.water.formulas import autonomy, usable_m3
 from pipelines.water.readings import due, once, relabelled
 
@@ -103,6 +103,7 @@ def _first_to_run_out(rows: pl.DataFrame) -> pl.DataFrame:
 KPIS = (
     Kpi(
         function=tank_autonomy,
+        runs_down=Draw(("tank_outflow_m3_h",), ("tank_inflow_m3_h",)),
         catalogue="WA-10",
         title="Hours left in tanks",
         plain="Hours until the first tank is empty if things go on as in the last hour.",

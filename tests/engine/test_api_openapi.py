@@ -34,6 +34,7 @@ PROMISED = {
     "/api/v1/expected": {"get"},
     "/api/v1/expected/scores": {"get"},
     "/api/v1/kpis/{kpi}/steps": {"get"},
+    "/api/v1/kpis/{kpi}/projection": {"get"},
     "/api/v1/tables": {"get"},
     "/api/v1/tables/{table}": {"get", "post"},
     "/api/v1/assets": {"get"},

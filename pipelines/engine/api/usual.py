@@ -14,6 +14,7 @@ from pipelines.engine.asking import Misasked, one_of, span
 from pipelines.engine.expectation import SCORE, verdict
 from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import Column
+from pipelines.engine.running_down import project
 from pipelines.engine.town import Town
 from pipelines.engine.usual import Usual
 
@@ -44,6 +45,14 @@ STEPS = (
     Column(name="before", kind="number", meaning="Median of the days before."),
     Column(name="after", kind="number", meaning="Median of the first days after."),
 )
+PROJECTED = (
+    Column(name="at", kind="instant", meaning="Start of the hour."),
+    Column(name="draw", kind="number", meaning="Usual net draw in it; below zero it fills."),
+    Column(name="stock", kind="number", meaning="What is left at its end, never counted fuller than now."),
+    Column(name="present_h", kind="number", meaning="Hours that the stock of now lasts at the present draw."),
+    Column(name="usual_h", kind="number", meaning="Hours it lasts as the coming hours usually go; empty = longer."),
+    Column(name="words", meaning="The same in a sentence."),
+)
 USUAL_PAST = timedelta(days=2)
 
 
@@ -52,6 +61,7 @@ def routes(town: Town) -> APIRouter:
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     _expected(router, town)
     _steps(router, town)
+    _projection(router, town)
     return router
 
 
@@ -117,3 +127,25 @@ def _steps(router: APIRouter, town: Town) -> None:
         return give(
             of_frame(f"{kpi}_steps", rows.rename({"series": "area"}), STEPS), Wish(request, form, "steps", bom == "1")
         )
+
+
+def _projection(router: APIRouter, town: Town) -> None:
+    stocks = [declared.id for declared in town.settings.kpis if declared.runs_down]
+
+    @router.get("/kpis/{kpi}/projection", summary="When a stock is used up", responses=exported("projection"))
+    def read_projection(
+        request: Request,
+        kpi: Annotated[str, Path(description="A KPI that is a stock over a draw.", json_schema_extra={"enum": stocks})],
+        area: Annotated[str, Query(description="asset:<id>")],
+        form: Rows = "csv",
+        bom: Bom = "0",
+    ) -> Response:
+        one_of("KPI that is a stock over a draw", kpi, stocks, 404)
+        one_of("asset", area.removeprefix("asset:"), town.assets()["asset"], 404)
+        found = project(town, town.kpi(kpi), f"asset:{area.removeprefix('asset:')}", town.now())
+        # Without a course there is still something to tell.
+        course = found.course if found.course.height else found.course.clear(1)
+        told = {"present_h": found.present_h, "usual_h": found.usual_h}
+        numbers = {name: pl.lit(value, pl.Float64) for name, value in told.items()}
+        rows = course.with_columns(**numbers, words=pl.lit(found.words))
+        return give(of_frame(f"{kpi}_projection", rows, PROJECTED), Wish(request, form, "projection", bom == "1"))
