@@ -22,10 +22,10 @@ import pipelines
 from pipelines.demo.prepare import prepare
 from pipelines.engine import flow, registers, settings
 from pipelines.engine.flow import RawMessage
-from pipelines.engine.kpis import LONG_AGO
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
 from pipelines.engine.service import BEAT_BUDGET_S
+from pipelines.engine.works import LONG_AGO
 
 LIMIT_MS = 200.0
 CATALOGUE = 86

@@ -3,16 +3,17 @@
 import polars as pl
 
 from pipelines.engine.measures import KEYS, in_windows
+from pipelines.engine.model import INSTANT
 
 COVERAGE = pl.Schema(
-    {
-        "window": pl.Datetime("us", "UTC"),
-        "area": pl.String(),
-        "n": pl.Int64(),
-        "n_expected": pl.Int64(),
-        "as_of": pl.Datetime("us", "UTC"),
-    }
+    {"window": INSTANT, "area": pl.String(), "n": pl.Int64(), "n_expected": pl.Int64(), "as_of": INSTANT}
 )
+# Which of the counts that are taken together a row belongs to.
+PART = "_cover"
+OF_PARTS = pl.Schema({PART: pl.Int32(), **COVERAGE})
+CAME = pl.Schema({PART: pl.Int32(), "window": INSTANT, "sensor": pl.String(), "n": pl.Int64(), "as_of": INSTANT})
+OF_READINGS = (pl.len().cast(pl.Int64).alias("n"), pl.col("observed_at").max().alias("as_of"))
+OF_ROLLUPS = (pl.col("n").sum().cast(pl.Int64), pl.col("last_at").max().alias("as_of"))
 
 
 def of_readings(rows: pl.DataFrame, placed: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
@@ -21,21 +22,45 @@ def of_readings(rows: pl.DataFrame, placed: pl.DataFrame, windows: pl.DataFrame)
     Shape: COVERAGE for town, ward and asset (own and parent asset); rows has sensor, observed_at and, when rolled up,
     n and last_at; placed is what `places` gives for the sensors of the one quantity.
     """
-    elapsed = ((pl.col("as_of") - pl.col("window")).dt.total_seconds() / pl.col("every_s")).floor()
-    expected = (
-        windows.lazy()
-        .join(placed.lazy().group_by("area", "every_s").len("count"), how="cross")
-        .group_by(KEYS)
-        .agg(n_expected=(pl.col("count") * elapsed).sum().cast(pl.Int64))
+    one = (pl.lit(0, pl.Int32).alias(PART), pl.lit("", pl.String).alias("quantity"))
+    asked = windows.select(*one, "window", "as_of")
+    return of_parts(came(rows, windows, 0), placed, due(placed.with_columns(one[1])), asked).drop(PART)
+
+
+def came(rows: pl.DataFrame, windows: pl.DataFrame, part: int) -> pl.DataFrame:
+    """How many readings of each sensor fell into each window, and the newest of them (shape: CAME).
+
+    Shape: rows as in `of_readings`.
+    """
+    rolled = "last_at" in rows.columns
+    inside = in_windows(
+        rows[["sensor", "observed_at", "n", "last_at"] if rolled else ["sensor", "observed_at"]], windows
     )
-    weight = pl.col("n").sum() if "n" in rows.columns else pl.len()
-    extra = [name for name in ("n", "last_at") if name in rows.columns]
-    newest = "last_at" if "last_at" in extra else "observed_at"
-    inside = in_windows(rows.select("sensor", "observed_at", *extra), windows).lazy()
-    per_sensor = inside.group_by("window", "sensor").agg(n=weight.cast(pl.Int64), as_of=pl.col(newest).max())
-    came = per_sensor.join(placed.lazy(), on="sensor").group_by(KEYS).agg(pl.col("n").sum(), pl.col("as_of").max())
-    joined = expected.join(came, on=KEYS, how="left").with_columns(pl.col("n").fill_null(0))
-    return joined.select(list(COVERAGE)).collect(engine="in-memory").cast(COVERAGE)
+    first = pl.lit(part, pl.Int32).alias(PART)
+    return inside.group_by(first, "window", "sensor").agg(OF_ROLLUPS if rolled else OF_READINGS)
+
+
+def due(placed: pl.DataFrame) -> pl.DataFrame:
+    """How many sensors of each pace send from an area.
+
+    Shape: quantity, area, every_s, sensors; placed is what `places` gives, with the sensor's quantity.
+    """
+    return placed.group_by("quantity", "area", "every_s").agg(sensors=pl.len())
+
+
+def of_parts(counts: pl.DataFrame, placed: pl.DataFrame, due: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+    """Readings that came and that were expected per part, window and area, for many quantities at once.
+
+    Shape: PART and COVERAGE; counts is CAME; windows has PART, quantity, window, as_of.
+    """
+    by = [PART, *KEYS]
+    elapsed = ((pl.col("as_of") - pl.col("window")).dt.total_seconds() / pl.col("every_s")).floor()
+    number = (pl.col("sensors") * elapsed).sum().cast(pl.Int64)
+    expected = windows.lazy().join(due.lazy(), on="quantity").group_by(by).agg(n_expected=number)
+    areas = placed.lazy().select("sensor", "area")
+    have = counts.lazy().join(areas, on="sensor").group_by(by).agg(pl.col("n").sum(), pl.col("as_of").max())
+    joined = expected.join(have, on=by, how="left").with_columns(pl.col("n").fill_null(0))
+    return joined.select(list(OF_PARTS)).collect(engine="in-memory").cast(OF_PARTS)
 
 
 def places(sensors: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from pipelines.engine.model import INSTANT
 
 Instants = npt.NDArray[np.int64]
 SHARE = pl.Schema({"window": INSTANT, "coverage": pl.Float64(), "as_of": INSTANT})
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = np.iinfo(np.int64).min
 
 
@@ -84,6 +85,11 @@ class Covered:
 
         Shape: windows has window and as_of; gives window, coverage, as_of (newest covered instant), in the same order.
         """
+        shares, newest = self.shares(feeds, windows)
+        return pl.DataFrame({"window": windows["window"], "coverage": shares, "as_of": newest}, schema=SHARE)
+
+    def shares(self, feeds: Collection[str], windows: pl.DataFrame) -> tuple[list[float | None], list[datetime | None]]:
+        """As `share`, as two lists."""
         start, end = _micros(windows["window"]), _micros(windows["as_of"])
         spans = self.of(feeds, int(start.min(initial=0)))
         first = np.searchsorted(spans.high, start, side="right")
@@ -91,9 +97,8 @@ class Covered:
         elapsed = end - start
         seconds = _overlap(spans, first, after, start, end)
         shares = [min(s / e, 1.0) if e > 0 else None for s, e in zip(seconds.tolist(), elapsed.tolist(), strict=True)]
-        newest = [int(spans.came[b - 1]) if b > a else None for a, b in zip(first, after, strict=True)]
-        rows = {"window": windows["window"], "coverage": shares, "as_of": newest}
-        return pl.DataFrame(rows, schema=SHARE)
+        came = ((int(spans.came[b - 1]) if b > a else None) for a, b in zip(first, after, strict=True))
+        return shares, [None if micros is None else EPOCH + timedelta(microseconds=micros) for micros in came]
 
     def completeness(self, feed: str, start: datetime, hours: int, now: datetime) -> list[float | None]:
         """Covered share of each hour from `start` on, oldest first; null for hours before anything came."""
@@ -109,7 +114,8 @@ class Covered:
 
 
 def _micros(instants: pl.Series) -> Instants:
-    return instants.cast(INSTANT).to_physical().to_numpy()
+    exact = instants if instants.dtype == INSTANT else instants.cast(INSTANT)
+    return exact.to_numpy().view(np.int64)
 
 
 def _appended(known: Spans, low: Instants, high: Instants) -> Spans:

@@ -7,28 +7,14 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import coverage
-from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, extent, floor, hourly
+from pipelines.engine.calendar import ROLLUP_SCHEMA, after, daily, extent, floor, hourly
 from pipelines.engine.model import GRAINS
-from pipelines.engine.recent import EMPTY_HOURS, PLACE, READING, Recent
+from pipelines.engine.recent import COLUMNS, EMPTY_HOURS, PLACE, READING, STEPS, Recent
 from pipelines.engine.registers import Registers
 from pipelines.engine.store import Store
+from pipelines.engine.timed import FAR, MICROSECOND, between, replaced
 
 BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-ROLLED = [
-    "sensor",
-    "asset",
-    "kind",
-    "ward",
-    "observed_at",
-    "n",
-    "expected",
-    "sum",
-    "sum_squares",
-    "min",
-    "max",
-    "last",
-    "last_at",
-]
 SENSOR = ["sensor", "asset", "kind", "ward", "quantity", "unit", "every_s", "low", "high", "parent"]
 # Frames that nobody has asked for during this many beats are let go; the least used first when they grow too large
 # together.
@@ -48,7 +34,9 @@ class Inputs:
         self._of_beat: dict[Key, pl.DataFrame] = {}
         self._of_beat_bytes = 0
         self._kept: dict[Key, tuple[pl.DataFrame, int]] = {}
-        self._places: dict[str, pl.DataFrame] = {}
+        # Since when the rows of what is kept may be others by now.
+        self._since: dict[Key, datetime] = {}
+        self._places: tuple[pl.DataFrame, pl.DataFrame] | None = None
         self._sensors = registers.sensors.select(SENSOR)
         self.dimension = pl.DataFrame(
             schema=dict.fromkeys([*PLACE, "quantity", "parent"], pl.String)
@@ -63,15 +51,18 @@ class Inputs:
         sensors = self._registers.sensors.join(numbers, on="sensor", how="inner")
         self.dimension = sensors.select(*PLACE, "quantity", "parent")
         self._recent.use(self.dimension)
-        self._places = {}
+        self._places = None
         self._kept.clear()
 
-    def places(self, quantity: str) -> pl.DataFrame:
-        """The areas of every sensor of a quantity, as coverage.places gives them."""
-        known = self._places.get(quantity)
+    @property
+    def places(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The areas of every sensor, and how many sensors send from each: coverage.places and coverage.due."""
+        known = self._places
         if known is None:
-            known = coverage.places(self.dimension.filter(pl.col("quantity") == quantity))
-            self._places[quantity] = known
+            sensors = self.dimension
+            placed = coverage.places(sensors)
+            known = placed, coverage.due(placed.join(sensors.select("sensor", "quantity"), on="sensor"))
+            self._places = known
         return known
 
     def forget(self, touched: Mapping[str, tuple[datetime, datetime]]) -> None:
@@ -81,7 +72,9 @@ class Inputs:
         since = self._store.hot_since
         late = "readings" in touched and (since is None or touched["readings"][0] < since)
         for key, (_, used) in list(self._kept.items()):
-            if key[0] in touched or (late and key[0] == OLD) or self._beat - used > IDLE_BEATS:
+            if key[0] in touched and self._ordered(key[0]):
+                self._since[key] = min(touched[key[0]][0], self._since.get(key, touched[key[0]][0]))
+            elif key[0] in touched or (late and key[0] == OLD) or self._beat - used > IDLE_BEATS:
                 self._kept.pop(key, None)
         if "readings" in touched:
             try:
@@ -89,6 +82,12 @@ class Inputs:
             except BaseException:
                 self._recent.clear()
                 raise
+
+    def _ordered(self, name: str) -> bool:
+        """Whether the rows of a table lie in order of an instant, so that those since a touch can be read alone."""
+        table = self._store.tables[name]
+        times = [column for column in table.columns if column.name == table.time and column.required]
+        return not table.replaces and any(column.kind == "instant" for column in times)
 
     def get(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         """The table of this name for [start, end); start None means from the beginning."""
@@ -136,8 +135,18 @@ class Inputs:
         if grain in GRAINS and base in registers.quantities:
             return self._rollup(base, grain, start or BEGINNING, end)
         if self._store.tables[name].replaces or start is None:
-            return self._keep((name,), lambda: self._store.rows(name))
-        return self._keep((name, start, end), lambda: self._store.rows(name, start, end))
+            return self._table(name, (name,), None, None)
+        return self._table(name, (name, start, end), start, end)
+
+    def _table(self, name: str, key: Key, start: datetime | None, end: datetime | None) -> pl.DataFrame:
+        """Rows of a table in [start, end); of kept ones, only those since what was touched are read again."""
+        since, known = self._since.pop(key, None), self._kept.get(key)
+        if since is not None and known is not None:
+            until, time = end or FAR, str(self._store.tables[name].time)
+            newer = self.cached((name, "since", since), lambda: self._store.rows(name, since))
+            fresh = between(newer, start, until, time)
+            self._kept[key] = replaced(known[0], fresh, since, until, time), known[1]
+        return self._keep(key, lambda: self._store.rows(name, start, end))
 
     def published(self, kpi: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """The newest published revision of a KPI per window and area."""
@@ -146,38 +155,40 @@ class Inputs:
 
     def readings(self, quantity: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         """Good readings of a quantity with the sensor's place, in order of time."""
-        since, at = self._store.hot_since, pl.col("observed_at")
+        since = self._store.hot_since
         if since is None or end <= since:
             return self._old_readings(quantity, start, end)
         recent = self._recent.readings(quantity)
         if start is not None and start >= since:
-            return recent.filter((at >= start) & (at < end)).select(READING)
-        return pl.concat([self._old_readings(quantity, start, since), recent.filter(at < end).select(READING)])
+            return between(recent, start, end)[READING]
+        return pl.concat([self._old_readings(quantity, start, since), between(recent, None, end)[READING]])
 
     def _old_readings(self, quantity: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         def read() -> pl.DataFrame:
-            return self._recent.place(quantity, self._recent.stored(quantity, start, end)).select(READING)
+            return self._recent.place(quantity, self._recent.stored(quantity, start, end))[READING]
 
         return self._keep((OLD, quantity, start, end), read)
 
     def _rollup(self, quantity: str, grain: str, start: datetime, end: datetime) -> pl.DataFrame:
-        start = floor(start, "day" if grain == "daily" else "hour", self._zone) if start > BEGINNING else start
-        since, at = self._store.hot_since, pl.col("observed_at")
+        start = floor(start, STEPS[grain], self._zone) if start > BEGINNING else start
+        since = self._store.hot_since
         until = end if since is None else min(end, since)
-        parts = []
-        if start < until:
-            parts.append(
-                self._keep(
-                    (OLD, quantity, grain, start, until), lambda: self._old_rollup(quantity, grain, start, until)
-                )
-            )
-        if since is not None and end > since:
-            hours = self._recent.hours(quantity)
-            hours = hours.filter((at >= start) & (at < end))
-            parts.append(daily(hours, self._zone) if grain == "daily" else hours)
-        rows = pl.concat(parts) if parts else EMPTY_HOURS
-        seconds = 86400.0 if grain == "daily" else 3600.0
-        return self._recent.place(quantity, rows).with_columns(expected=seconds / pl.col("every_s")).select(ROLLED)
+
+        def old() -> pl.DataFrame:
+            return self._recent.shown(quantity, grain, self._old_rollup(quantity, grain, start, until))
+
+        if since is None or end <= since:
+            return self._keep((OLD, quantity, grain, start, until), old)
+        recent = self._hot_rollup(quantity, grain, start, end)
+        return recent if start >= until else pl.concat([self._keep((OLD, quantity, grain, start, until), old), recent])
+
+    def _hot_rollup(self, quantity: str, grain: str, start: datetime, end: datetime) -> pl.DataFrame:
+        """The rollups of hot hours or days; of a day that `end` cuts, the hours that begin before."""
+        if grain == "hourly" or floor(end, "day", self._zone) == end:
+            return between(self._recent.rolled(quantity, grain), start, end)
+        last = floor(end - MICROSECOND, "hour", self._zone)
+        rows = between(self._recent.readings(quantity), start, after(last, "hour", self._zone))
+        return self._recent.shown(quantity, grain, daily(hourly(rows[COLUMNS], self._zone), self._zone))
 
     def _old_rollup(self, quantity: str, grain: str, start: datetime, until: datetime) -> pl.DataFrame:
         """Compacted rollups, with the days into which late rows fell rolled up again from all their rows."""

@@ -4,92 +4,35 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from pipelines.engine import coverage
 from pipelines.engine.calendar import LENGTHS, extent, floor, length, windows
-from pipelines.engine.completing import BY_AREA, NOTHING, VALUE, complete
+from pipelines.engine.completing import NOTHING, VALUE, complete
+from pipelines.engine.coverage import PART
 from pipelines.engine.covered import Covered
+from pipelines.engine.covering import Covering
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.measures import KEYS, forget_shared
-from pipelines.engine.model import GRAINS, INSTANT, Kpi
+from pipelines.engine.model import INSTANT, Kpi
 from pipelines.engine.settings import Settings
 from pipelines.engine.tables import KPI_VALUES
+from pipelines.engine.works import Span, Work, affordable, merge
 
 log = logging.getLogger("townboard")
-Span = tuple[datetime, datetime]
 # Windows that are computed in one call: their inputs stand in memory together, so they reach over some days only.
 MOST_WINDOWS, MOST_REACH = 320, timedelta(days=10)
 TOLERANCE = 1e-9
-# What a KPI that was never computed is thought to cost.
-USUAL_COST_S = 0.01
 # Completing its rows together with the others' comes on top of calling a function.
 COMPLETING = 1.15
-# A KPI whose inputs did not change is still looked at this often: ages and coverage move with the clock.
-QUIET = timedelta(seconds=20)
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
+AS_IS = {name: pl.col(name) for name in VALUE}
+CAST = {name: pl.col(name).cast(kind) for name, kind in VALUE.items()}
+NO_RESULT = pl.DataFrame(schema={**VALUE, "kpi": pl.String()})
 FOREVER = datetime.max.replace(tzinfo=UTC)
 LATELY = timedelta(days=31)
-
-
-@dataclass
-class Work:
-    """What is known and due of one KPI: the open window's values, and the spans of closed windows to compute.
-
-    A span of rolling windows holds their ends, so that a part of it can be computed and the rest stay due.
-    """
-
-    kpi: Kpi
-    domain: str
-    feeds: frozenset[str]
-    heard: frozenset[str] = frozenset()
-    current: pl.DataFrame = field(default_factory=lambda: NOTHING)
-    open_from: datetime | None = None
-    open_end: datetime | None = None
-    due: list[Span] = field(default_factory=list)
-    fresh: bool = True
-    looks: int = 0
-    cost_s: float = USUAL_COST_S
-    next_at: datetime = LONG_AGO
-
-    @property
-    def pace(self) -> timedelta:
-        """Time between two looks at the open window: an hour's every few seconds, a day's or month's once a minute."""
-        return min(timedelta(minutes=1), max(timedelta(seconds=3), length(self.kpi.window) / 360))
-
-    def reads(self, names: set[str]) -> bool:
-        """Whether any of these tables or quantities is an input."""
-        return any(_base(name) in names for name in self.kpi.inputs)
-
-
-def _base(name: str) -> str:
-    stem, _, grain = name.rpartition("_")
-    return stem if grain in GRAINS else name
-
-
-def merge(spans: list[Span], low: datetime, high: datetime) -> list[Span]:
-    """The spans with [low, high) added; touching ones become one."""
-    joined = [(low, high)]
-    for start, end in spans:
-        first, last = joined[-1]
-        if start <= last and end >= first:
-            joined[-1] = (min(first, start), max(last, end))
-        else:
-            joined.append((start, end))
-    return sorted(joined)
-
-
-def affordable(works: list[Work], seconds: float) -> list[Work]:
-    """As many of these as fit into so many seconds by what each cost last time; at least one."""
-    spent = accumulate(work.cost_s for work in works)
-    return [
-        work for number, (work, after) in enumerate(zip(works, spent, strict=True)) if not number or after <= seconds
-    ]
 
 
 class Kpis:
@@ -98,20 +41,25 @@ class Kpis:
     def __init__(
         self, settings: Settings, inputs: Inputs, feeds_of: Mapping[str, frozenset[str]], covered: Covered
     ) -> None:
-        self.inputs, self._settings, self._covered = inputs, settings, covered
+        self.inputs, self._settings = inputs, settings
         # A timetable that came this week says nothing about the live feed beside it: it covers no time.
-        whole = {table.name for domain in settings.domains for table in domain.tables if table.replaces}
+        self._whole = {table.name for domain in settings.domains for table in domain.tables if table.replaces}
         self.works = {
             kpi.id: Work(
                 kpi,
                 domain.name,
-                frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs if name not in whole)),
+                frozenset().union(*(feeds_of.get(name, frozenset()) for name in kpi.inputs if name not in self._whole)),
                 frozenset(feed.name for feed in settings.feeds.values() if feed.table in kpi.hears),
             )
             for domain in settings.domains
             for kpi in domain.kpis
         }
-        self._quantities = {quantity.name for domain in settings.domains for quantity in domain.quantities}
+        self._readers: dict[str, list[Work]] = {}
+        for work in self.works.values():
+            for name in work.reads:
+                self._readers.setdefault(name, []).append(work)
+        quantities = {quantity.name for domain in settings.domains for quantity in domain.quantities}
+        self._covering = Covering(inputs, covered, quantities)
         self._judging = pl.DataFrame(
             [(k.id, k.scale, k.floor, k.min_coverage, k.counts) for k in settings.kpis],
             schema={"kpi": pl.String, "scale": pl.Float64, "floor": pl.Float64, "min_coverage": pl.Float64}
@@ -141,16 +89,15 @@ class Kpis:
 
         What is read from the beginning (an open complaint) bears on every window since, up to `told`.
         """
-        for work in self.works.values():
-            if name in {_base(i) for i in work.kpi.inputs}:
-                work.fresh = True
-                if work.open_from is not None and low >= work.open_from:
-                    # Only windows that still run are touched: each becomes due when it ends.
-                    continue
-                back = work.kpi.lookback
-                reach = timedelta(hours=work.kpi.window.hours, microseconds=1)
-                last = high + back if back is not None else max(high, told)
-                work.due = merge(work.due, low, last + reach if last < FOREVER - reach else FOREVER)
+        for work in self._readers.get(name, ()):
+            work.fresh = work.fresh or work.bears(low, whole=name in self._whole)
+            if work.open_from is not None and low >= work.open_from:
+                # Only windows that still run are touched: each becomes due when it ends.
+                continue
+            back = work.kpi.lookback
+            reach = timedelta(hours=work.kpi.window.hours, microseconds=1)
+            last = high + back if back is not None else max(high, told)
+            work.due = merge(work.due, low, last + reach if last < FOREVER - reach else FOREVER)
 
     def evaluate(self, touched: Mapping[str, Span], now: datetime, budget_s: float = math.inf) -> pl.DataFrame:
         """Compute what is due within about a budget of seconds; gives the values to publish.
@@ -166,8 +113,9 @@ class Kpis:
         began, published = time.perf_counter(), []
         self.inputs.forget(touched)
         self._grids.clear()
-        wanting = [work for work in self.works.values() if self._wants(work, now)]
-        wanting.sort(key=lambda work: (work.looks > 0, work.next_at, length(work.kpi.window)))
+        wanting = [work for work in self.works.values() if work.wants(now)]
+        # What the clock alone may have moved waits when the time is short.
+        wanting.sort(key=lambda work: (work.looks > 0, not work.fresh, work.next_at, length(work.kpi.window)))
         for_open = budget_s if self.settled else budget_s / 2
         self._open_windows(affordable(wanting, for_open - (time.perf_counter() - began)), now)
         self._taken = {key: list(work.due) for key, work in self.works.items()}
@@ -193,11 +141,6 @@ class Kpis:
         for work in self.works.values():
             work.due = merge(work.due, min(since, now), now)
 
-    def _wants(self, work: Work, now: datetime) -> bool:
-        """Whether the running window is to be looked at again."""
-        patience = timedelta(0) if work.fresh else QUIET
-        return now >= work.next_at + patience or work.open_end is None or now >= work.open_end
-
     def _open_windows(self, works: list[Work], now: datetime) -> None:
         """Refresh the values of the windows that are running; one that has ended becomes due for good."""
         pairs = []
@@ -207,12 +150,14 @@ class Kpis:
             grid = self._running(work.kpi, now)
             work.open_from = floor(now, work.kpi.window.step, self._settings.zone)
             work.open_end = grid["end"][0]
-            pairs.append((work, grid if work.kpi.settles is None else self._settled(work.kpi, now)))
+            if work.kpi.settles is not None:
+                grid = self._settled(work.kpi, now)
+                work.shown_until = grid["end"][-1] if grid.height else None
+            pairs.append((work, grid))
         values = self._values(pairs).partition_by("kpi", as_dict=True, include_key=False)
         for work in works:
             work.current = values.get((work.kpi.id,), NOTHING)
-            work.looks += 1
-            work.fresh, work.next_at = False, now + work.pace
+            work.looked(now)
 
     def _running(self, kpi: Kpi, now: datetime) -> pl.DataFrame:
         """The window that holds now; of overlapping ones the one that ends first."""
@@ -254,30 +199,27 @@ class Kpis:
 
     def _values(self, pairs: list[tuple[Work, pl.DataFrame]]) -> pl.DataFrame:
         """Call the functions over their windows, and complete all their rows together (shape: kpi and VALUE)."""
-        results, by_window, by_area = [], [], []
-        for number, (work, grid) in enumerate(pairs):
+        called, results = [], []
+        for work, grid in pairs:
             if grid.is_empty():
                 continue
             began = time.perf_counter()
-            called = self._call(work, grid, number)
-            if called is not None:
-                results.append(called)
-                spans, counted = self._cover(work, grid, number)
-                by_window.append(spans)
-                by_area += counted
+            result = self._call(work, grid)
+            if result is not None:
+                called.append((work, grid))
+                results.append(result)
                 self.evaluated += grid.height
             if grid.height == 1:
                 work.cost_s = (time.perf_counter() - began) * COMPLETING
         if not results:
-            return pl.DataFrame(schema={"kpi": pl.String(), **VALUE})
-        rows = pl.concat(
-            [pl.DataFrame(schema={**VALUE, "kpi": pl.String(), "_cover": pl.Int32()}), *results], how="diagonal"
-        )
-        rows = rows.drop("end").join(pl.concat(by_window), on=["_cover", "window"], how="inner")
-        areas = pl.concat([pl.DataFrame(schema=BY_AREA), *by_area])
-        return complete(rows.join(areas, on=["_cover", *KEYS], how="left"), self._judging)
+            return NO_RESULT
+        parts, ends, areas = self._covering.of(called)
+        marks = pl.Series(PART, np.repeat(parts, [result.height for result in results]), pl.Int32)
+        rows = pl.concat([NO_RESULT, *results], how="diagonal").with_columns(marks)
+        rows = rows.drop("end").join(ends, on=[PART, "window"], how="inner")
+        return complete(rows.join(areas, on=[PART, *KEYS], how="left"), self._judging)
 
-    def _call(self, work: Work, grid: pl.DataFrame, number: int) -> pl.DataFrame | None:
+    def _call(self, work: Work, grid: pl.DataFrame) -> pl.DataFrame | None:
         """What the function gives, with the columns it has in their kinds; None when it failed (noted in `faults`)."""
         kpi = work.kpi
         (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
@@ -287,8 +229,12 @@ class Kpis:
             if kpi.hears:
                 given["arrivals"] = given["arrivals"].filter(pl.col("feed").is_in(work.heard))
             result = kpi.function(**given, **self._settings.tuning.get(kpi.id, {}))
-            known = [pl.col(name).cast(VALUE[name]) for name in result.columns if name in VALUE]
-            rows = result.select(*known, kpi=pl.lit(kpi.id), _cover=pl.lit(number, pl.Int32))
+            known = [
+                AS_IS[name] if kind == VALUE[name] else CAST[name]
+                for name, kind in result.schema.items()
+                if name in VALUE
+            ]
+            rows = result.select(*known, pl.lit(kpi.id).alias("kpi"))
         except Exception as error:
             if kpi.id not in self.faults:
                 log.exception("KPI %s could not be computed", kpi.id)
@@ -306,32 +252,6 @@ class Kpis:
         if name == "zone":
             return self._settings.zone
         return self.inputs.get(name, start, end)
-
-    def _cover(self, work: Work, grid: pl.DataFrame, number: int) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-        """What has come of what was expected: per window by the feeds' arrivals, per area by the sensors' register."""
-        mark = pl.lit(number, pl.Int32).alias("_cover")
-        first = work.kpi.inputs[0]
-        span = (grid["window"][0], grid["end"][-1], grid.height)
-        if _base(first) in self._quantities:
-            spans = grid.select(mark, "window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
-            counted = self.inputs.cached((first, "cover", *span), lambda: self._counted(first, grid))
-            return spans, [counted.select(mark, *KEYS, _n="n", _n_expected="n_expected", _as_of_area="as_of")]
-        arrived = self.inputs.cached((work.feeds, "cover", *span), lambda: self._arrived(work.feeds, grid))
-        return arrived.select(mark, "window", "end", "_coverage", "_as_of"), []
-
-    def _counted(self, name: str, grid: pl.DataFrame) -> pl.DataFrame:
-        """Readings that came and were expected, by area."""
-        (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
-        return coverage.of_readings(self.inputs.get(name, low, high), self.inputs.places(_base(name)), grid)
-
-    def _arrived(self, feeds: frozenset[str], grid: pl.DataFrame) -> pl.DataFrame:
-        """Coverage by the arrivals of these feeds."""
-        if not feeds:
-            return grid.select("window", "end", _coverage=pl.lit(None, pl.Float64), _as_of=pl.lit(None, INSTANT))
-        found = self._covered.share(feeds, grid)
-        return grid.select("window", "end").with_columns(
-            found["coverage"].alias("_coverage"), found["as_of"].alias("_as_of")
-        )
 
     def _revised(self, kpi: str, grid: pl.DataFrame, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
         """Only what differs from what was last published, with the next revision number.

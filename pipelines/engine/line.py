@@ -20,7 +20,7 @@ from pipelines.engine.disk import BALLAST_BYTES
 from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
-from pipelines.engine.kpis import Kpis, Span
+from pipelines.engine.kpis import Kpis
 from pipelines.engine.manifest import mended
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.minutes import Minutes
@@ -37,6 +37,7 @@ from pipelines.engine.settings import Feed, Settings
 from pipelines.engine.state import State
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
+from pipelines.engine.works import Span
 
 log = logging.getLogger("townboard")
 HOT = timedelta(days=2)

@@ -13,6 +13,9 @@ from pipelines.engine.model import INSTANT
 
 KEYS = ["window", "area"]
 P = ParamSpec("P")
+TOWN = pl.lit("town").alias("area")
+# Small plans gain nothing from being rearranged, and looking for a better one takes longer than they do.
+AS_WRITTEN = pl.QueryOptFlags.none()
 # So many answers of a step that several KPIs take are kept, none of them larger with what it was made of than this.
 MOST_SHARED = 8
 MOST_SHARED_BYTES = 8 << 20
@@ -25,10 +28,10 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
     Shape: windows has `window`, `end`, `as_of` (instants). A row appears once per window that holds it;
     rows with a null instant fall into none.
     """
-    spans = sorted(windows.select("window", "end").iter_rows())
+    spans = sorted(zip(windows["window"], windows["end"], strict=True))
     if len(spans) == 1:
-        start, end = map(_literal, spans[0])
-        return frame.filter((pl.col(at) >= start) & (pl.col(at) < end)).with_columns(window=start)
+        inside, start = _within(at, *spans[0])
+        return frame.filter(inside).with_columns(start)
     rows, ordered = frame.filter(pl.col(at).is_not_null()), windows.select("window", "end").sort("window")
     if any(after < end for (_, end), (after, _) in pairwise(spans)):
         return rows.join_where(ordered, pl.col(at) >= pl.col("window"), pl.col(at) < pl.col("end")).drop("end")
@@ -37,8 +40,14 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
 
 
 @lru_cache(maxsize=256)
-def _literal(instant: datetime) -> pl.Expr:
-    return pl.lit(instant, INSTANT)
+def instant(at: datetime) -> pl.Expr:
+    """The expression of one instant."""
+    return pl.lit(at, INSTANT)
+
+
+@lru_cache(maxsize=256)
+def _within(at: str, start: datetime, end: datetime) -> tuple[pl.Expr, pl.Expr]:
+    return (pl.col(at) >= instant(start)) & (pl.col(at) < instant(end)), instant(start).alias("window")
 
 
 def by_area(frame: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
@@ -46,12 +55,19 @@ def by_area(frame: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
 
     A level other than town is a column of the frame; rows where it is null do not count on that level.
     """
-    parts = [frame.lazy().with_columns(area=pl.lit("town"))] if "town" in levels else []
+    rows = frame.lazy()
+    parts = [rows.with_columns(TOWN)] if "town" in levels else []
     for level in levels:
         if level != "town":
-            named = pl.concat_str(pl.lit(f"{level}:"), pl.col(level).cast(pl.String))
-            parts.append(frame.lazy().filter(pl.col(level).is_not_null()).with_columns(area=named))
-    return pl.concat(parts).collect(engine="in-memory")
+            named, known = _named(level)
+            parts.append(rows.filter(known).with_columns(named))
+    return pl.concat(parts).collect(engine="in-memory", optimizations=AS_WRITTEN)
+
+
+@lru_cache(maxsize=64)
+def _named(level: str) -> tuple[pl.Expr, pl.Expr]:
+    named = pl.concat_str(pl.lit(f"{level}:"), pl.col(level).cast(pl.String)).alias("area")
+    return named, pl.col(level).is_not_null()
 
 
 def share(condition: pl.Expr) -> dict[str, pl.Expr]:

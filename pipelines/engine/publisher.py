@@ -9,11 +9,11 @@ import polars as pl
 
 from pipelines.engine.calendar import LENGTHS
 from pipelines.engine.judge import age_state, judge
-from pipelines.engine.kpis import Work
 from pipelines.engine.ledger import total
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.trail import Trail
 from pipelines.engine.version import BUILD
+from pipelines.engine.works import Work
 
 if TYPE_CHECKING:
     from pipelines.engine.line import Line

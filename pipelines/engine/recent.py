@@ -1,21 +1,37 @@
-"""Hot readings and their hourly rollups by quantity, kept in memory and brought up to date by what was touched."""
+"""Hot readings and their rollups by quantity, kept in memory and brought up to date by what was touched."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from pipelines.engine.calendar import ROLLUP_SCHEMA, floor, hourly
+from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, floor, hourly
 from pipelines.engine.model import INSTANT
 from pipelines.engine.store import Store
 from pipelines.engine.tables import SUSPECT
+from pipelines.engine.timed import between, replaced
 
 COLUMNS = ["series", "observed_at", "value"]
-# A frame that is added to at every beat is made one piece again when it has so many.
-MOST_PIECES = 32
 READING = ["sensor", "asset", "kind", "ward", "observed_at", "value"]
 PLACE = ["series", "sensor", "asset", "kind", "ward", "every_s"]
-
+ROLLED = [
+    "sensor",
+    "asset",
+    "kind",
+    "ward",
+    "observed_at",
+    "n",
+    "expected",
+    "sum",
+    "sum_squares",
+    "min",
+    "max",
+    "last",
+    "last_at",
+]
+SECONDS = {"hourly": 3600.0, "daily": 86400.0}
+STEPS = {"hourly": "hour", "daily": "day"}
 NOWHERE = pl.DataFrame(schema=dict.fromkeys(PLACE, pl.String) | {"series": pl.Int32, "every_s": pl.Float64})
 
 
@@ -24,22 +40,23 @@ class Recent:
 
     def __init__(self, store: Store, zone: str) -> None:
         self._store, self._zone = store, zone
+        self._dimension = NOWHERE.with_columns(quantity=pl.lit(None, pl.String))
         self._places: dict[str, pl.DataFrame] = {}
         self._since: datetime | None = None
         self._readings: dict[str, pl.DataFrame] = {}
-        self._hours: dict[str, pl.DataFrame] = {}
+        self._rolled: dict[tuple[str, str], pl.DataFrame] = {}
         self._stale: dict[str, tuple[datetime, datetime]] = {}
 
     def use(self, dimension: pl.DataFrame) -> None:
         """Take the current numbering of sensors: what was read before may miss new ones."""
-        parts = dimension.partition_by("quantity", as_dict=True)
-        self._places = {str(quantity): part.select(PLACE) for (quantity,), part in parts.items()}
-        self._quantity = {series: str(q) for (q,), part in parts.items() for series in part["series"]}
+        self._dimension = dimension.select(*PLACE, "quantity")
+        parts = self._dimension.partition_by("quantity", as_dict=True, include_key=False)
+        self._places = {str(quantity): part for (quantity,), part in parts.items()}
         self.clear()
 
     def clear(self) -> None:
         """Forget everything; it is read again when asked for."""
-        self._readings, self._hours, self._stale = {}, {}, {}
+        self._readings, self._rolled, self._stale = {}, {}, {}
 
     def place(self, quantity: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of series with the sensor's place, in the same order."""
@@ -51,7 +68,7 @@ class Recent:
         return self._places[quantity]["series"].to_list() if quantity in self._places else []
 
     def readings(self, quantity: str) -> pl.DataFrame:
-        """Good readings with the sensor's place, in order of time."""
+        """Good readings with the sensor's place and series, in order of time."""
         self._current()
         # `use` may clear what is kept from another thread at any moment, so nothing is looked up twice.
         known = self._readings.get(quantity)
@@ -59,23 +76,45 @@ class Recent:
             known = self._readings[quantity] = self.place(quantity, self.stored(quantity, self._since, None))
         return known
 
-    def hours(self, quantity: str) -> pl.DataFrame:
-        """Hourly rollups with the sensor's place."""
+    def rolled(self, quantity: str, grain: str) -> pl.DataFrame:
+        """Rollups of a grain (shape: ROLLED), in order of time."""
         self._current()
-        known, stale = self._hours.get(quantity), self._stale.get(quantity)
+        if self._stale:
+            self._roll_again()
+        known = self._rolled.get((quantity, grain))
         if known is None:
-            known = self._hours[quantity] = hourly(self.readings(quantity).select(COLUMNS), self._zone)
-        elif stale is not None:
-            known = self._hours[quantity] = self._rolled_again(known, self.readings(quantity), *stale)
-        self._stale.pop(quantity, None)
+            hours = hourly(self.readings(quantity)[COLUMNS], self._zone)
+            known = self.shown(quantity, grain, hours if grain == "hourly" else daily(hours, self._zone))
+            self._rolled[quantity, grain] = known
         return known
 
-    def _rolled_again(self, hours: pl.DataFrame, readings: pl.DataFrame, low: datetime, high: datetime) -> pl.DataFrame:
-        """The rollups with those of the hours from `low` to `high` made anew."""
-        at = pl.col("observed_at")
-        start, end = floor(low, "hour", self._zone), floor(high, "hour", self._zone) + timedelta(hours=1)
-        again = hourly(readings.filter((at >= start) & (at < end)).select(COLUMNS), self._zone)
-        return pl.concat([hours.filter((at < start) | (at >= end)), again])
+    def shown(self, quantity: str, grain: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rollups by series as KPI functions read them, in order of time (shape: ROLLED)."""
+        return _shown(rows, self._places.get(quantity, NOWHERE), grain)
+
+    def _roll_again(self) -> None:
+        """Make the rollups anew of the hours and days into which readings fell since they were made, all at once."""
+        stale, self._stale = self._stale, {}
+        for grain, step in STEPS.items():
+            kept = {q: self._rolled[q, grain] for q in stale if (q, grain) in self._rolled}
+            if not kept:
+                continue
+            low = floor(min(stale[q][0] for q in kept), step, self._zone)
+            high = floor(max(stale[q][1] for q in kept), step, self._zone) + timedelta(days=2)
+            fresh = self._made_anew(kept, grain, low, high)
+            for quantity, known in kept.items():
+                self._rolled[quantity, grain] = replaced(known, fresh.get((quantity,), known.clear()), low, high)
+
+    def _made_anew(
+        self, quantities: Iterable[str], grain: str, low: datetime, high: datetime
+    ) -> dict[tuple[Any, ...], pl.DataFrame]:
+        """Rollups of [low, high), edges of the grain, by quantity."""
+        rows = pl.concat([between(self.readings(quantity), low, high)[COLUMNS] for quantity in quantities])
+        hours = hourly(rows, self._zone)
+        rolled = hours if grain == "hourly" else daily(hours, self._zone)
+        named = self._dimension.select(*PLACE, "quantity")
+        shown = _shown(rolled, named, grain, "quantity")
+        return shown.partition_by("quantity", as_dict=True, include_key=False)
 
     def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """Good readings from the store: series, observed_at, value, in order of time."""
@@ -96,31 +135,28 @@ class Recent:
         if not self._readings or self._since is None or after <= self._since:
             return
         start = max(low, self._since)
-        rows = self._usable(start, after)
-        labelled = rows.with_columns(
-            _q=pl.col("series").replace_strict(self._quantity, default=None, return_dtype=pl.String)
-        )
-        parts = labelled.partition_by("_q", as_dict=True, include_key=False)
+        rows = self._usable(start, after).join(self._dimension, on="series", how="inner", maintain_order="left")
+        parts = rows.partition_by("quantity", as_dict=True, include_key=False)
         for quantity, known in list(self._readings.items()):
             # A quantity without good rows in the span may have had some: they were corrected to unusable.
-            self._patch(quantity, known, parts.get((quantity,), rows.clear()), start, high)
-
-    def _patch(self, quantity: str, known: pl.DataFrame, fresh: pl.DataFrame, low: datetime, high: datetime) -> None:
-        """Replace what lies in [low, high] by the rows of the store."""
-        times = known["observed_at"]
-        before, after = times.search_sorted(low, side="left"), times.search_sorted(high, side="right")
-        joined = pl.concat([known.head(before), self.place(quantity, fresh), known.slice(after)])
-        if joined.n_chunks() > MOST_PIECES:
-            joined = joined.rechunk()
-        self._readings[quantity] = joined
-        # Rollups are made anew when somebody asks for them.
-        first, last = self._stale.get(quantity, (low, high))
-        self._stale[quantity] = (min(first, low), max(last, high))
+            fresh = parts.get((quantity,))
+            joined = replaced(known, known.clear() if fresh is None else fresh, start, after)
+            if joined is not known:
+                self._readings[quantity] = joined
+                # Rollups are made anew when somebody asks for them.
+                first, last = self._stale.get(quantity, (start, high))
+                self._stale[quantity] = (min(first, start), max(last, high))
 
     def _current(self) -> None:
         if self._since != self._store.hot_since:
             self.clear()
             self._since = self._store.hot_since
+
+
+def _shown(rows: pl.DataFrame, places: pl.DataFrame, grain: str, *more: str) -> pl.DataFrame:
+    expected = SECONDS[grain] / pl.col("every_s")
+    placed = rows.join(places, on="series", how="inner").with_columns(expected=expected)
+    return placed.select(*ROLLED, *more).sort("observed_at", "sensor")
 
 
 EMPTY_HOURS = pl.DataFrame(schema=ROLLUP_SCHEMA)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine import compaction
-from pipelines.engine.kpis import Work, affordable
+from pipelines.engine.works import Work, affordable
 from tests.engine import small_town
 from tests.engine.decode.test_gtfs_realtime import message
 from tests.engine.small_town import NOON, beat, csv_of, send

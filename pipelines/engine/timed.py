@@ -1,0 +1,37 @@
+"""Frames in order of time: what lies between two instants, found by halving and cut out without a copy."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+MOST_PIECES = 16
+FAR = datetime.max.replace(tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def place(frame: pl.DataFrame, at: datetime, column: str = "observed_at") -> int:
+    """How many rows of a frame in order of a column of instants (without nulls) lie before an instant."""
+    instant = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
+    return int(np.searchsorted(frame[column].to_numpy(), instant))
+
+
+def between(frame: pl.DataFrame, start: datetime | None, end: datetime, column: str = "observed_at") -> pl.DataFrame:
+    """The rows of [start, end) of a frame in order of a column of instants; start None means from the beginning."""
+    first = place(frame, start, column) if start is not None else 0
+    return frame.slice(first, place(frame, end, column) - first)
+
+
+def replaced(
+    frame: pl.DataFrame, fresh: pl.DataFrame, start: datetime, end: datetime, column: str = "observed_at"
+) -> pl.DataFrame:
+    """The frame, in order of a column of instants, with the rows of [start, end) taken out and fresh ones put there.
+
+    The very same frame when there is nothing to take out or put in.
+    """
+    first, last = place(frame, start, column), place(frame, end, column)
+    if first == last and fresh.is_empty():
+        return frame
+    joined = pl.concat([frame.head(first), fresh[frame.columns], frame.slice(last)])
+    # A frame that is added to at every beat is made one piece again when it has many.
+    return joined.rechunk() if joined.n_chunks() > MOST_PIECES else joined
