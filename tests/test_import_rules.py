@@ -30,6 +30,7 @@ HOMES = {
         "pipelines/engine/people/sessions.py",
         "pipelines/engine/state.py",
         "pipelines/engine/state_alarms.py",
+        "pipelines/engine/state_delivery.py",
         "pipelines/engine/state_file.py",
         "pipelines/engine/tokens.py",
     ),

@@ -8,9 +8,12 @@ import pipelines
 from pipelines.engine import settings
 from pipelines.engine.composites import COMPOSITES
 from pipelines.engine.decode import formats
+from pipelines.engine.delivery.channels import KINDS
+from pipelines.engine.delivery.notice import LABELS
 from pipelines.engine.feeds import spoken
 from pipelines.engine.model import PRIORITIES, RETENTION, AlarmRule, Domain, Kpi
-from pipelines.engine.registers import ENGINE_REFERENCES
+from pipelines.engine.registers import ENGINE_REFERENCES, OF_PEOPLE
+from pipelines.engine.settings.delivery import ROUTE_KEYS
 from pipelines.engine.tables import ENGINE_TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +32,8 @@ def catalogue() -> str:
     parts.append(_rows(("KPI", "id", "catalogue", "unit", "target", "standard"), rows))
     parts += [f"**{one.title}** (`{one.id}`). {one.plain} {one.formula}\n" for one in COMPOSITES]
     parts.append("## The engine's own tables\n")
-    parts += [_table(thing.name, thing.meaning, thing.columns) for thing in (*ENGINE_REFERENCES, *ENGINE_TABLES)]
+    own = (*ENGINE_REFERENCES, *OF_PEOPLE, *ENGINE_TABLES)
+    parts += [_table(thing.name, thing.meaning, thing.columns) for thing in own]
     return "\n".join(parts)
 
 
@@ -124,6 +128,15 @@ def reference() -> str:
         "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, "
         f"and `priority` ({', '.join(PRIORITIES)}).\n"
     )
+    parts.append(
+        "## [delivery]\n\nWho is told of alarms. Below it stand [delivery.channels.NAME] (`kind` "
+        f"{', '.join(KINDS)}; `url`, `url_file` or `folder`), [delivery.receivers.NAME] (`roles` of rota.csv, `to` "
+        'such as "sms:+911234567890"), [delivery.route] with [[delivery.route.routes]] below it (the words of '
+        f"Alertmanager: {', '.join(f'`{key}`' for key in ROUTE_KEYS)}; labels {', '.join(LABELS)}), "
+        "[delivery.ladders.NAME] (`matchers`, `steps`), [[delivery.quiet]] (`from`, `to`, `priorities`), "
+        "[delivery.alive] (`receiver`, `every`) and [delivery.cap] (`sender`, `priorities`, `categories`).\n"
+    )
+    parts.append(_rows(("key", "meaning"), sorted(DELIVERY.items())))
     parts.append("## [backup]\n\n" + _rows(("key", "meaning"), sorted(BACKUP.items())))
     parts.append(
         "## [retention]\n\nHow long rows are kept, by class or for one table (docs/catalogue.md); "
@@ -138,6 +151,17 @@ def _kept(span: timedelta | None) -> str:
     return spoken(span) if span else settings.FOR_EVER
 
 
+DELIVERY = {
+    "link": 'Address of the board that messages name, like "https://board.town.example".',
+    "channels": "The ways out: mail and chat by apprise, webhooks, text messages by a spool folder.",
+    "receivers": "Who is told: roles of the rota, addresses that are always the same.",
+    "route": "Which alarms go to which receiver, how they are put together, and how often they are said again.",
+    "ladders": "Who is told next when nobody acknowledges in time.",
+    "quiet": "Hours in which alarms of little weight wait.",
+    "alive": "Who waits for a sign of life, and raises the alarm when it stops (a dead man's switch).",
+    "alertmanager": "Address of a Prometheus Alertmanager that is handed all alarms.",
+    "cap": "What the public is warned of as CAP 1.2, below /cap/feed.xml.",
+}
 BACKUP = {
     "to": "Folder on another disk that copies are written to; it must be there.",
     "every": 'How old the newest copy there may become ("1 day").',

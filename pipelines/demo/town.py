@@ -14,6 +14,34 @@ from pipelines.demo.geography import geojson, wards
 
 DOMAINS = ("transport", "water", "energy", "pollution", "grievances")
 Rows = list[dict[str, object]]
+# Text messages end in a folder of the town, where anybody may look at them.
+DELIVERY = """
+[delivery]
+channels.sms = { kind = "sms_spool", folder = "spool/sms" }
+receivers.control_room = { roles = ["operator"] }
+receivers.supervisor = { roles = ["supervisor"] }
+ladders.urgent = { matchers = ['priority=~"critical|high"'], steps = ["5 min: supervisor"] }
+quiet = [{ from = "22:00", to = "06:00", priorities = ["low"] }]
+cap = { sender = "board@nadipur.example", priorities = ["critical"], categories = { pollution = "Env" } }
+
+[delivery.route]
+receiver = "control_room"
+group_by = ["domain", "ward"]
+
+[[delivery.route.routes]]
+matchers = ['priority="critical"']
+receiver = "control_room"
+group_wait = "0 s"
+"""
+ROTA = [
+    {"role": "operator", "person": "Asha", "days": "mon-sun", "from": "06:00", "to": "18:00"},
+    {"role": "operator", "person": "Ravi", "days": "mon-sun", "from": "18:00", "to": "06:00"},
+    {"role": "supervisor", "person": "Meena", "days": "mon-sun", "from": "", "to": ""},
+]
+CONTACTS = [
+    {"person": person, "channel": "sms", "address": f"+9155500{number:02}"}
+    for number, person in enumerate(("Asha", "Ravi", "Meena"), 1)
+]
 
 
 def write_town(folder: Path, *, now: datetime, base_url: str, seed: int = 7) -> None:
@@ -47,6 +75,7 @@ def settings(base_url: str, now: datetime) -> str:
             lines += [f"url = {json.dumps(base_url.rstrip('/') + feed['path'])}", "timeout_s = 8"]
         if "records" in feed:
             lines += [f"mapping = {{ records = {json.dumps(feed['records'])} }}"]
+    lines += DELIVERY.splitlines()
     return "\n".join(lines) + "\n"
 
 
@@ -81,6 +110,8 @@ def references(seed: int) -> dict[str, Rows]:
         "noise_sites": air.noise_reference(),
         "effluent_plants": samples.effluent_plants(),
         "services": services.reference(),
+        "rota": ROTA,
+        "contacts": CONTACTS,
     }
 
 

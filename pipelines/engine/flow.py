@@ -82,7 +82,8 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
         except BaseException:
             line.kpis.undo()
             raise
-    line.alarms.mind(troubles(line.settings.store, line.journal.refused, line.store.damaged), now)
+    own = {name: words for name, words in line.troubles.items() if words}
+    line.alarms.mind(own | troubles(line.settings.store, line.journal.refused, line.store.damaged), now)
     line.alarms.hear(line.listen(now), now)
     line.alarms.watch(line.drain_samples(), line.kpis, line.feed_states(now), now)
     snapshot = line.publisher.publish(now)

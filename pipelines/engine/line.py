@@ -107,6 +107,8 @@ class Line:
         if "at" in cursor:
             # The windows that ran then and those that ended since have nobody else who remembers them.
             self.kpis.wake(datetime.fromisoformat(cursor["at"]), now)
+        # What ails the town besides its disk: name of the alarm -> words, kept by those who notice.
+        self.troubles: dict[str, str] = {}
         self.publisher = Publisher(self, now)
         self.correcting = Correcting(self.store, settings.kpis, self.publisher.every)
         self.minutes = Minutes()

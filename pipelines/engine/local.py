@@ -20,8 +20,9 @@ from starlette.routing import Route
 
 from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.asking import Misasked
+from pipelines.engine.delivery.desk import Delivery
 from pipelines.engine.disk import in_words
-from pipelines.engine.errors import StoreError
+from pipelines.engine.errors import SourceDown, StoreError
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.healing import Outcome, Wish, heal
 from pipelines.engine.intake import Busy, Intake
@@ -51,11 +52,13 @@ def socket_path(settings: Settings) -> Path:
 class LocalServer:
     """Answers the web process: takes payloads in and tells what became of them."""
 
-    def __init__(self, settings: Settings, intake: Intake, clock: Callable[[], datetime]) -> None:
-        self._settings, self._intake, self._clock = settings, intake, clock
+    def __init__(
+        self, settings: Settings, intake: Intake, clock: Callable[[], datetime], delivery: Delivery | None = None
+    ) -> None:
+        self._settings, self._intake, self._clock, self._delivery = settings, intake, clock, delivery
         asked = (
             ("/take", self._take), ("/replay", self._replay), ("/used", self._used), ("/people", self._people),
-            ("/alarms", self._alarms),
+            ("/alarms", self._alarms), ("/channel", self._channel),
         )  # fmt: skip
         routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
         app = Starlette(routes=[*routes, Route("/alive", self._alive)])
@@ -124,6 +127,17 @@ class LocalServer:
         except StoreError as error:
             log.warning("what %s did to alarms is not in the audit log: %s", deed.who, error)
 
+    async def _channel(self, request: Request) -> JSONResponse:
+        """Send a test message by one channel; answered when the channel has taken it."""
+        asked = await request.json()
+        if self._delivery is None or asked["channel"] not in self._delivery.plan.channels:
+            return JSONResponse({"detail": f"there is no channel `{asked['channel']}` in town.toml."}, 404)
+        try:
+            await asyncio.to_thread(self._delivery.test, asked["channel"], asked["address"], self._clock())
+        except SourceDown as down:
+            return JSONResponse({"detail": str(down)}, 503, {"Retry-After": "30"})
+        return JSONResponse({"sent": True})
+
     async def _replay(self, request: Request) -> JSONResponse:
         """Take quarantined rows in once more, one such call at a time; what arrives meanwhile goes between."""
         if not self._replaying.acquire(blocking=False):
@@ -188,6 +202,11 @@ class LineClient:
         """The same for something that `who` does to alarms (see alarms.desk.Deed)."""
         asked = {"ids": list(ids), "action": action, "who": who, "wanted": wanted}
         answer = await self._asked().post("http://line/alarms", json=asked)
+        return answer.status_code, answer.json(), answer.headers
+
+    async def try_channel(self, channel: str, address: str) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+        """The same for a test message by a channel."""
+        answer = await self._asked().post("http://line/channel", json={"channel": channel, "address": address})
         return answer.status_code, answer.json(), answer.headers
 
     async def note_use(self, token: str) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 from shapely.errors import ShapelyError
 
 from pipelines.engine import register_csv, reliance
+from pipelines.engine.delivery import rota
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
 from pipelines.engine.model import Column, Quantity, Reference
@@ -94,6 +95,8 @@ HOLIDAYS = Reference(
     ),
 )
 ENGINE_REFERENCES = (WARDS, ASSETS, SENSORS, OUT_OF_SERVICE, HOLIDAYS)
+# Who is called and how: nobody's business outside the control room, so no exit lists them.
+OF_PEOPLE = (rota.ROTA, rota.CONTACTS)
 
 
 # every_s, factor, offset, silent_after_s, stuck_after_s
@@ -116,6 +119,7 @@ class Registers:
     shapes: Wards
     quantities: Mapping[str, Quantity]
     relies: pl.DataFrame
+    rota: rota.Rota
     gas_temperature_c: float = 25.0
 
     @property
@@ -133,10 +137,10 @@ def load(settings: Settings) -> Registers:
     folder = settings.folder / "reference"
     quantities = {q.name: q for d in settings.domains for q in d.quantities}
     declared = [r for d in settings.domains for r in d.references]
-    lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *declared)}
+    lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *OF_PEOPLE, *declared)}
     frames = {
         r.name: register_csv.read(folder / f"{r.name}.csv", r, settings.zone, mistakes, lines[r.name])
-        for r in (*ENGINE_REFERENCES, *declared)
+        for r in (*ENGINE_REFERENCES, *OF_PEOPLE, *declared)
     }
     wards, assets, sensors = frames["wards"], frames["assets"], frames["sensors"]
     of_assets, of_sensors = (folder / "assets.csv", lines["assets"]), (folder / "sensors.csv", lines["sensors"])
@@ -152,11 +156,13 @@ def load(settings: Settings) -> Registers:
     _refers(*of_assets, assets["depends_on"], reliance.known(assets), "assets.csv", mistakes)
     sensors = _sensors(*of_sensors, sensors, assets, quantities, settings.gas_temperature_c, mistakes)
     shapes = _shapes(folder / "wards.geojson", wards, mistakes)
+    channels = settings.delivery.channels if settings.delivery else {}
+    duty = rota.read(frames, settings.zone, tuple(channels), mistakes)
     if mistakes:
         raise SettingsError(mistakes)
     own = {r.name: frames[r.name] for r in (OUT_OF_SERVICE, HOLIDAYS, *declared)}
     return Registers(
-        wards, _placed(assets, shapes), sensors, own, shapes, quantities, relies,
+        wards, _placed(assets, shapes), sensors, own, shapes, quantities, relies, duty,
         settings.gas_temperature_c,
     )  # fmt: skip
 

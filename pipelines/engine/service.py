@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pipelines.engine import flow, upkeep
+from pipelines.engine.delivery import jobs as deliveries
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.intake import Busy, Intake
@@ -40,7 +41,8 @@ class Service:
     def __init__(self, line: Line, clock: Callable[[], datetime], compact: list[str]) -> None:
         self.line, self._clock, self._compact = line, clock, compact
         self.intake = Intake(line, clock)
-        self.local = LocalServer(line.settings, self.intake, clock)
+        self._delivery = deliveries.delivery(line)
+        self.local = LocalServer(line.settings, self.intake, clock, self._delivery)
         self._brokers = brokers(line, self.intake, clock)
         self._polls: list[Poll] = []
         self.schedule = Schedule(self._jobs(), line.state, clock)
@@ -85,6 +87,8 @@ class Service:
             ),
             *upkeep.jobs(self.line, self._clock),
         ]
+        if self._delivery is not None:
+            jobs += deliveries.jobs(self._delivery, self.line, self._clock)
         folders = [DropFolder(f, settings.drop / f.name) for f in settings.feeds.values() if f.origin == "drop_folder"]
         if folders:
             jobs.append(Job("drop folders", LOOK_EVERY, "take in files that were dropped", self._looking(folders)))

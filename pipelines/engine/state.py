@@ -70,7 +70,7 @@ class State:
         log.warning(self.words)
         return fresh
 
-    def _do(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
+    def do(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         """What `work` gives, in one commit; once more on a fresh file when this one turns out to be damaged."""
         with self._lock:
             try:
@@ -86,7 +86,7 @@ class State:
 
     def alarms(self) -> dict[str, dict[str, Any]]:
         """Alarm id -> its state."""
-        rows = self._do(lambda db: db.execute("SELECT id, state FROM alarms").fetchall())
+        rows = self.do(lambda db: db.execute("SELECT id, state FROM alarms").fetchall())
         read = ((key, unsealed(text)) for key, text in rows)
         return {key: state for key, state in read if state is not None}
 
@@ -97,22 +97,22 @@ class State:
         """
         changed = [(key, sealed(state)) for key, state in states.items()]
         try:
-            self._do(lambda db: put_alarms(db, changed, transitions))
+            self.do(lambda db: put_alarms(db, changed, transitions))
         except sqlite3.OperationalError as error:
             raise OSError(errno.EIO, f"{self.path.name}: {error}") from error
 
     def transitions(self, after: int = 0, limit: int = 10_000) -> list[tuple[int, "Transition"]]:
         """What happened to alarms, each with its number, the oldest first, from behind a number on."""
-        return self._do(lambda db: transitions_after(db, after, limit))
+        return self.do(lambda db: transitions_after(db, after, limit))
 
     def cursor(self, feed: str) -> dict[str, Any]:
         """What a poll remembers between two calls (ETag, Last-Modified, pages)."""
-        row = self._do(lambda db: db.execute("SELECT cursor FROM cursors WHERE feed = ?", [feed]).fetchone())
+        row = self.do(lambda db: db.execute("SELECT cursor FROM cursors WHERE feed = ?", [feed]).fetchone())
         return (unsealed(row[0]) if row else None) or {}
 
     def keep_cursor(self, feed: str, cursor: Mapping[str, Any]) -> None:
         """Remember it."""
-        self._do(lambda db: put_cursor(db, feed, cursor))
+        self.do(lambda db: put_cursor(db, feed, cursor))
 
     def keep_run(self, job: str, started_at: datetime, ended_at: datetime, rows: int, outcome: str, words: str) -> None:
         """Record one run of a scheduled job."""
@@ -122,11 +122,11 @@ class State:
             db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", run)
             db.execute("DELETE FROM runs WHERE rowid <= (SELECT max(rowid) - ? FROM runs)", [KEEP_RUNS])
 
-        self._do(work)
+        self.do(work)
 
     def runs(self, limit: int = 200) -> list[dict[str, Any]]:
         """The newest job runs, newest first."""
-        rows = self._do(lambda db: newest_runs(db, limit))
+        rows = self.do(lambda db: newest_runs(db, limit))
         return [dict(zip(RUN_COLUMNS, row, strict=True)) for row in rows]
 
     def close(self) -> None:

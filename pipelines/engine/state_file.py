@@ -26,6 +26,10 @@ CREATE TABLE IF NOT EXISTS cursors (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL)
 CREATE TABLE IF NOT EXISTS runs (
   job TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT NOT NULL, rows INTEGER, outcome TEXT NOT NULL, words TEXT);
 CREATE INDEX IF NOT EXISTS runs_started ON runs (started_at);
+CREATE TABLE IF NOT EXISTS delivery_told (key TEXT PRIMARY KEY, told TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS delivery_letters (
+  id TEXT PRIMARY KEY, made_at TEXT NOT NULL, open INTEGER NOT NULL, letter TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS delivery_letters_open ON delivery_letters (open, made_at);
 CREATE TABLE IF NOT EXISTS tokens (name TEXT PRIMARY KEY, facts TEXT NOT NULL, used_at TEXT);
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, facts TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS codes (digest TEXT PRIMARY KEY, facts TEXT NOT NULL);

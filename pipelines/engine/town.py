@@ -12,6 +12,7 @@ from pipelines.engine import clocks
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
 from pipelines.engine.calendar import earliest
+from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.judge import age_states
@@ -59,6 +60,7 @@ class Town:
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock)
         self.alarms = AlarmRoom(settings, self.line)
+        self.post = PostRoom(settings, self.line)
         self._board = Board(run_folder(settings) / "board")
         own = (table for domain in settings.domains for table in domain.tables)
         self._store = Store(settings.store, (*ENGINE_TABLES, *own))

@@ -24,6 +24,9 @@ MATRIX = {
     ("POST", "/api/v1/quarantine/replay"):   " 1   3   3   o   o   o   1   1   3   3   o   o",
     ("GET", "/api/v1/quarantine/x/original"): "1   3   3   4   4   4   1   1   3   3   4   4",
     ("POST", "/api/v1/readings"):            " 1   3   3   3   3   3   1   1   o   3   3   o",
+    ("GET", "/api/v1/deliveries"):           " 1   3   3   o   o   o   1   1   3   3   o   o",
+    ("POST", "/api/v1/deliveries/test"):     " 1   3   3   4   4   4   1   1   3   3   4   4",
+    ("GET", "/cap/feed.xml"):                " 4   4   4   4   4   4   4   4   4   4   4   4",
     ("GET", "/api/v1/kpis"):                 " o   o   o   o   o   o   o   o   o   o   o   o",
     ("GET", "/api/v1/alarms"):               " o   o   o   o   o   o   o   o   o   o   o   o",
     ("GET", "/api/v1/quarantine"):           " o   o   o   o   o   o   o   o   o   o   o   o",
@@ -41,6 +44,7 @@ BODIES: dict[str, Any] = {
         f"/api/v1/alarms/{action}": {"ids": ["x"], **{name: GIVEN[name] for name in NEEDED.get(action, ())}}
         for action in FIELDS
     },
+    "/api/v1/deliveries/test": {"channel": "sms"},
     "/api/v1/quarantine/replay": {},
     "/api/v1/readings": {"readings": [{"sensor": "P1.p", "observed_at": NOW.isoformat(), "value": 14.0}]},
 }

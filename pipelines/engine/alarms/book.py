@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.alarms.lifecycle import Event, Standing, State, annunciates, turn
 from pipelines.engine.alarms.record import Alarm, Transition
-from pipelines.engine.state import State as Kept
+
+if TYPE_CHECKING:
+    from pipelines.engine.state import State as Kept
 
 # How long an alarm that returned to normal stays on the list.
 REMEMBER = timedelta(hours=24)
@@ -16,7 +18,7 @@ REMEMBER = timedelta(hours=24)
 class Book:
     """The alarms of a town by id. What happened since the last `keep` is on disk when that returns."""
 
-    def __init__(self, kept: Kept, alarms: Mapping[str, Alarm], latching: Mapping[str, bool]) -> None:
+    def __init__(self, kept: "Kept", alarms: Mapping[str, Alarm], latching: Mapping[str, bool]) -> None:
         """`latching`: rules whose alarms stand until a person resets them."""
         self.alarms = dict(alarms)
         self.version = 0

@@ -30,12 +30,12 @@ from pipelines.engine.alarms.suppression import (
 from pipelines.engine.alarms.watched import Bands, Watched
 from pipelines.engine.asking import Misasked
 from pipelines.engine.settings import Settings
-from pipelines.engine.state import State as Kept
 
 if TYPE_CHECKING:
     from pipelines.engine.alarms.conditions import Turn
     from pipelines.engine.kpis import Kpis
     from pipelines.engine.registers import Registers
+    from pipelines.engine.state import State as Kept
 
 log = logging.getLogger("townboard")
 CURSOR = "_alarms"
@@ -47,7 +47,7 @@ Happening = Alarm | tuple[str, datetime, float | None]
 class Alarms:
     """The alarms of a town. `watch` ends a beat; what people do comes between, from other threads."""
 
-    def __init__(self, settings: Settings, registers: "Registers", state: Kept, now: datetime) -> None:
+    def __init__(self, settings: Settings, registers: "Registers", state: "Kept", now: datetime) -> None:
         """After a long absence what rings within the first minutes waits for the feeds to come."""
         self._settings, self._kept = settings, state
         self.lock = threading.RLock()

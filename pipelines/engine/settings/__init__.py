@@ -10,10 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.engine.decode.clock import zone_names
+from pipelines.engine.delivery.plan import Plan
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.settings.brokers import BROKER_KEYS, Broker, read_brokers
+from pipelines.engine.settings.delivery import DELIVERY_KEYS, read_delivery
 from pipelines.engine.settings.document import Document, duration, shown_path
 from pipelines.engine.settings.feeds import FEED_KEYS, ORIGINS, Feed, read_feeds
 from pipelines.engine.settings.keeping import (
@@ -28,10 +30,10 @@ from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
 from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
-    "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED", "ORIGINS",
-    "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Settings", "duration", "load", "shown_path",
+    "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED",
+    "ORIGINS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Settings", "duration", "load", "shown_path",
 )  # fmt: skip
-SECTIONS = ("town", "brokers", "feeds", "backup", "retention")
+SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery")
 TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c"}
 
 
@@ -48,6 +50,7 @@ class Settings:
     tuning: Mapping[str, Mapping[str, Any]]
     brokers: Mapping[str, Broker] = field(default_factory=dict)
     backup: BackupPlan | None = None
+    delivery: Plan | None = None
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
     beat_s: float = 2.0
@@ -108,12 +111,14 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     tuning: dict[str, dict[str, Any]] = {}
     domains = tuple(tuned(document, domain, raw.get(name, {}), tuning) for name, domain in known.items())
     backup = read_backup(document, raw.get("backup", {}), folder)
+    delivery = read_delivery(document, raw.get("delivery", {}), folder)
     tables = (*ENGINE_TABLES, *(table for domain in domains for table in domain.tables))
     retention = read_retention(document, raw.get("retention", {}), tables)
     if document.mistakes:
         raise SettingsError(document.mistakes)
     return Settings(
         folder=folder, domains=domains, feeds=feeds, brokers=brokers, tuning=tuning, backup=backup,
+        delivery=delivery,
         retention=retention, **town,
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ class Document:
         """The line of a key in a section, or of the section, or 1."""
         start = 0
         if section:
-            header = re.compile(rf"\s*\[\s*{re.escape(section)}\s*\]")
+            header = re.compile(rf"\s*\[\[?\s*{re.escape(section)}\s*\]")
             start = next((n for n, text in enumerate(self.lines, 1) if header.match(text)), 0)
         if key is None:
             return max(start, 1)

@@ -1,0 +1,1 @@
+"""Delivery: who is told of which alarm, when, by which channel, and what happens when nobody answers."""

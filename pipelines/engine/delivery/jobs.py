@@ -1,0 +1,44 @@
+"""The jobs of delivery on a running line: say what is due, send what waits, hand over to an Alertmanager."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pipelines.engine.delivery.alertmanager import Alertmanager
+from pipelines.engine.delivery.desk import Delivery
+from pipelines.engine.delivery.messages import Speaker
+from pipelines.engine.delivery.noticing import notices
+from pipelines.engine.line import Line
+from pipelines.engine.schedule import Job
+from pipelines.engine.state_delivery import Post
+
+EVERY = timedelta(seconds=1)
+
+
+def delivery(line: Line) -> Delivery | None:
+    """The delivery of this town; None where it tells nobody."""
+    plan = line.settings.delivery
+    if plan is None:
+        return None
+    speaker = Speaker(line.settings.name, line.settings.zone, plan.link)
+    return Delivery(plan, line.registers.rota, speaker, Post(line.state))
+
+
+def jobs(desk: Delivery, line: Line, clock: Callable[[], datetime]) -> list[Job]:
+    """What the schedule does for delivery."""
+
+    def say() -> int | None:
+        now = clock()
+        made = desk.look(notices(line.alarms), now) + desk.sign_of_life(now)
+        line.troubles["delivery_fails"] = "; ".join(f"{name}: {words}" for name, words in desk.troubles(now).items())
+        return made or None
+
+    found = [
+        Job("messages", EVERY, "decide who is told of which alarm", say),
+        Job("outbox", EVERY, "send the messages that wait", lambda: desk.send(clock)),
+    ]
+    if desk.plan.alertmanager:
+        manager, link = Alertmanager(desk.plan.alertmanager), desk.plan.link
+        found.append(
+            Job("alertmanager", EVERY, "hand the alarms over", lambda: manager.say(notices(line.alarms), link, clock()))
+        )
+    return found

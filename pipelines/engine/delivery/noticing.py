@@ -1,0 +1,46 @@
+"""What delivery is told of the alarms of a town."""
+
+from pipelines.engine.alarms import Alarms
+from pipelines.engine.alarms.lifecycle import ASIDE, WAITS_FOR_A_PERSON, State
+from pipelines.engine.alarms.record import Alarm
+from pipelines.engine.alarms.suppression import consequences
+from pipelines.engine.delivery.notice import Notice
+
+
+def notices(alarms: Alarms) -> list[Notice]:
+    """Every alarm that stands or lately stood, with how many it explains."""
+    with alarms.lock:
+        known = list(alarms.book.alarms.values())
+    explained = consequences(known)
+    return [notice(alarm, len(explained.get(alarm.id, ()))) for alarm in known]
+
+
+def notice(alarm: Alarm, consequences: int = 0) -> Notice:
+    """What delivery knows of an alarm; what it explains is told as a count."""
+    known = {
+        "alarm": alarm.rule,
+        "domain": alarm.domain,
+        "priority": alarm.priority,
+        "area": alarm.area,
+        "ward": alarm.ward,
+        "asset": alarm.asset,
+    }
+    place = alarm.asset_name or alarm.asset or alarm.area.partition(":")[2] or alarm.area
+    over = alarm.state in (State.NORMAL, State.RETURNED)
+    return Notice(
+        id=alarm.id,
+        labels={name: value for name, value in known.items() if value},
+        title=alarm.title,
+        where=f"{place}, {alarm.ward}" if alarm.ward and alarm.ward != place else place,
+        since=alarm.since,
+        waits_since=(alarm.standing.since or alarm.since) if alarm.state in WAITS_FOR_A_PERSON and not over else None,
+        ended_at=(alarm.returned_at or alarm.standing.since or alarm.since) if over else None,
+        muted=alarm.state in ASIDE,
+        acknowledged=alarm.state in (State.ACKNOWLEDGED, State.LATCHED),
+        value=alarm.value,
+        limit=alarm.limit,
+        unit=alarm.unit,
+        instruction=alarm.instruction,
+        consequences=consequences,
+        owner=alarm.owner,
+    )

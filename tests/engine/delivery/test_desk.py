@@ -1,0 +1,227 @@
+"""The delivery desk: durable before it is sent, sent once, tried until it is taken; real mail, webhook and spool."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import time, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from pipelines.engine.delivery.channels import Channel, sender
+from pipelines.engine.delivery.desk import Delivery
+from pipelines.engine.delivery.ladder import Ladder, Step
+from pipelines.engine.delivery.messages import Speaker
+from pipelines.engine.delivery.plan import Plan, Quiet, Receiver
+from pipelines.engine.delivery.rota import Rota
+from pipelines.engine.delivery.routes import Route
+from pipelines.engine.errors import SourceDown
+from pipelines.engine.state import State
+from pipelines.engine.state_delivery import Post, read_newest
+from tests.engine.broker import free_port
+from tests.engine.delivery.notices import at, firing, over
+
+SPEAKER = Speaker("Nadipur", "Asia/Kolkata", "")
+ROUTE = Route(
+    key="r", receiver="room", group_by=("domain",), group_wait=timedelta(0), group_interval=timedelta(minutes=5)
+)
+NOBODY = Rota((), frozenset(), {}, "Asia/Kolkata")
+
+
+def plan(folder: Path, **more: Any) -> Plan:
+    declared = {
+        "root": ROUTE,
+        "receivers": {
+            "room": Receiver(name="room", to=(("sms", "+91555"),)),
+            "boss": Receiver(name="boss", to=(("sms", "+91777"),)),
+        },
+        "channels": {"sms": Channel(name="sms", kind="sms_spool", folder=folder / "spool")},
+    }
+    return Plan(**{**declared, **more})
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Delivery]]:
+    """Opens a desk on the same state again and again, as restarts do."""
+    states: list[State] = []
+
+    def desk(**more: Any) -> Delivery:
+        states.append(State(tmp_path / "state.sqlite"))
+        return Delivery(plan(tmp_path, **more), NOBODY, SPEAKER, Post(states[-1]))
+
+    yield desk
+    for state in states:
+        state.close()
+
+
+def spooled(tmp_path: Path) -> list[str]:
+    return sorted(path.read_text() for path in (tmp_path / "spool").glob("*.sms"))
+
+
+def test_text_message_stands_whole_in_the_spool_folder(opened: Callable[..., Delivery], tmp_path: Path) -> None:
+    desk = opened()
+    assert desk.look([firing("P1")], at(1)) == 1
+    assert desk.send(lambda: at(1)) == 1
+    (text,) = spooled(tmp_path)
+    assert text.startswith("To: 91555\nAlphabet: UTF-8\n\nNadipur: HIGH: Pressure is low, P1, W07. Open valve V-7.")
+    assert desk.send(lambda: at(1)) is None
+    assert [path.suffix for path in (tmp_path / "spool").iterdir()] == [".sms"]
+
+
+def test_message_made_before_a_kill_is_sent_after_it_and_only_once(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    opened().look([firing("P1")], at(1))
+    second = opened()
+    assert second.look([firing("P1")], at(1.1)) == 0
+    assert second.send(lambda: at(1.1)) == 1
+    third = opened()
+    assert third.look([firing("P1")], at(2)) == 0
+    assert third.send(lambda: at(2)) is None
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_message_sent_but_not_noted_before_a_kill_has_the_same_name_again(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    first = opened()
+    first.look([firing("P1")], at(1))
+    (letter,) = read_newest(tmp_path / "state.sqlite", 10)
+    sender(first.plan.channels["sms"])(letter.parcel)
+    assert opened().send(lambda: at(2)) == 1
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_channel_that_refuses_is_tried_again_later_and_told_of(opened: Callable[..., Delivery], tmp_path: Path) -> None:
+    desk = opened()
+    desk.look([firing("P1")], at(0))
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    assert desk.send(lambda: at(0)) == 0
+    assert desk.send(lambda: at(0.01)) is None
+    assert desk.troubles(at(1)) == {}
+    assert "cannot be written" in desk.troubles(at(3))["sms"]
+    (tmp_path / "spool").unlink()
+    assert desk.send(lambda: at(10)) == 1
+    assert desk.troubles(at(10)) == {}
+
+
+def test_ladder_calls_the_next_one_once_per_step_and_again_for_a_new_occurrence(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    ladder = Ladder("urgent", (), (Step(timedelta(minutes=10), "boss"),))
+    a = firing("P1")
+    first = opened(ladders=(ladder,))
+    for minute in (0, 5, 10, 11):
+        first.look([a], at(minute))
+    second = opened(ladders=(ladder,))
+    second.look([a], at(12))
+    receivers = [one.receiver for one in read_newest(tmp_path / "state.sqlite", 10)]
+    assert sorted(receivers) == ["boss", "room"]
+    second.look([replace(a, since=at(60), waits_since=at(60))], at(71))
+    assert [one.receiver for one in read_newest(tmp_path / "state.sqlite", 10)].count("boss") == 2
+
+
+def test_alarms_of_little_weight_wait_in_quiet_hours(opened: Callable[..., Delivery]) -> None:
+    # Noon is 17:30 in Nadipur.
+    desk = opened(quiet=(Quiet(begins=time(17), ends=time(18), priorities=("low",)),))
+    known = [firing("P1", 0, "low"), firing("P2", 0, "high")]
+    assert desk.look([known[0]], at(1)) == 0
+    assert desk.look(known, at(7)) == 1
+    assert desk.look(known, at(40)) == 1
+
+
+def test_receiver_whom_nobody_has_is_a_trouble_in_words(opened: Callable[..., Delivery]) -> None:
+    desk = opened(receivers={"room": Receiver(name="room", roles=("operator",))})
+    assert desk.look([firing("P1")], at(1)) == 0
+    assert "reference/rota.csv" in desk.troubles(at(1))["room"]
+
+
+def test_sign_of_life_goes_out_in_its_interval(opened: Callable[..., Delivery]) -> None:
+    desk = opened(alive="room", alive_every=timedelta(minutes=5))
+    assert [desk.sign_of_life(at(minute)) for minute in (0, 2, 5, 6, 10)] == [1, 0, 1, 0, 1]
+
+
+def test_test_button_sends_at_once_or_says_why_not(opened: Callable[..., Delivery], tmp_path: Path) -> None:
+    desk = opened()
+    desk.test("sms", "+91999", at(0))
+    assert "This is a test of the channel sms" in spooled(tmp_path)[0]
+    (tmp_path / "spool" / "x").mkdir()
+    (tmp_path / "taken").write_text("")
+    bad = replace(desk.plan.channels["sms"], folder=tmp_path / "taken")
+    with pytest.raises(SourceDown, match="Check that it is there"):
+        sender(bad)(read_newest(tmp_path / "state.sqlite", 1)[0].parcel)
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Takes what is posted; answers as it was told to."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((self.headers["Idempotency-Key"], json.loads(body)))  # type: ignore[attr-defined]
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture
+def hook() -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), Webhook)
+    server.got, server.status = [], 200  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def test_webhook_is_told_with_the_same_key_until_it_says_yes(opened: Callable[..., Delivery], hook: HTTPServer) -> None:
+    url = f"http://127.0.0.1:{hook.server_port}/alarms"
+    channels = {"hook": Channel(name="hook", kind="webhook", url=url)}
+    desk = opened(channels=channels, receivers={"room": Receiver(name="room", to=(("hook", ""),))})
+    hook.status = 503  # type: ignore[attr-defined]
+    desk.look([firing("P1")], at(0))
+    assert desk.send(lambda: at(0)) == 0
+    hook.status = 202  # type: ignore[attr-defined]
+    assert desk.send(lambda: at(1)) == 1
+    (first, told), (second, _) = hook.got  # type: ignore[attr-defined]
+    assert first == second
+    assert told["alarms"] == ["pressure_low|P1"]
+    assert told["subject"] == "Nadipur: HIGH: Pressure is low, P1, W07"
+
+
+class Mailbox:
+    """Keeps what comes."""
+
+    def __init__(self) -> None:
+        self.mails: list[Any] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        self.mails.append(envelope)
+        return "250 OK"
+
+
+def test_mail_reaches_a_real_smtp_server(opened: Callable[..., Delivery]) -> None:
+    box = Mailbox()
+    control = Controller(box, hostname="127.0.0.1", port=free_port())
+    control.start()
+    try:
+        port = control.port
+        url = f"mailto://127.0.0.1:{port}?from=board@nadipur.example&to={{address}}&mode=insecure&format=text"
+        channels = {"mail": Channel(name="mail", kind="apprise", url=url)}
+        desk = opened(
+            channels=channels, receivers={"room": Receiver(name="room", to=(("mail", "ops@nadipur.example"),))}
+        )
+        desk.look([firing("P1"), over(firing("P0"), 0)], at(0))
+        assert desk.send(lambda: at(0)) == 1
+    finally:
+        control.stop()
+    (mail,) = box.mails
+    assert mail.rcpt_tos == ["ops@nadipur.example"]
+    assert b"Pressure is low" in mail.content
