@@ -2,12 +2,13 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from pipelines.engine.calendar import earliest, extent
@@ -28,6 +29,8 @@ __all__ = ("Opened", "RawMessage", "Receipt", "beat", "keep", "run", "take")
 COUNTED = ("decoded", "stored", "duplicate", "corrected", "quarantined")
 # By place of the message in its batch: how many rows were NEW, CORRECTS and DUPLICATE.
 Counts = dict[int, list[int]]
+OUTCOMES = len((NEW, CORRECTS, DUPLICATE))
+Told = Callable[[Mapping[int, "Receipt"]], None]
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,10 @@ def run(line: "Line", messages: Sequence[RawMessage], now: datetime) -> Snapshot
     return beat(line, now)
 
 
-def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Receipt]:
+def take(line: "Line", messages: Sequence[RawMessage], now: datetime, told: Told = lambda _: None) -> list[Receipt]:
     """Steps 1 to 4: decode, validate, journal, land. When this returns, the senders may be told.
 
+    `told` is called before that, as soon as rows are durable, with what became of which message.
     Raises OSError when nothing could be made durable: nothing may be acknowledged then.
     """
     if not messages:
@@ -61,7 +65,7 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime) -> list[Re
     batches = [[one] for one in opened] if whole else [opened]
     receipts: dict[int, Receipt] = {}
     for batch in batches:
-        receipts |= keep(line, batch, now)
+        receipts |= keep(line, batch, now, told)
     return [receipts[place] for place in range(len(messages))]
 
 
@@ -92,13 +96,13 @@ def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
     return snapshot
 
 
-def keep(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[int, Receipt]:
+def keep(line: "Line", opened: Sequence[Opened], now: datetime, told: Told = lambda _: None) -> dict[int, Receipt]:
     """Sort out what is new, make it durable in one frame, make it visible; the receipts by their messages' places."""
     with line.writing:
-        return _keep_alone(line, opened, now)
+        return _keep_alone(line, opened, now, told)
 
 
-def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[int, Receipt]:
+def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime, told: Told) -> dict[int, Receipt]:
     entries: list[Entry] = []
     counts: Counts = {place: [0, 0, 0] for one in opened for place in one.places}
     facts = {"received_s": now.timestamp()}
@@ -110,12 +114,14 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime) -> dict[i
                 entries.append(Entry("series", registered, facts))
         entries += _sorted_entries(line, name, rows, counts, facts, now)
     refused = pl.concat([one.refused for one in opened], how="diagonal")
-    quarantined = line.store.unknown("quarantine", shaped(refused, QUARANTINE).select(list(QUARANTINE.schema)))
-    if quarantined.height:
-        entries.append(Entry("quarantine", quarantined, facts))
+    if refused.height:
+        quarantined = line.store.unknown("quarantine", shaped(refused, QUARANTINE).select(list(QUARANTINE.schema)))
+        if quarantined.height:
+            entries.append(Entry("quarantine", quarantined, facts))
     receipts = _receipts(opened, counts, refused)
     entries.append(Entry("arrivals", line.arrivals(opened, receipts), facts))
     seq = line.journal.append(entries)
+    told(receipts)
     line.store.land(seq, entries)
     line.landed(entries)
     return receipts
@@ -126,9 +132,10 @@ def _sorted_entries(
 ) -> list[Entry]:
     """The journal entries of one table's rows in a batch; counts are added up per message."""
     found = line.store.sort(name, rows.drop(MESSAGE))
-    tally = rows.select(MESSAGE).with_columns(outcome=found.outcome).group_by(MESSAGE, "outcome").len()
-    for place, outcome, number in tally.iter_rows():
-        counts[place][outcome] += number
+    tally = np.bincount(rows[MESSAGE].to_numpy() * OUTCOMES + found.outcome.to_numpy())
+    for which in tally.nonzero()[0].tolist():
+        place, outcome = divmod(which, OUTCOMES)
+        counts[place][outcome] += int(tally[which])
     if found.keep.is_empty():
         return []
     replaced = [edge.timestamp() for edge in edges(line.store.tables[name], found.superseded, line.settings.zone)]

@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
@@ -133,28 +133,29 @@ class Intake:
         elif not waited and count > 1:
             self._pause = max(0, self._pause - 1)
 
-    def _take(self, batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> None:
+    def _take(self, batch: list[Waiting]) -> None:
+        def told(receipts: Mapping[int, Receipt]) -> None:
+            self._let_go([batch[place] for place in receipts])
+            for place, receipt in receipts.items():
+                batch[place][1].set_result(receipt)
+
         try:
-            receipts = flow.take(self.line, [message for message, _ in batch], self._clock())
+            flow.take(self.line, [message for message, _ in batch], self._clock(), told)
+            self._trouble = None
         except Exception as error:
-            log.exception("a batch could not be written; its senders keep it")
+            log.exception("a batch could not be written; those of its senders who were not answered keep it")
             words = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             self._trouble = words, self._clock()
-            for _, future in batch:
+            left = [waiting for waiting in batch if not waiting[1].done()]
+            self._let_go(left)
+            for _, future in left:
                 future.set_exception(error)
-        else:
-            self._trouble = None
-            for (_, future), receipt in zip(batch, receipts, strict=True):
-                future.set_result(receipt)
-        finally:
-            with self._lock:
-                self._bytes -= _size(batch)
+
+    def _let_go(self, batch: list[Waiting]) -> None:
+        with self._lock:
+            self._bytes -= sum(len(message.payload) for message, _ in batch)
 
 
 def _share(message: RawMessage) -> float:
     """How much of a batch a message takes."""
     return 1 / SMALL_AS_ONE if together(message.feed.format) else 1.0
-
-
-def _size(batch: list[tuple[RawMessage, "Future[Receipt]"]]) -> int:
-    return sum(len(message.payload) for message, _ in batch)

@@ -56,7 +56,7 @@ def run_folder(settings: Settings) -> Path:
 
 
 def _samples(entry: Entry) -> pl.DataFrame:
-    return entry.rows.select(list(LATEST)).cast(LATEST)
+    return pl.DataFrame([entry.rows[name].cast(kind) for name, kind in LATEST.items()])
 
 
 class Line:
@@ -175,7 +175,7 @@ class Line:
         """Arrival rows for a batch; whose readings came by which feed is noted."""
         for one in opened:
             if "readings" in one.good:
-                self.silence.heard(one.feed.name, one.good["readings"]["sensor"].unique())
+                self.silence.heard(one.feed.name, set(one.good["readings"]["sensor"].to_list()))
         return flow.arrival_rows(opened, receipts, self.journal.seq + 1, self)
 
     def landed(self, entries: Sequence[Entry]) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipelines.engine.delivery import rota
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.geo import Wards
 from pipelines.engine.model import Column, Quantity, Reference
+from pipelines.engine.plain_readings import Bounds
 from pipelines.engine.settings import Settings, duration, shown_path
 from pipelines.engine.units import UnitError, conversion
 
@@ -121,6 +123,11 @@ class Registers:
     relies: pl.DataFrame
     rota: rota.Rota
     gas_temperature_c: float = 25.0
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What validation looks up for each sensor."""
+        return Bounds.of(self.sensors)
 
     @property
     def population(self) -> int:

@@ -4,7 +4,6 @@ from datetime import datetime
 
 import polars as pl
 
-from pipelines.engine.model import INSTANT
 from pipelines.engine.store import Store
 from pipelines.engine.tables import SERIES
 
@@ -22,12 +21,13 @@ class SeriesBook:
 
     def number(self, rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows with `series` in place of `sensor`, and the newly numbered sensors, to be kept once durable."""
-        found = rows["sensor"].unique().sort().to_list()
-        fresh = {sensor: len(self.numbers) + i for i, sensor in enumerate(s for s in found if s not in self.numbers)}
-        known = {**self.numbers, **fresh} if fresh else self.numbers
-        numbered = rows.with_columns(series=pl.col("sensor").replace_strict(known, return_dtype=pl.Int32))
-        registered = pl.DataFrame(
-            {"sensor": list(fresh), "series": list(fresh.values())}, schema={"sensor": pl.String, "series": pl.Int32}
-        ).with_columns(registered_at=pl.lit(now).cast(INSTANT))
-        rest = [column for column in rows.columns if column != "sensor"]
-        return numbered.select("series", *rest), registered.select(list(SERIES.schema))
+        named = rows["sensor"].to_list()
+        found = list(map(self.numbers.get, named))
+        registered = pl.DataFrame(schema=SERIES.schema)
+        if None in found:
+            unknown = sorted({sensor for sensor in named if sensor not in self.numbers})
+            fresh = {sensor: len(self.numbers) + place for place, sensor in enumerate(unknown)}
+            found = list(map({**self.numbers, **fresh}.get, named))
+            registered = pl.DataFrame([(*one, now) for one in fresh.items()], schema=SERIES.schema, orient="row")
+        numbered = pl.Series("series", found, dtype=pl.Int32)
+        return pl.DataFrame([numbered, *(rows[column] for column in rows.columns if column != "sensor")]), registered

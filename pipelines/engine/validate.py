@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.engine.decode import Decoded
 from pipelines.engine.decode.base import ROW
 from pipelines.engine.model import INSTANT, KINDS, Table
+from pipelines.engine.plain_readings import all_good
 from pipelines.engine.registers import Registers
 from pipelines.engine.settings import Feed
 from pipelines.engine.tables import GOOD, MISSING, REFUSED
@@ -48,6 +49,10 @@ def check(
     rows: dict[str, pl.Series] = {}
     refused = [_decoder_refusals(decoded, feed, received_at)]
     for name, frame in decoded.tables.items():
+        plain = all_good(frame, registers.bounds, CLOCK_NOT_SET, latest) if name == "readings" else None
+        if plain is not None:
+            good[name], rows[name] = plain, frame[ROW]
+            continue
         if name == "readings":
             read, faults = _readings(frame, registers, latest)
             columns = ["sensor", "observed_at", "value", "quality"]
