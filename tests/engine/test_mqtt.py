@@ -126,11 +126,11 @@ def test_message_that_cannot_be_kept_is_not_acknowledged_and_comes_again(
     refused: list[int] = []
     whole = flow.take
 
-    def take(line, messages, now):
+    def take(line, messages, *more):
         if len(refused) < 3:
             refused.append(len(messages))
             raise OSError(errno.ENOSPC, "No space left on device")
-        return whole(line, messages, now)
+        return whole(line, messages, *more)
 
     monkeypatch.setattr(flow, "take", take)
     broker.send(sent(0, 40))

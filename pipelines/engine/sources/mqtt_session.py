@@ -47,6 +47,9 @@ class Session:
         self._read = self.acknowledged = 0
         self._open = 0
         self._lock = threading.Lock()
+        # What is durable and not answered yet, in order; while some is, this session's own thread answers.
+        self._durable: list[tuple[int, int]] = []
+        self._answering = False
         self._fault = ""
         self._client = self._made()
 
@@ -93,18 +96,30 @@ class Session:
         client.connect(broker.host, broker.port, KEEPALIVE_S, clean_start=False, properties=wishes)
 
     def _loop(self) -> MQTTErrorCode:
-        """Wait a moment for something to do, then read all that has come without waiting again."""
+        """Wait a moment for something to do, then read what has come without waiting again, until some is durable."""
         rc, before = self._client.loop(LOOK_S), -1
-        while not rc and self._read != before and not self._fault:
+        while not rc and self._read != before and not self._fault and not self._answering:
             before = self._read
             rc = self._client.loop_read()
+        self._answer()
         return rc
+
+    def _answer(self) -> None:
+        """Answer what has become durable meanwhile: a batch of messages wakes this thread once."""
+        while self._answering and not self._fault:
+            with self._lock:
+                durable, self._durable = self._durable, []
+                self._answering = bool(durable)
+            for mid, qos in durable:
+                self._client.ack(mid, qos)
+            self.acknowledged += len(durable)
 
     def _farewell(self) -> None:
         """Answer what is just being written."""
         until = time.monotonic() + FAREWELL_S
         while self._open and not self._fault and time.monotonic() < until:
             time.sleep(0.01)
+        self._answer()
         self._client.loop_write()
 
     def _connected(self, client: Client, _: Any, flags: Any, reason: Any, __: Any) -> None:
@@ -173,9 +188,13 @@ class Session:
             return
         with self._lock:
             self._open -= 1
-        if not self._fault:
-            self._client.ack(mid, qos)
-            self.acknowledged += 1
+            first, self._answering = not self._answering, True
+            if not first:
+                self._durable.append((mid, qos))
+            elif not self._fault:
+                # This wakes the session's thread, which answers those that follow.
+                self._client.ack(mid, qos)
+                self.acknowledged += 1
 
 
 def _unreachable(broker: Broker, error: OSError) -> str:
