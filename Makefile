@@ -53,6 +53,7 @@ check: venv-dev ## Lint, format, types, import rules, docs
 bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.beat
 	@$(BIN)/python -m benchmarks.ingest
+	@$(BIN)/python -m benchmarks.mqtt
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.forecast
 	@$(BIN)/python -m benchmarks.glass

@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ingest_peers import PEERS, Batch, Peer
+from benchmarks.ingest_peers import PEERS, Batch, Peer, Townboard
 from benchmarks.ingest_readings import batches
 from benchmarks.machine import quantile
 
 BATCH = 10_000
 PACED_BATCH = 1_000
 PACE = 10_000
-SENDERS = 2
+TENTHS = 10
 OURS = "Townboard"
 
 
@@ -47,6 +47,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--paced-s", type=float, default=5.0, help=f"seconds at {PACE:,} readings/s (default: 5)")
     parser.add_argument("--only", nargs="*", help="only these systems")
+    parser.add_argument(
+        "--flat-s", type=float, default=30.0,
+        help=f"then seconds at {PACE:,} readings/s while the memory of {OURS} is watched; 600 is the aim, 0 is none",
+    )  # fmt: skip
     given = parser.parse_args()
     flood = list(batches(given.readings, BATCH))
     paced = list(batches(int(given.paced_s * PACE), PACED_BATCH, after=flood[-1].ends))
@@ -61,6 +65,31 @@ def main() -> None:
             found.setdefault(peer_class.name, []).append(_round(peer_class, flood, paced))
             print(f"{peer_class.name}, round {number + 1}: {found[peer_class.name][-1]}", flush=True)
     report(found, {peer.name: peer.durability for peer in PEERS}, given)
+    if given.flat_s and OURS in found:
+        flat(given.flat_s)
+
+
+def flat(seconds: float) -> None:
+    """Print what Townboard's processes hold after each tenth of a steady run, and how long its answers took."""
+    with tempfile.TemporaryDirectory(prefix="townboard-ingest-", dir=os.environ.get("BENCH_FOLDER")) as folder:
+        board = Townboard(Path(folder))
+        board.start()
+        try:
+            waits, held, after = list[float](), list[dict[str, float]](), 0
+            for _ in range(TENTHS):
+                part = list(batches(int(seconds / TENTHS * PACE), PACED_BATCH, after))
+                waits += _paced(board, part)
+                after = part[-1].ends
+                held.append(board.held_mb())
+        finally:
+            board.stop()
+    print(f"\n{OURS}, {PACE:,} readings/s for {seconds:g} s: MB held after each tenth")
+    for name in held[0]:
+        sizes = [one[name] for one in held]
+        grown = (sizes[-1] - sizes[0]) * 1e6 / (PACE * seconds * (1 - 1 / TENTHS))
+        print(f"  {name:<6}{' '.join(f'{size:6.0f}' for size in sizes)}   {grown:+.0f} bytes a reading since the first")
+    slow = sorted(waits)
+    print(f"  ack p50 {quantile(slow, 0.5) * 1e3:.1f} ms, p99 {quantile(slow, 0.99) * 1e3:.1f} ms")
 
 
 def _round(peer_class: type[Peer], flood: list[Batch], paced: list[Batch]) -> Round:

@@ -105,7 +105,11 @@ def _children(pid: int) -> list[int]:
 
 def _peak(pid: int) -> int:
     """Kilobytes."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, what: str) -> int:
+    found = re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) if found else 0
 
 
@@ -134,6 +138,12 @@ class Townboard(Peer):
         status, told = self.ask("POST", "/api/v1/readings", batch.csv, "text/csv")
         accepted = json.loads(told).get("accepted")
         assert (status, accepted) == (http.client.OK, batch.readings), told[:500]
+
+    def held_mb(self) -> dict[str, float]:
+        """What the line and the web process hold now."""
+        assert self.process is not None
+        words = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in _children(self.process.pid)}
+        return {name: _memory(pid, "VmRSS") / 1024 for name in ("line", "web") for pid in words if name in words[pid]}
 
     def settle(self) -> None:
         """The compaction that runs every half hour."""

@@ -36,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 AIM = 5_000
 PATIENCE_S = 120.0
+# How often the board is asked; the last look may come so much late.
+LOOK_S = 0.2
 # So many messages of the publisher are on their way to the broker at once.
 ON_THE_WAY = 1_000
 CONNECT = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04load"
@@ -172,7 +174,7 @@ def wait_for(port: int, number: int) -> None:
     until = time.monotonic() + PATIENCE_S
     while (found := stored(port)) < number:
         assert time.monotonic() < until, f"{found:,} of {number:,} messages were stored"
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
 
 
 def ours(place: Path, broker_port: int, rounds: Sequence[Sequence[bytes]], a_second: float) -> list[Round]:
