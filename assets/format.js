@@ -71,6 +71,14 @@
     const before = number(row.last_week, row.decimals);
     return change === 0 ? `as last week (${before})` : `${change > 0 ? '▲' : '▼'} ${number(Math.abs(change), row.decimals)} on last week (${before})`;
   };
+  const corrected = (row, unit) => {
+    const told = row.corrected;
+    if (!told) return '';
+    const [, month, day] = localText(told.at).split(/\D/).map(Number);
+    const words = `corrected on ${day} ${MONTHS[month - 1]}, was ${told.before === null ? 'unknown' : `${number(told.before, row.decimals)} ${unit}`.trim()}`;
+    if (row.window_start && new Date(told.window_start).getTime() === new Date(row.window_start).getTime()) return words;
+    return `${span(told.window_start, told.window_end)} ${words}, is ${told.after === null ? 'unknown' : number(told.after, row.decimals)}`;
+  };
   const coverage = (share) => share === null || share === undefined ? 'completeness unknown' : `${Math.floor(share * 100)} % of what is expected`;
   const detail = (row, state) => row.detail ? state.assets[row.detail]?.name || state.feeds[row.detail]?.title || row.detail : '';
   const reason = (row) => REASONS[row.reason || 'no_data'] || String(row.reason).replaceAll('_', ' ');
@@ -89,5 +97,5 @@
     for (const part of ['alarms', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
     return merged;
   };
-  Object.assign(board, {merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, span, when, whenShort, completeness, detail, trend, coverage, reason, count});
+  Object.assign(board, {merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, span, when, whenShort, completeness, detail, trend, corrected, coverage, reason, count});
 })();

@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, completeness, detail, trend, coverage, reason, count} = board;
+  const {STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, completeness, detail, trend, corrected, coverage, reason, count} = board;
   let painting = 0, charting = 0;
 
   const text = (node, words) => { if (node && node.textContent !== words) node.textContent = words; };
@@ -59,6 +59,7 @@
     text(field(node, 'trend'), trend(row));
     text(field(node, 'when'), when(row, status));
     text(field(node, 'coverage'), node.tagName !== 'TR' ? completeness(row) : row.coverage === null || row.coverage === undefined ? '–' : coverage(row.coverage));
+    text(field(node, 'corrected'), corrected(row, node.dataset.unit || ''));
     text(field(node, 'when-short'), whenShort(row, status));
     text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : `${Math.floor(row.coverage * 100)} % arrived`);
     text(field(node, 'why'), row.value === null ? reason(row) : detail(row, board.state));

@@ -62,7 +62,12 @@ def tiles(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str, wards: Mappi
 
 
 def tile(
-    state: Mapping[str, Any], kpi: Kpi, area: str = "town", wards: Mapping[str, str] | None = None
+    state: Mapping[str, Any],
+    kpi: Kpi,
+    area: str = "town",
+    wards: Mapping[str, str] | None = None,
+    *,
+    link: bool = True,
 ) -> html.Article:
     """The KPI's tile: value, unit, target, state, trend, age, completeness, sparkline and explanation."""
     shown = area_for(kpi, area)
@@ -77,7 +82,7 @@ def tile(
             html.P(wording.trend(row), className="trend", **props({"data-f": "trend"})),
             Drawing(line_of(row, kpi), "spark", **props({"data-f": "spark"})),
             _freshness(state, row, zone, where),
-            explain(kpi, row, shown),
+            explain(kpi, row, shown) if link else None,
         ],
         className="tile",
         **live(kpi, row, shown),
@@ -123,6 +128,7 @@ def _freshness(state: Mapping[str, Any], row: Row, zone: str, area: str | None =
             html.Span(wording.why(row, state), className="why", **props({"data-f": "why"})),
             when(row, zone),
             html.Span(wording.completeness(row), **props({"data-f": "coverage"})),
+            html.Span(wording.corrected(row, zone), className="corrected", **props({"data-f": "corrected"})),
             html.Span(area, className="area") if area else None,
         ],
         className="fresh",
@@ -144,13 +150,19 @@ def explain(kpi: Kpi, row: Row, area: str, summary: str = "How is this computed?
         ("Window of this value", _window(row)),
         ("Numerator / denominator", _fraction(row)),
         ("Readings used", _used(row)),
-        ("Settings", ", ".join(f"{k} = {v}" for k, v in kpi.tunables.items()) or "none"),
+        ("Answers for it", kpi.owner or "nobody is named in town.toml"),
         ("Catalogue", kpi.catalogue),
     ]
     terms = [part for name, text in pairs for part in (html.Dt(name), html.Dd(text))]
+    whole = html.A(
+        "What was left out, corrections, and the rows behind it",
+        href=glass.href(f"kpi/{kpi.id}", area=area),
+        className="whole",
+        **props({"data-nav": "keep"}),
+    )
     link = glass.href(f"api/v1/kpis/{kpi.id}/history", area=area, format="csv")
     return html.Details(
-        [html.Summary(summary), html.Dl(terms), csv_link(link, f"history of {kpi.title}")], className="explain"
+        [html.Summary(summary), html.Dl(terms), whole, csv_link(link, f"history of {kpi.title}")], className="explain"
     )
 
 
@@ -161,22 +173,28 @@ def _window(row: Row) -> html.Span:
 
 
 def _fraction(row: Row) -> html.Span:
+    return html.Span(fraction_words(row), **props({"data-f": "fraction"}))
+
+
+def fraction_words(row: Row) -> str:
+    """Numerator and denominator of a value: "94.00 / 100.00"."""
     if row.get("denominator") is None:
-        text = "the formula is no ratio, or there was nothing to divide by"
-    else:
-        text = f"{wording.number(row.get('numerator'), 2)} / {wording.number(row['denominator'], 2)}"
-    return html.Span(text, **props({"data-f": "fraction"}))
+        return "the formula is no ratio, or there was nothing to divide by"
+    return f"{wording.number(row.get('numerator'), 2)} / {wording.number(row['denominator'], 2)}"
 
 
 def _used(row: Row) -> html.Span:
+    return html.Span(used_words(row), **props({"data-f": "used"}))
+
+
+def used_words(row: Row) -> str:
+    """How many observations a value rests on, of how many that were expected."""
     n, expected = row.get("n"), row.get("n_expected")
     if n is None:
-        text = wording.DASH
-    elif not expected:
-        text = f"{n:,}"
-    else:
-        text = f"{n:,} of {expected:,} expected; {max(0, expected - n):,} did not arrive or were set aside"
-    return html.Span(text, **props({"data-f": "used"}))
+        return wording.DASH
+    if not expected:
+        return f"{n:,}"
+    return f"{n:,} of {expected:,} expected; {max(0, expected - n):,} did not arrive or were set aside"
 
 
 def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:

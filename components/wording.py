@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pipelines.engine.figures import shown
 from pipelines.engine.model import Kpi
 
 DASH = "–"
@@ -73,7 +73,7 @@ def number(value: float | None, decimals: int = 1) -> str:
     """The value with grouped thousands, rounded half away from zero; a dash for null."""
     if value is None:
         return DASH
-    exact = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    exact = shown(value, decimals)
     return f"{abs(exact):,}" if exact == 0 else f"{exact:,}".replace("-", "−")
 
 
@@ -239,6 +239,23 @@ def trend(row: Mapping[str, Any]) -> str:
     if change == 0:
         return f"as last week ({number(before, decimals)})"
     return f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)} on last week ({number(before, decimals)})"
+
+
+def corrected(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
+    """The last correction, for as long as it is told: "corrected on 24 Nov, was 71.2 %"; with its window when older."""
+    told = row.get("corrected")
+    at = moment(told["at"]) if told else None
+    if told is None or at is None:
+        return ""
+    day = at.astimezone(ZoneInfo(zone))
+    unit_name, decimals = row.get("unit") or "", int(row.get("decimals") or 0)
+    was = "unknown" if told["before"] is None else with_unit(told["before"], decimals, unit_name)
+    words = f"corrected on {day.day} {day:%b}, was {was}"
+    start, end = moment(told["window_start"]), moment(told["window_end"])
+    if start is None or end is None or start == moment(row.get("window_start")):
+        return words
+    is_now = "unknown" if told["after"] is None else number(told["after"], decimals)
+    return f"{span(start, end, zone, now)} {words}, is {is_now}"
 
 
 def _days_long(row: Mapping[str, Any]) -> float:

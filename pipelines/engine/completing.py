@@ -59,7 +59,7 @@ def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
     counts = pl.col("counts")
     thin = (pl.col("coverage") < pl.col("min_coverage")).fill_null(counts) & (~counts | (pl.col("value") == 0))
     few = (pl.col("denominator") < pl.col("floor")).fill_null(value=False)
-    usable = pl.col("value").is_not_null() & pl.col("value").is_not_nan()
+    usable = pl.col("value").is_finite().fill_null(value=False)
     reason = (
         pl.when(pl.col("reason").is_not_null())
         .then("reason")

@@ -289,6 +289,7 @@ class Kpi:
         where = f"KPI {self.id}"
         require(self.better == "context" or self.target is not None, f"{where}: a target is needed to judge it")
         require("town" in self.levels or self.levels, f"{where}: no levels")
+        require(not self.counts or self.better == "context", f"{where}: thin counts cannot reach a target")
         require((self.function.__doc__ or "").strip(), f"{where}: the function has no docstring")
         require(self.inputs, f"{where}: it reads nothing")
         require(not self.hears or "arrivals" in self.inputs, f"{where}: it hears feeds and reads no arrivals")

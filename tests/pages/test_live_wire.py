@@ -183,6 +183,24 @@ def test_the_page_writes_numbers_ages_and_times_as_the_server_does() -> None:
     assert _in_node("given.map(b.trend)", rows) == [wording.trend(r) for r in rows]
 
 
+def test_the_page_tells_corrections_as_the_server_does() -> None:
+    from components import wording
+
+    told = {"at": "2025-11-23T20:00:00+00:00", "window_start": "2025-11-21T18:30:00+00:00",
+            "window_end": "2025-11-22T18:30:00+00:00", "before": 71.25, "after": 69.0}  # fmt: skip
+    row = {"value": 69.0, "decimals": 1, "unit": "percent", "window_start": told["window_start"], "corrected": told}
+    gone, back = {**told, "after": None}, {**told, "before": None}
+    rows: list[dict[str, Any]] = [
+        row, {**row, "window_start": "2025-11-22T18:30:00+00:00"}, {**row, "corrected": None},
+        {**row, "window_start": None, "corrected": gone}, {**row, "corrected": back},
+    ]  # fmt: skip
+    words = [wording.corrected(each, "Asia/Kolkata") for each in rows]
+    assert words[:3] == [
+        "corrected on 24 Nov, was 71.3 %", "22 Nov corrected on 24 Nov, was 71.3 %, is 69.0", "",
+    ]  # fmt: skip
+    assert _in_node("given.map((r)=>b.corrected(r,'%'))", rows) == words
+
+
 def test_the_page_names_windows_and_details_as_the_server_does(town: FakeTown) -> None:
     from components import wording
 
