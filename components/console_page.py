@@ -7,19 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from components import glass, plain, wording
+from components import glass, plain
 from components.address import PERIODS, ward_names
 from components.console_view import SHOWN, ConsoleView, ending, in_words
+from components.happened import spoken
 from components.visitor import current
-from pipelines.engine.alarms.record import PROCESS
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.people.roles import ROLES
 
-HAPPENED = {
-    "rise": "rang", "return": "back to normal", "acknowledge": "acknowledged", "realarm": "called again",
-    "shelve": "shelved", "unshelve": "taken from the shelf", "suppress": "suppressed", "release": "released",
-    "out-of-service": "taken out of service", "return-to-service": "returned to service", "assign": "assigned",
-}  # fmt: skip
 SPANS = {"15": "15 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "1440": "1 day", "4320": "3 days",
          "10080": "7 days"}  # fmt: skip
 HISTORY_DAYS, MOST_HISTORY, MOST_ROWS = 7, 500, 500
@@ -66,7 +61,7 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
         seq=state["seq"],
         ending=[in_words(row, view) for row in ending(state["alarms"], glass.town().now())],
         spans=SPANS,
-        owners=_owners() if can_act else [],
+        owners=owners() if can_act else [],
         csv=glass.href("alarms.csv", **view.opening("").query),
     )
     kept = {"ward": view.ward, "days": view.days}
@@ -85,7 +80,7 @@ def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:
     return [*found, ("days", "Period", PERIODS)] if view.show == "history" else found
 
 
-def _owners() -> list[str]:
+def owners() -> list[str]:
     """Who can be given an alarm: accounts that may act."""
     accounts = glass.town().porter.visitors.accounts.values()
     return [one.name for one in accounts if one.disabled_at is None and "operate" in ROLES[one.role]]
@@ -98,11 +93,11 @@ def _opened(alarm: Mapping[str, Any], alarms: Sequence[Mapping[str, Any]], view:
     cause = next((in_words(other, view) for other in alarms if other["id"] == alarm.get("cause")), None)
     actor = current().actor
     past = glass.town().alarms.history(actor, alarm["id"]).reverse().head(40) if actor.may("read") else None
-    return {**found, "explained": explained, "explaining": cause, "past": _spoken(past) if past is not None else []}
+    return {**found, "explained": explained, "explaining": cause, "past": spoken(past) if past is not None else []}
 
 
 def _told(view: ConsoleView) -> list[dict[str, Any]]:
-    return _spoken(history(view).reverse().head(MOST_HISTORY))
+    return spoken(history(view).reverse().head(MOST_HISTORY))
 
 
 def history(view: ConsoleView) -> pl.DataFrame:
@@ -119,22 +114,3 @@ def history(view: ConsoleView) -> pl.DataFrame:
         texts = pl.concat_str("alarm", "event", "who", "why", separator=" ", ignore_nulls=True).str.to_lowercase()
         rows = rows.filter(texts.str.contains(view.q.casefold(), literal=True))
     return rows
-
-
-def _spoken(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """What happened, each in words."""
-    titles, zone = {row["id"]: row for row in glass.state()["alarms"]}, glass.town().zone
-    found = []
-    for row in rows.iter_rows(named=True):
-        known = titles.get(row["alarm"], {})
-        words = HAPPENED.get(row["event"], row["event"])
-        told = {
-            "words": words,
-            "by": "" if row["who"] == PROCESS else f" by {row['who']}",
-            "title": known.get("title", row["alarm"]),
-            "place": known.get("asset_name", ""),
-            "clock": wording.clock(row["noted_at"], zone),
-            "until_clock": wording.clock(row["until"], zone) if row["until"] else "",
-        }
-        found.append({**row, **told})
-    return found

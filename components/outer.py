@@ -18,6 +18,7 @@ from components.forms import FOREIGN, foreign
 from components.live import Wire
 from components.plain import guarded
 from components.security import policy
+from components.shift_page import ShiftPage
 from components.signing_in import SigningIn
 from components.static import Static
 from components.visitor import current, welcome
@@ -46,7 +47,7 @@ class Outer:
             "api/v1/stream": self.wire.serve_stream,
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
-        pages = {**SigningIn(prefix).addresses, **Console().addresses}
+        pages = {**SigningIn(prefix).addresses, **Console().addresses, **ShiftPage().addresses}
         self.plain = {path: guarded(app) for path, app in pages.items()}
         self._policy: Headers = []
         self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()

@@ -200,6 +200,8 @@
       if (open) { open.open = false; open.querySelector('summary').focus(); } else if (/INPUT|SELECT/.test(e.target.tagName)) e.target.blur(); else document.getElementById('console-close')?.click();
       return;
     }
+    const sheet = e.key === 'Enter' && e.target.matches('input') && e.target.closest('.c-sheet');
+    if (sheet) { e.preventDefault(); [...sheet.querySelectorAll('button[name=do]')].pop().click(); return; }
     if (/INPUT|SELECT|TEXTAREA/.test(e.target.tagName) && e.target.type !== 'checkbox') return;
     if (!KEYS[e.key]) return;
     e.preventDefault();

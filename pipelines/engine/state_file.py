@@ -5,7 +5,7 @@ import logging
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,10 @@ def changing(path: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def read_all(path: Path, table: str, columns: str) -> list[tuple[Any, ...]]:
-    """Every row of a table, read from another process; none where file or table are not there yet.
+def read_all(
+    path: Path, table: str, columns: str, where: str = "1", wanted: Sequence[object] = ()
+) -> list[tuple[Any, ...]]:
+    """Every row of a table (of those that `where` keeps), read from another process; none where it is not there yet.
 
     Raises StoreError when they cannot be read.
     """
@@ -134,7 +136,7 @@ def read_all(path: Path, table: str, columns: str) -> list[tuple[Any, ...]]:
             db.text_factory = _text
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
                 return []
-            return db.execute(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
+            return db.execute(f"SELECT {columns} FROM {table} WHERE {where} ORDER BY 1", wanted).fetchall()
     except sqlite3.DatabaseError as error:
         raise StoreError(f"the {table} in {path.name} cannot be read ({error}). Try again in a moment.") from error
 

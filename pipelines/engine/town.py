@@ -22,6 +22,7 @@ from pipelines.engine.local import LineClient
 from pipelines.engine.model import Domain, Kpi, Reference, Table
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import Actor
+from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
@@ -59,6 +60,7 @@ class Town:
         self.registers = registry.load(settings)
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock)
+        self.shift = ShiftLog(path_of(settings.store), self.line)
         self.alarms = AlarmRoom(settings, self.line)
         self.post = PostRoom(settings, self.line)
         self._board = Board(run_folder(settings) / "board")

@@ -13,6 +13,7 @@ from pipelines.engine.clocks import SHOWN_CLOCKS
 from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
+from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.usual import Usual
 from tests.glass.fake_domains import FIVE
@@ -84,6 +85,7 @@ class FakeTown:
         )
         self._assets = self._register(water_points)
         self.alarms = FakeRoom(self.now)
+        self.shift = ShiftLog(Path("no-store-here/state.sqlite"), None)  # type: ignore[arg-type]
         if any(domain.name == "water" for domain in domains):
             self.alarms.begin(self._assets)
         self.heard = pl.DataFrame(schema=SHOWN_DEVICES)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from pipelines.engine.people.shift import ShiftLog
 from tests.engine.people.doorstep import Doorstep
 from tests.glass.fake_town import FakeTown
 from tests.pages.conftest import Board
@@ -17,6 +18,7 @@ Client = httpx.AsyncClient
 def at(town: FakeTown, door: Doorstep, does: Callable[[Client], Awaitable[Any]], prefix: str = "/") -> Any:
     """What somebody finds at the board of this town, with these people's accounts."""
     town.porter = door.porter
+    town.shift = ShiftLog(door.path, door.line)  # type: ignore[arg-type]
 
     async def visit() -> Any:
         async with Board(town, prefix) as client:

@@ -51,12 +51,15 @@ def chained(before: str, row: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps([before, *row], ensure_ascii=False).encode()).hexdigest()
 
 
-def entries(path: Path) -> list[Entry]:
-    """The whole log, oldest first.
+def entries(path: Path, did: Sequence[str] = (), since: datetime | None = None) -> list[Entry]:
+    """The log, oldest first: all of it, or the entries of some kinds of deed from an instant on.
 
     Raises StoreError when it cannot be read.
     """
-    return [Entry(*row) for row in read_all(path, "audit", "seq, at, who, did, facts, hash")]
+    kinds = f"did IN ({', '.join('?' * len(did))})" if did else "1"
+    where = f"{kinds} AND at >= ?"
+    wanted = (*did, since.isoformat() if since else "")
+    return [Entry(*row) for row in read_all(path, "audit", "seq, at, who, did, facts, hash", where, wanted)]
 
 
 def as_csv(log: Sequence[Entry]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class Doorstep:
         self.path, self.now = folder / "state.sqlite", NOW
         self.line = Line(self.path, lambda: self.now)
         self.porter = Porter(self.path, self.line, lambda: self.now)  # type: ignore[arg-type]
-        self._loop = asyncio.Runner()
+        # A thread of its own: while a browser is open, Playwright's event loop holds the one of the tests.
+        self._thread, self._loop = ThreadPoolExecutor(1), asyncio.Runner()
 
     def later(self, span: timedelta) -> None:
         self.now += span
@@ -60,7 +62,8 @@ class Doorstep:
         return self.porter.visit(secret)
 
     def wait_for(self, asked: Coroutine[Any, Any, Any]) -> Any:
-        return self._loop.run(asked)
+        return self._thread.submit(self._loop.run, asked).result()
 
     def close(self) -> None:
-        self._loop.close()
+        self._thread.submit(self._loop.close).result()
+        self._thread.shutdown()

@@ -1,0 +1,121 @@
+"""The shift log: what rang, what is open, put aside or stale, what was noted; to be printed and handed over."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import polars as pl
+
+from components import glass, plain, wording
+from components.asgi import App, Receive, Scope, Send, answer
+from components.console_page import owners
+from components.console_view import ASIDE, WAITING, ConsoleView, in_words
+from components.forms import Form, read_own, redirect
+from components.happened import spoken
+from components.visitor import current
+from pipelines.engine.asking import Misasked
+from pipelines.engine.errors import StoreError
+from pipelines.engine.model import PRIORITIES
+from pipelines.engine.people.roles import Forbidden
+from pipelines.engine.people.shift import Said
+
+PERIODS = {"": "Since the last hand-over", "8": "8 hours", "12": "12 hours", "24": "24 hours", "168": "7 days"}
+# Without a hand-over in the last week, the log shows an ordinary shift.
+USUAL = timedelta(hours=8)
+CALM_FEEDS = ("live", "waiting")
+DID = {"note": "Noted.", "handover": "Handed over."}
+
+
+class ShiftPage:
+    """The addresses of the shift log."""
+
+    def __init__(self) -> None:
+        self.addresses: Mapping[str, App] = {"shift": self._shift}
+
+    async def _shift(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = {key: values[-1] for key, values in parse_qs(scope.get("query_string", b"").decode("latin-1")).items()}
+        hours = asked.get("hours", "") if asked.get("hours") in PERIODS else ""
+        if scope["method"] in ("GET", "HEAD"):
+            return await self._show(scope, send, hours, DID.get(asked.get("did", ""), ""))
+        if scope["method"] != "POST":
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+        form = Form()
+        try:
+            form = await read_own(scope, receive)
+            to = form.one("to") if form.one("do") == "handover" else ""
+            if form.one("do") == "handover" and not to:
+                raise Misasked("Name who takes over.")
+            await glass.town().shift.note(current().actor, form.one("words"), to)
+        except (Misasked, Forbidden) as error:
+            status = error.status if isinstance(error, Misasked) else 403
+            return await self._show(scope, send, hours, error.words, status=status, typed=form.one("words"))
+        return await answer(scope, send, 303, b"", redirect(glass.href("shift", hours=hours, did=form.one("do"))))
+
+    async def _show(
+        self, scope: Scope, send: Send, hours: str, said: str, *, status: int = 200, typed: str = ""
+    ) -> None:
+        body = await asyncio.to_thread(page, hours, said, typed, refused=status != 200)
+        await plain.give(scope, send, body, status)
+
+
+def page(hours: str, said: str, typed: str, *, refused: bool) -> bytes:
+    """The whole page; who may not see who did what is asked to sign in."""
+    if not current().actor.may("read"):
+        return plain.document("Shift log", plain.content("shift_closed.html"))
+    log = _log(hours)
+    body = plain.content(
+        "shift.html", **log, hours=hours, periods=PERIODS, said=said, refused=refused, typed=typed,
+        owners=owners() if current().actor.may("operate") else [],
+    )  # fmt: skip
+    return plain.document("Shift log", body, extra=("plain/shift.js",))
+
+
+def _log(hours: str) -> dict[str, Any]:
+    """Everything on the sheet, from the beginning of the shift until now."""
+    town, state, actor = glass.town(), glass.state(), current().actor
+    now, trouble = town.now(), ""
+    notes: Sequence[Said] = ()
+    handed: Said | None = None
+    try:
+        handed = town.shift.begun(actor, now)
+        start = now - timedelta(hours=int(hours)) if hours else handed.at if handed else now - USUAL
+        notes = town.shift.said(actor, start)
+    except StoreError as error:
+        start, trouble = now - USUAL, f"The notes cannot be read at the moment: {error}"
+    past = town.alarms.history(actor, None, start)
+    rang = past.filter(pl.col("annunciated"))
+    rows = [in_words(alarm, ConsoleView()) for alarm in state["alarms"]]
+    return {
+        "now": now,
+        "start": start,
+        "handed": handed,
+        "notes": notes,
+        "trouble": trouble,
+        "rang": _answered(rang, past),
+        "counts": {name: rang.filter(priority=name).height for name in PRIORITIES},
+        "open": [row for row in rows if row["active"] or row["state"] in WAITING],
+        "aside": [row for row in rows if row["state"] in ASIDE],
+        "feeds": [
+            feed for feed in state["feeds"].values() if feed["state"] not in CALM_FEEDS or feed.get("sensors_silent")
+        ],
+        "span": wording.age((now - start).total_seconds()),
+    }
+
+
+def _stale(feed: Mapping[str, Any]) -> bool:
+    return feed["state"] not in CALM_FEEDS or bool(feed.get("sensors_silent"))
+
+
+def _answered(rang: pl.DataFrame, past: pl.DataFrame) -> list[dict[str, Any]]:
+    """What rang, newest first, each with who acknowledged it and after how long."""
+    acks: dict[str, list[tuple[datetime, str]]] = {}
+    for row in past.filter(event="acknowledge").iter_rows(named=True):
+        acks.setdefault(row["alarm"], []).append((row["noted_at"], row["who"]))
+    found = []
+    for row in reversed(spoken(rang)):
+        ack = next(((at, who) for at, who in acks.get(row["alarm"], []) if at >= row["noted_at"]), None)
+        waited = wording.age((ack[0] - row["noted_at"]).total_seconds()) if ack else ""
+        found.append({**row, "answer": f"{ack[1]} after {waited}" if ack else "not acknowledged in this time"})
+    return found
