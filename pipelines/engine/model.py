@@ -88,6 +88,15 @@ class Downs(NamedTuple):
     end: str
 
 
+class Complaints(NamedTuple):
+    """The columns of a table of complaints: number, what about (code and words), when, and where."""
+
+    number: str
+    about: tuple[str, ...]
+    at: str
+    ward: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """An event table: rows identified by `key`, placed in time by `time`; a row with the same key corrects the older.
@@ -98,6 +107,7 @@ class Table:
     `running` tables hold states that are meant to change (a prediction): their older states are not kept.
     `judged` names a column that the engine settles later on: a row that differs in it alone says nothing new.
     `downs`: rows of this table tell which assets are without service, and when.
+    `complaints`: its rows are what residents report; they join the incidents they are about.
     `daily` tables are kept in a file for each local day, the others in one for each month.
     `retention` is the class that says how long its rows are kept: a key of RETENTION.
     """
@@ -114,6 +124,7 @@ class Table:
     running: bool = False
     judged: str | None = None
     downs: Downs | None = None
+    complaints: Complaints | None = None
     daily: bool = False
     retention: str = "events"
 

@@ -61,7 +61,7 @@ class Town:
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock)
         self.shift = ShiftLog(path_of(settings.store), self.line)
-        self.alarms = AlarmRoom(settings, self.line)
+        self.alarms = AlarmRoom(self)
         self.post = PostRoom(settings, self.line)
         self._board = Board(run_folder(settings) / "board")
         own = (table for domain in settings.domains for table in domain.tables)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 from pipelines.engine.decode.service_requests import STATES, STATUSES
-from pipelines.engine.model import Check, Column, Reference, Source, Table
+from pipelines.engine.model import Check, Column, Complaints, Reference, Source, Table
 
 
 def _not_before(later: str, earlier: str) -> pl.Expr:
@@ -18,6 +18,7 @@ SERVICE_REQUESTS = Table(
     key=("service_request_id",),
     time="requested_datetime",
     version="updated_datetime",
+    complaints=Complaints("service_request_id", ("service_name", "service_code"), "requested_datetime", "ward"),
     located=True,
     columns=(
         Column(name="service_request_id", meaning="The request's number", required=True),

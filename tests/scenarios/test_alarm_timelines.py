@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.engine import flow
 from pipelines.engine.alarms.desk import Deed
+from pipelines.engine.people.roles import person
+from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.engine.small_town import abandon, csv_of, make, send
 
@@ -16,7 +19,8 @@ DAY = datetime(2026, 3, 10, tzinfo=UTC)
 PUMPS = [f"PU{n}" for n in range(1, 4)]
 POINTS = [f"N{n:02d}" for n in range(1, 12)]
 CAUSE = "feeder_dead|F1.kw"
-STEP = timedelta(seconds=30)
+# Time goes in small steps after something changed, and in long ones when nothing does.
+STEP, STRIDE, LIVELY = timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=4)
 ASSETS = (
     "asset,domain,kind,name,ward,lat,lon,parent,depends_on\n"
     "F1,energy,feeder,Mill feeder,W1,,,,\n"
@@ -29,6 +33,7 @@ SENSORS = "sensor,asset,quantity,unit,every\nF1.kw,F1,feeder_power_kw,kW,1 min\n
     f"{place}.p,{place},pressure_m,metre_head,1 min\n" for place in PLACES
 )
 NO_KPIS = frozenset[str]()
+OPERATOR = person("asha", "operator")
 
 
 def clock(text: str) -> datetime:
@@ -36,7 +41,7 @@ def clock(text: str) -> datetime:
 
 
 class Evening:
-    """A town whose sensors report their values every half minute until told otherwise."""
+    """A town whose sensors report their values until told otherwise."""
 
     def __init__(self, folder: Path, start: str, **files: str) -> None:
         self.folder = make(folder, domains=("water", "energy", "grievances"))
@@ -53,8 +58,10 @@ class Evening:
         """Time goes on to this instant; from now on these places have these values (None: nothing comes)."""
         for place, value in values.items():
             self.values["F1.kw" if place == "F1" else f"{place}.p"] = value
+        changed_at = self.now
         while self.now < clock(text):
-            self.now = min(self.now + STEP, clock(text))
+            step = STEP if self.now - changed_at < LIVELY else STRIDE
+            self.now = min(self.now + step, clock(text))
             rows = [(sensor, self.now, value) for sensor, value in self.values.items() if value is not None]
             send(self.line, "network", csv_of(rows), self.now)
             flow.beat(self.line, self.now)
@@ -84,7 +91,7 @@ class Evening:
 
 @pytest.fixture
 def evening(tmp_path: Path) -> Iterator[Evening]:
-    made = Evening(tmp_path / "town", "17:30:00")
+    made = Evening(tmp_path / "town", "18:00:00")
     made.until("18:02:00")
     yield made
     made.line.close()
@@ -153,13 +160,14 @@ def test_kill_in_the_middle_neither_loses_nor_doubles_an_alarm(evening: Evening)
 
 def test_maintenance_window_keeps_its_alarms_out_and_lets_them_rise_when_it_ends(tmp_path: Path) -> None:
     window = "thing,from,to,reason\nN03,2026-03-10 23:30,2026-03-11 00:30,new valve\n"
-    evening = Evening(tmp_path / "town", "17:30:00", out_of_service=window)
+    evening = Evening(tmp_path / "town", "17:58:00", out_of_service=window)
     # The window is written on the town's clock: 18:00 to 19:00 UTC.
     evening.until("18:10:00")
     evening.until("18:30:00", N03=1.0)
     assert evening.calling() == []
     row = evening.row("pressure_low|N03.p")
     assert (row["state"], row["by"], row["reason"]) == ("out_of_service", "out_of_service.csv", "new valve")
+    evening.until("18:59:00")
     evening.until("19:01:00")
     assert evening.rung() == [("19:00", "pressure_low|N03.p")]
     evening.line.close()
@@ -182,3 +190,66 @@ def test_data_that_stops_never_clears_what_rang(evening: Evening) -> None:
     assert "sensor_silent|X1" in evening.calling()
     evening.until("18:50:00", X1=25.0)
     assert evening.states() == {"returned_unacknowledged": 2}
+
+
+BOOK = "service_request_id,status,service_name,requested_datetime,ward\n"
+
+
+def complain(evening: Evening, *rows: tuple[str, str, str, str]) -> None:
+    """Complaints as the counter writes them: number, what about, when (UTC), ward."""
+    lines = [f"{number},open,{about},{clock(at).isoformat()},{ward}" for number, about, at, ward in rows]
+    assert send(evening.line, "book", (BOOK + "\n".join([*lines, ""])).encode(), evening.now).stored == len(rows)
+
+
+def gathered(evening: Evening) -> list[dict[str, Any]]:
+    town = Town(evening.line.settings, lambda: evening.now)
+    return town.alarms.incidents(OPERATOR, clock("00:00:00"), clock("23:59:00"))
+
+
+def test_alarms_of_one_cause_and_complaints_of_the_matter_are_one_incident_with_an_honest_answer(
+    evening: Evening,
+) -> None:
+    complain(evening, ("R1", "No power", "17:40:00", "W1"), ("R2", "Pothole", "17:41:00", "W1"))
+    evening.until("18:10:00", **DARK)
+    (incident,) = gathered(evening)
+    assert (incident["title"], incident["wards"], incident["domain"]) == ("Feeder without power", ["W1"], "energy")
+    assert (incident["alarms"], len(incident["consequences"]), incident["complaints"]) == ([CAUSE], 14, ["R1"])
+    assert incident["answer"] == (
+        "There is no power and water pressure is low in North since 23:33. The control room was told at 23:33 and has "
+        "not confirmed it yet. Ask again within the hour."
+    )
+    evening.act("acknowledge", CAUSE, review_at=clock("19:00:00").isoformat())
+    complain(evening, ("R3", "Low water pressure", "18:05:00", "W1"), ("R4", "No power", "18:05:00", "W2"))
+    (later,) = gathered(evening)
+    assert (later["id"], later["complaints"]) == (incident["id"], ["R1", "R3"])
+    assert later["answer"].endswith(
+        "The control room has been working on it since 23:40. There is more to say by 00:30 on 11 March."
+    )
+    evening.until("18:40:00")
+    evening.until("19:10:00", **LIT)
+    (over,) = gathered(evening)
+    assert over["answer"].endswith("It has been back to normal since 00:12.")
+    assert [entry["what"] for entry in over["timeline"]] == [
+        "complaint", "rise", "follow", "complaint", "acknowledge", "return",
+    ]  # fmt: skip
+
+
+def test_alarms_of_one_matter_ward_and_hour_are_one_incident_without_a_known_cause(evening: Evening) -> None:
+    evening.until("18:10:00", N01=2.0, N02=2.0, X1=2.0)
+    (incident,) = gathered(evening)
+    assert incident["alarms"] == ["pressure_low|N01.p", "pressure_low|N02.p"]
+    assert incident["answer"].startswith("Water pressure is low in North since")
+
+
+def test_shift_is_judged_by_what_called_and_by_whom_it_was_answered(evening: Evening) -> None:
+    evening.until("18:10:00", **DARK, X1=2.0)
+    evening.act("acknowledge", CAUSE)
+    town = Town(evening.line.settings, lambda: evening.now)
+    judged = town.alarms.performance(OPERATOR, clock("16:30:00"), clock("18:30:00"))
+    whole = judged["whole"]
+    assert (whole["alarms"], whole["rate"]["per_hour"], whole["rate"]["grade"]) == (2, 1.0, "acceptable")
+    assert whole["mix"]["high"] == 100.0
+    assert whole["operators"] == {"asha": {"deeds": 1, "acknowledged": 1, "median_s": 420.0}}
+    # The town's clock is five and a half hours ahead: its shifts begin at 14:00 and 22:00, which is 16:30 UTC.
+    assert [(shift["start"], shift["alarms"]) for shift in judged["shifts"]] == [(clock("16:30:00"), 2)]
+    assert judged["stale"] == 0

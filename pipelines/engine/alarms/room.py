@@ -1,20 +1,21 @@
 """What a page or an API call may ask of the alarms and do to them; a reader, save what it hands to the line."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.engine.alarms import performance
+from pipelines.engine.alarms.incidents import HOUR, Complaint, Incident, Place, answer, incidents, timeline
 from pipelines.engine.alarms.record import Transition
 from pipelines.engine.model import KINDS, Column
 from pipelines.engine.people.roles import Actor
-from pipelines.engine.settings import Settings
 from pipelines.engine.state_alarms import read
 
 if TYPE_CHECKING:
-    from pipelines.engine.local import LineClient
+    from pipelines.engine.town import Town
 
 COLUMNS = (
     Column(name="noted_at", kind="instant", meaning="When Townboard noted it."),
@@ -41,8 +42,10 @@ OWN = {f.name for f in fields(Transition)} - {"facts"}
 class AlarmRoom:
     """The alarms of a town, from outside the line."""
 
-    def __init__(self, settings: Settings, line: "LineClient") -> None:
-        self._state, self._line = settings.store / "state.sqlite", line
+    def __init__(self, town: "Town") -> None:
+        self._town, self._line = town, town.line
+        self._state = town.settings.store / "state.sqlite"
+        self._rules = {rule.name: rule for domain in town.domains for rule in domain.alarms}
 
     def history(
         self, actor: Actor, alarm: str | None = None, start: datetime | None = None, end: datetime | None = None
@@ -53,6 +56,60 @@ class AlarmRoom:
         """
         actor.check("read")
         return frame(read(self._state, start, end, alarm))
+
+    def performance(self, actor: Actor, start: datetime, end: datetime, operators: int = 1) -> dict[str, Any]:
+        """How the alarm system did over a span, whole and by shift (shape: performance.judged); what stands too long.
+
+        Raises Forbidden.
+        """
+        actor.check("read")
+        log, board = read(self._state, start, end), self._town.board()
+        standing = performance.standing_hours(board.state["alarms"], self._town.now()) if board else []
+        shifts = performance.shifts(start, end, self._town.zone)
+        return {
+            "whole": performance.judged(log, performance.Stretch(start, end, operators)),
+            "shifts": [performance.judged(log, performance.Stretch(*span, operators)) for span in shifts],
+            "stale": performance.stale(standing),
+        }
+
+    def incidents(self, actor: Actor, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        """The incidents that began within a span, newest first.
+
+        Shape: id, title, domain, wards, started_at, ended_at, alarms, consequences and complaints (ids), timeline,
+        answer (what an honest answer to a resident is).
+        Raises Forbidden.
+        """
+        actor.check("read")
+        now = self._town.now()
+        place = Place(dict(self._town.wards().select("ward", "name").iter_rows()), self._town.zone)
+        log, complaints = read(self._state, start, None), self._complaints(start - HOUR)
+        found = incidents(log, complaints, self._rules, now)
+        return [self._told(one, place, now) for one in found if start <= one.started_at < end]
+
+    def _told(self, one: Incident, place: Place, now: datetime) -> dict[str, Any]:
+        rule = self._rules.get(one.alarms[0].rule)
+        return {
+            "id": one.id,
+            "title": rule.title if rule else one.alarms[0].rule,
+            "domain": one.alarms[0].domain,
+            "wards": one.wards,
+            "started_at": one.started_at,
+            "ended_at": one.ended_at,
+            "alarms": [episode.alarm for episode in one.alarms],
+            "consequences": [episode.alarm for episode in one.consequences],
+            "complaints": [complaint.id for complaint in one.complaints],
+            "timeline": timeline(one, self._rules),
+            "answer": answer(one, self._rules, place, now),
+        }
+
+    def _complaints(self, start: datetime) -> Iterator[Complaint]:
+        for table in self._town.tables:
+            if table.complaints is None:
+                continue
+            number, about, at, ward = table.complaints
+            for row in self._town.rows(table.name, start).iter_rows(named=True):
+                words = " / ".join(str(row[name]) for name in about if row[name])
+                yield Complaint(str(row[number]), words, row[ward], row[at])
 
     async def act(
         self, ids: Sequence[str], action: str, wanted: Any, actor: Actor

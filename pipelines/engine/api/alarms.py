@@ -1,6 +1,7 @@
 """Alarms over HTTP: the list, what happened to them, and what people with the scope `operate` do to them."""
 
 import logging
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import httpx
@@ -14,7 +15,7 @@ from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import Wish, answer, give
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, End, Form, Limit, Start, Ward, only_known
 from pipelines.engine.api.problems import NotNow, problem
-from pipelines.engine.api.schemas import Responses, listed, refusals
+from pipelines.engine.api.schemas import Responses, listed, refusals, rows_of
 from pipelines.engine.asking import Misasked, one_of, span
 from pipelines.engine.extracts import of_frame
 from pipelines.engine.model import PRIORITIES
@@ -57,11 +58,26 @@ EACH: Responses = {
 LOGGED = {**listed("transitions", COLUMNS), **refusals(401, 403, 429)}
 
 
+LATELY, LONGEST = timedelta(days=30), timedelta(days=400)
+INCIDENT = {"type": "object", "required": ["id", "title", "started_at", "timeline", "answer"]}
+GATHERED: Responses = {
+    200: {"description": "The incidents, newest first.",
+          "content": {"application/json": {"schema": rows_of("incidents", INCIDENT)}}},
+    **refusals(401, 403, 429),
+}  # fmt: skip
+JUDGED: Responses = {
+    200: {"description": "The whole span, each shift, and how many alarms have stood for over a day.",
+          "content": {"application/json": {"schema": {"type": "object", "required": ["whole", "shifts", "stale"]}}}},
+    **refusals(401, 403, 429),
+}  # fmt: skip
+
+
 def routes(town: Town, door: Doorkeeper) -> APIRouter:
     """The addresses below /api/v1/alarms."""
     router = APIRouter(prefix="/api/v1/alarms", dependencies=[Depends(only_known)])
     _list(router, town)
     _history(router, town, Security(door.needs("read"), scopes=["read"]))
+    _judgement(router, town, Security(door.needs("read"), scopes=["read"]))
     _actions(router, town, Security(door.needs("operate"), scopes=["operate"]))
     return router
 
@@ -120,6 +136,34 @@ def _history(router: APIRouter, town: Town, asked: Any) -> None:
         grant: Grant = asked,
     ) -> Response:
         return given(request, form, bom, town.alarms.history(grant.actor, id), (limit, cursor))
+
+
+def _judgement(router: APIRouter, town: Town, asked: Any) -> None:
+    @router.get("/performance", summary="How the alarm system does, by ISA-18.2", responses=JUDGED)
+    def judged(
+        start: Start = None,
+        end: End = None,
+        operators: Annotated[int, Query(ge=1, le=100, description="How many people watch at a time.")] = 1,
+        grant: Grant = asked,
+    ) -> Response:
+        return answer(town.alarms.performance(grant.actor, *_lately(town, start, end), operators))
+
+    @router.get("/incidents", summary="Alarms of one cause with the complaints about it", responses=GATHERED)
+    def gathered(start: Start = None, end: End = None, grant: Grant = asked) -> Response:
+        rows = town.alarms.incidents(grant.actor, *_lately(town, start, end))
+        return answer({"incidents": rows, "count": len(rows), "next": None})
+
+
+def _lately(town: Town, start: str | None, end: str | None) -> tuple[datetime, datetime]:
+    """The span that somebody asks for; the last 30 days of it where nothing is said."""
+    asked, now = span(start, end), town.now()
+    last = asked.end or now
+    first = asked.start or last - LATELY
+    if last - first > LONGEST:
+        raise Misasked(f"At most {LONGEST.days} days at once; ask for a shorter span.")
+    if first >= last:
+        raise Misasked("`from` lies ahead: nothing has happened since then.")
+    return first, last
 
 
 def _actions(router: APIRouter, town: Town, asked: Any) -> None:
