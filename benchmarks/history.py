@@ -1,6 +1,6 @@
 """`python -m benchmarks.history`: a year of quarter hours, asked seven questions, here and in three databases.
 
-By default 400 sensors over a year (14 million readings), which every system takes within minutes; `--sensors 20000` is
+By default 250 sensors over a year (9 million readings), which every system takes within minutes; `--sensors 20000` is
 the whole town (700 million; hours for the databases, so with `--only Townboard`). The same rows go to each system,
 then the same questions warm: p50 and p99 in ms, ratios to ours, bytes on disk, and what an export of a year holds in
 memory against one of a month. What is not installed is named as absent (Debian: influxdb, victoria-metrics,
@@ -42,7 +42,7 @@ class Found:
 def main() -> None:
     """Every system that is there, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history")
-    parser.add_argument("--sensors", type=int, default=400, help="(default: %(default)s; the whole town: 20000)")
+    parser.add_argument("--sensors", type=int, default=250, help="(default: %(default)s; the whole town: 20000)")
     parser.add_argument("--days", type=int, default=366, help="(default: %(default)s)")
     parser.add_argument("--only", nargs="*", help="only these systems")
     given = parser.parse_args()

@@ -136,9 +136,9 @@ class Ours(Asked):
         return self.town.summary([sensor(number)], self.end - YEAR, self.end, "day")
 
     def now_and_before(self) -> Any:
-        """As `/api/v1/readings?by=town&step=hour`."""
-        hours = [(self.end - HOUR - week * WEEK, self.end - week * WEEK) for week in range(5)]
-        return [self.town.by_area(QUANTITY, *span, step="hour", wards=False) for span in hours]
+        """As `/api/v1/readings?by=town&step=hour`: all hours of the four weeks, and of these the five."""
+        hours = self.town.by_area(QUANTITY, self.end - HOUR - 4 * WEEK, self.end, step="hour", wards=False)
+        return hours.filter(pl.col("window").is_in([self.end - HOUR - week * WEEK for week in range(5)]))
 
     def ranking(self) -> Any:
         """As `/api/v1/readings?by=ward&step=month`."""
@@ -279,7 +279,7 @@ class Victoria(Other):
 
     def latest(self) -> Any:
         """An instant query."""
-        return self._ask("query", query="r_v", time=_s(self.end) - 1)
+        return self._ask("query", query="last_over_time(r_v[3d])", time=_s(self.end) - 1)
 
     def percentiles(self) -> Any:
         """From its own histograms: approximate."""

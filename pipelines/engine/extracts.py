@@ -25,6 +25,8 @@ FIRST_STEP = timedelta(hours=1)
 LONGEST_STEP, SHORTEST_STEP = timedelta(days=366), timedelta(minutes=5)
 # Spans are chosen so that a frame holds about this many rows: memory stays flat however long the export.
 FEW_ROWS, MANY_ROWS = 8_000, 60_000
+# After a silence of months a span has grown long: no frame may hold more than about this, by what the files say.
+MOST_ROWS = 240_000
 RECEIVED = Column(name="received_at", kind="instant", meaning="When Townboard received the row.")
 READING_COLUMNS = (
     Column(name="sensor", meaning="Sensor id."),
@@ -53,8 +55,8 @@ class Extract:
     """Rows to be given away, readable in spans.
 
     `time` names the column that places rows in time (None: read whole); `order` makes the order of rows of one
-    instant fixed, so that paging neither repeats nor skips; `earliest` says where reading begins; `nested` gives
-    the types of columns that hold lists.
+    instant fixed, so that paging neither repeats nor skips; `earliest` says where reading begins; `weigh` guesses
+    how many rows a span holds; `nested` gives the types of columns that hold lists.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Extract:
     ward: str | None = None
     nested: Mapping[str, pl.DataType] = field(default_factory=dict)
     earliest: Callable[[], datetime | None] = lambda: None
+    weigh: Callable[[datetime, datetime], float] = lambda low, high: 0.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
@@ -85,12 +88,19 @@ class Extract:
         last = min(self.span.end or self.now(), self.now())
         ended = False
         while not ended:
+            step = self._bounded(at, step, last)
             edge = _edge(at, first, step, last)
             ended = edge is None
             frame = self._frame(at, edge or self.span.end)
             if frame.height:
                 yield frame
             at, step = edge, _paced(step, frame.height)
+
+    def _bounded(self, at: datetime | None, step: timedelta, last: datetime) -> timedelta:
+        """The step, made so short that a frame of it does not grow too large."""
+        while at and at < last and step > SHORTEST_STEP and self.weigh(at, min(at + step, last)) > MOST_ROWS:
+            step = max(step / 4, SHORTEST_STEP)
+        return step
 
     def empty(self) -> pl.DataFrame:
         """A frame of its columns without rows."""
@@ -165,6 +175,7 @@ def readings(town: "Town", sensors: Sequence[str], span: Span, ward: str | None 
         span=span,
         ward=ward,
         earliest=lambda: earliest_of(town, "readings", "observed_at"),
+        weigh=_weighed(town, "readings", len(sensors) / max(1, town.sensors().height)),
         now=town.now,
     )
 
@@ -224,6 +235,7 @@ def _values(town: "Town", span: Span, ward: str | None, as_known_at: datetime | 
         read=read,
         time="window",
         order=("kpi", "area"),
+        weigh=_weighed(town, "kpi_values"),
         span=span,
         ward=ward,
         earliest=lambda: earliest_of(town, "kpi_values", "window"),
@@ -247,6 +259,7 @@ def _of_table(town: "Town", table: Table, span: Span, ward: str | None) -> Extra
         span=span if table.time else ALWAYS,
         ward=ward,
         earliest=lambda: earliest_of(town, table.name, table.time or ""),
+        weigh=_weighed(town, table.name),
         now=town.now,
     )
 
@@ -352,3 +365,13 @@ def earliest_of(town: "Town", table: str, column: str) -> datetime | None:
         return None
     at = first[column][0]
     return at if isinstance(at, datetime) else datetime.combine(at, time(), UTC) - timedelta(days=1)
+
+
+def _weighed(town: "Town", table: str, share: float = 1.0) -> Callable[[datetime, datetime], float]:
+    """How many rows of a table a span holds, as if the rows of each file lay evenly in it; of these a share."""
+    parts = [part for part in town.parts(table) if part.low and part.high]
+
+    def weigh(low: datetime, high: datetime) -> float:
+        return share * sum(part.within(low, high) for part in parts)
+
+    return weigh

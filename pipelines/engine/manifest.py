@@ -38,6 +38,14 @@ class Part:
             return True
         return (high is None or self.low <= high) and (low is None or self.high >= low)
 
+    def within(self, low: datetime, high: datetime) -> float:
+        """About how many of its rows lie in [low, high), if they lie evenly in its span."""
+        if self.low is None or self.high is None or self.high < low or self.low >= high:
+            return 0.0
+        whole = (self.high - self.low).total_seconds()
+        shared = (min(self.high, high) - max(self.low, low)).total_seconds()
+        return self.rows * (shared / whole if whole else 1.0)
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -141,6 +141,34 @@ class Summaries:
         return spans
 
 
+def of_sensors(rows: pl.DataFrame, sensors: pl.DataFrame) -> pl.DataFrame:
+    """Rollups by series under the names of their sensors: sensor, window, value (mean), lowest, highest, last, n."""
+    named = rows.join(sensors.select("series", "sensor"), on="series")
+    return named.select(
+        "sensor",
+        pl.col("observed_at").alias("window"),
+        (pl.col("sum") / pl.col("n")).alias("value"),
+        pl.col("min").alias("lowest"),
+        pl.col("max").alias("highest"),
+        "last",
+        "n",
+    ).sort("window", "sensor")
+
+
+def of_areas(rows: pl.DataFrame, *, wards: bool) -> pl.DataFrame:
+    """AREAS as people read them: window, area, value (mean of all readings), lowest, highest, n, sensors."""
+    rows = rows.filter(pl.col("ward").is_not_null()) if wards else rows
+    return rows.select(
+        pl.col("observed_at").alias("window"),
+        (pl.format("ward:{}", "ward") if wards else pl.lit("town")).alias("area"),
+        (pl.col("sum") / pl.col("n")).alias("value"),
+        pl.col("min").alias("lowest"),
+        pl.col("max").alias("highest"),
+        "n",
+        "sensors",
+    )
+
+
 def fitting_step(span: timedelta, every_s: float) -> str | None:
     """The finest step that draws a span with at most MOST_POINTS points; None for the readings themselves."""
     if span.total_seconds() / every_s <= MOST_POINTS:

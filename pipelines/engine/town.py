@@ -19,6 +19,7 @@ from pipelines.engine.judge import age_states
 from pipelines.engine.known import newest
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
+from pipelines.engine.manifest import Part
 from pipelines.engine.model import Domain, Kpi, Reference, Table
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import Actor
@@ -28,7 +29,7 @@ from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.state_file import RUN_COLUMNS, read_runs
 from pipelines.engine.store import Store
-from pipelines.engine.summaries import Summaries
+from pipelines.engine.summaries import Summaries, of_areas, of_sensors
 from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
 from pipelines.engine.tokens import path_of
 from pipelines.engine.usual import Expectations
@@ -232,9 +233,7 @@ class Town:
         store = self._follow()
         wanted = self._inputs.dimension.filter(pl.col("sensor").is_in(list(sensors))).select("series", "sensor")
         rows = Summaries(store, self.zone).by_series(wanted["series"].to_list(), start, end, step)
-        named = rows.join(wanted, on="series").with_columns(value=pl.col("sum") / pl.col("n"), window="observed_at")
-        columns = ("sensor", "window", "value", pl.col("min").alias("lowest"), pl.col("max").alias("highest"))
-        return named.select(*columns, "last", "n").sort("window", "sensor")
+        return of_sensors(rows, wanted)
 
     def by_area(self, quantity: str, start: datetime, end: datetime, *, step: str, wards: bool) -> pl.DataFrame:
         """Good readings of a quantity summed up by whole steps and ward, or for the town whole, from rollups.
@@ -243,12 +242,7 @@ class Town:
         """
         store, places = self._follow(), self._places(quantity)
         rows = Summaries(store, self.zone).by_area(places, start, end, step=step, wards=wards)
-        rows = rows.filter(pl.col("ward").is_not_null()) if wards else rows
-        area = pl.format("ward:{}", "ward") if wards else pl.lit("town")
-        value = {"value": pl.col("sum") / pl.col("n"), "lowest": pl.col("min"), "highest": pl.col("max")}
-        return rows.select(pl.col("observed_at").alias("window"), area.alias("area"), "n", "sensors", **value).select(
-            "window", "area", *value, "n", "sensors"
-        )
+        return of_areas(rows, wards=wards)
 
     def percentiles(
         self, quantity: str, start: datetime, end: datetime, shares: Sequence[float]
@@ -257,10 +251,13 @@ class Town:
         store = self._follow()
         return Summaries(store, self.zone).percentiles(self._places(quantity), start, end, shares)
 
+    def parts(self, table: str) -> list[Part]:
+        """The Parquet files of a table."""
+        return list(self._follow().manifest.parts.get(table, {}).values())
+
     def rolled_since(self) -> datetime | None:
         """From when on there are rollups; they stay when the readings they are made of are let go."""
-        parts = self._follow().manifest.parts.get("roll_hourly", {}).values()
-        return min((part.low for part in parts if part.low), default=None)
+        return min((part.low for part in self.parts("roll_hourly") if part.low), default=None)
 
     def _places(self, quantity: str) -> pl.DataFrame:
         return self._inputs.dimension.filter(pl.col("quantity") == quantity).select("series", "quantity", "ward")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pipelines.engine import exports, forms
 from pipelines.engine.asking import Misasked, Span
-from pipelines.engine.extracts import Extract, names, of_frame
+from pipelines.engine.extracts import MOST_ROWS, Extract, names, of_frame
+from pipelines.engine.manifest import Part
 from pipelines.engine.model import INSTANT, Column
 from pipelines.engine.town import Town
 from tests.engine import small_town
@@ -249,3 +250,37 @@ def test_the_command_line_is_refused_in_words(
         exports.export_file(town[0], *arguments, tmp_path / "out")
     with pytest.raises(Misasked, match="no folder"):
         exports.export_file(town[0], "readings", None, None, None, "csv", tmp_path / "absent" / "out")
+
+
+def test_frames_stay_small_after_months_of_silence_when_files_tell_how_much_comes() -> None:
+    """A reading a year ago, then ten a second for half a day: spans that grew long in the silence are cut again."""
+    begin, busy = NOW - timedelta(days=365), NOW - timedelta(hours=12)
+
+    def rows(low: datetime | None, high: datetime | None) -> pl.DataFrame:
+        first, last = (
+            max(0, -(-(edge - busy) // timedelta(milliseconds=100))) for edge in (low or begin, min(high or NOW, NOW))
+        )
+        at = pl.int_range(first, max(first, last), eager=True) * 100_000 + int(busy.timestamp() * 1e6)
+        return pl.DataFrame({"at": at.cast(INSTANT)})
+
+    part = Part("one", 432_000, busy, NOW)
+    wanted = Extract(
+        name="bursts",
+        columns=COLUMNS[:1],
+        read=rows,
+        time="at",
+        earliest=lambda: begin,
+        weigh=part.within,
+        now=lambda: NOW,
+    )
+    heights = [frame.height for frame in wanted.frames()]
+    assert sum(heights) == 432_000
+    assert max(heights) <= 1.1 * MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rows"), [(0, 10, 100.0), (-5, 5, 50.0), (5, 25, 50.0), (10, 20, 0.0), (-9, -1, 0.0)]
+)
+def test_rows_of_a_file_are_thought_to_lie_evenly(low: int, high: int, rows: float) -> None:
+    part = Part("one", 100, NOW, NOW + timedelta(hours=10))
+    assert part.within(NOW + timedelta(hours=low), NOW + timedelta(hours=high)) == pytest.approx(rows)
