@@ -1,6 +1,6 @@
 """What KPI functions are handed: tables, readings and rollups of a span of time, read once and kept until touched."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -147,6 +147,13 @@ class Inputs:
             fresh = between(newer, start, until, time)
             self._kept[key] = replaced(known[0], fresh, since, until, time), known[1]
         return self._keep(key, lambda: self._store.rows(name, start, end))
+
+    def let_go(self, names: Iterable[str]) -> datetime | None:
+        """Up to which instant retention has taken rows of any of these inputs; None where all are there."""
+        taken = self._store.manifest.let_go
+        bases = (name.removesuffix("_hourly").removesuffix("_daily") for name in names)
+        tables = ("readings" if base in self._registers.quantities else base for base in bases)
+        return max((taken[table] for table in tables if table in taken), default=None)
 
     def published(self, kpi: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
         """The newest published revision of a KPI per window and area."""

@@ -253,6 +253,11 @@ class Kpis:
             return self._settings.zone
         return self.inputs.get(name, start, end)
 
+    def _still_read(self, kpi: Kpi) -> pl.Expr:
+        """Whether all rows that a window was published from are still there: what is left tells less than they did."""
+        gone = self.inputs.let_go(kpi.inputs)
+        return pl.lit(value=True) if gone is None else pl.col("window") > gone + (kpi.lookback or timedelta(0))
+
     def _revised(self, kpi: str, grid: pl.DataFrame, values: pl.DataFrame, now: datetime) -> pl.DataFrame:
         """Only what differs from what was last published, with the next revision number.
 
@@ -274,7 +279,8 @@ class Kpis:
         )
         near = (pl.col("value") - pl.col("_value")).abs() <= TOLERANCE
         same = (pl.col("value").eq_missing(pl.col("_value")) | near) & pl.col("reason").eq_missing(pl.col("_reason"))
-        changed = rows.filter(pl.col("_revision").is_null() | ~same)
+        unpublished = pl.col("_revision").is_null()
+        changed = rows.filter(unpublished | (~same & self._still_read(self.works[kpi].kpi)))
         stamped = changed.with_columns(
             revision=pl.col("_revision").fill_null(0) + 1, computed_at=pl.lit(now).dt.cast_time_unit("us")
         )

@@ -51,12 +51,14 @@ class Part:
 class Manifest:
     """Everything that is compacted. parts: table (or rollup) -> partition -> Part.
 
-    Invariant: the parts hold exactly the newest row per key of all frames up to applied_seq.
+    Invariant: the parts hold exactly the newest row per key of all frames up to applied_seq, but for what retention
+    has taken: let_go has, by table, the newest instant of a row that is gone.
     """
 
     rev: int = 0
     applied_seq: int = 0
     parts: dict[str, dict[str, Part]] = field(default_factory=dict)
+    let_go: dict[str, datetime] = field(default_factory=dict)
 
     def files(self) -> set[str]:
         """Paths of all files named."""
@@ -106,7 +108,8 @@ def _parsed(raw: bytes) -> Manifest:
         table: {name: _part(about) for name, about in partitions.items()}
         for table, partitions in document["parts"].items()
     }
-    return Manifest(document["rev"], document["applied_seq"], parts)
+    let_go = {table: datetime.fromisoformat(at) for table, at in document.get("let_go", {}).items()}
+    return Manifest(document["rev"], document["applied_seq"], parts, let_go)
 
 
 def _part(about: Mapping[str, Any]) -> Part:
@@ -128,7 +131,8 @@ def write(store: Path, manifest: Manifest) -> None:
         table: {name: asdict(part) | {"low": _text(part.low), "high": _text(part.high)} for name, part in found.items()}
         for table, found in manifest.parts.items()
     }
-    document = {"rev": manifest.rev, "applied_seq": manifest.applied_seq, "parts": parts}
+    let_go = {table: at.isoformat() for table, at in manifest.let_go.items()}
+    document = {"rev": manifest.rev, "applied_seq": manifest.applied_seq, "parts": parts, "let_go": let_go}
     beside = store / f"{NAME}.new"
     with beside.open("w") as file:
         json.dump({**document, "crc": _checksum(document)}, file, indent=0)

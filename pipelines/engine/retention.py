@@ -36,8 +36,17 @@ def run(store: Path, kept: Mapping[str, timedelta], now: datetime) -> int:
             # A sweep goes by a file's age: from now on nobody new opens this one.
             with suppress(OSError):
                 os.utime(store / part.file, (now.timestamp(), now.timestamp()))
-        manifests.write(store, replace(current, rev=current.rev + 1, parts=staying))
+        let_go = current.let_go | {
+            table: _newest(parts, current.let_go.get(table)) for table, parts in going.items() if parts
+        }
+        manifests.write(store, replace(current, rev=current.rev + 1, parts=staying, let_go=let_go))
     return sum(part.rows for part in gone)
+
+
+def _newest(parts: Mapping[str, Part], before: datetime | None) -> datetime:
+    """The newest instant of these files, or that which is gone already."""
+    edges = [part.high for part in parts.values() if part.high is not None]
+    return max(edges if before is None else [*edges, before])
 
 
 def _is_over(part: Part, span: timedelta | None, now: datetime) -> bool:

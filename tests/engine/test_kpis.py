@@ -1,11 +1,11 @@
 """Which KPIs a beat takes up: what fits, oldest first, and only windows that a row can have changed."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pipelines.engine import compaction
+from pipelines.engine import compaction, retention
 from pipelines.engine.works import Work, affordable
 from tests.engine import small_town
 from tests.engine.decode.test_gtfs_realtime import message
@@ -109,4 +109,42 @@ def test_age_of_the_live_buses_is_that_of_feeds_declared_so_whatever_their_names
     beat(line, NOON + timedelta(seconds=1))
     ages = line.kpis.works["feed_age"].current.select("area", "value")
     assert dict(ages.iter_rows()) == {"town": 61.0, "feed:shuttle": 61.0}
+    line.close()
+
+
+def test_late_row_for_a_day_that_retention_has_taken_revises_nothing_and_one_for_a_day_that_is_there_does(
+    tmp_path: Path,
+) -> None:
+    kpis = frozenset({"pressure_compliance"})
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, kpis)
+    taken, there = NOON - timedelta(days=40), NOON - timedelta(days=20)
+    for start in (taken, there):
+        day = [start - timedelta(hours=12) + n * timedelta(minutes=15) for n in range(96)]
+        send(line, "network", csv_of([(sensor, at, 20.0) for at in day for sensor in ("P1.p", "P2.p")]), NOON)
+        line.kpis.wake(start - timedelta(days=2), start + timedelta(days=2))
+        beat(line, NOON)
+    store, tables = line.settings.store, line.store.tables.values()
+    compaction.compact(store, tables, line.settings.zone)
+    assert retention.run(store, {"readings": timedelta(days=31)}, NOON) == 192
+    line.adopt(NOON)
+    before = small_town.history(line)
+    assert {kpi for kpi, _, at in before if abs(at - taken) < timedelta(days=1)} == kpis
+
+    def revised_by(start: datetime) -> set[datetime]:
+        """The windows that are revised when a tenth of the pressure is reported late for this day."""
+        send(line, "network", csv_of([("P1.p", start - timedelta(minutes=1), 2.0)]), NOON)
+        beat(line, NOON)
+        after = small_town.history(line)
+        return {key[2] for key in before if after[key] != before[key]}
+
+    assert revised_by(taken) == set()
+    compaction.compact(store, tables, line.settings.zone)
+    line.adopt(NOON)
+    line.kpis.wake(taken - timedelta(days=2), taken + timedelta(days=2))
+    beat(line, NOON)
+    assert small_town.history(line) == before, "nor when it is looked at once more"
+    revised = revised_by(there)
+    assert revised
+    assert all(abs(at - there) < timedelta(days=2) for at in revised)
+    assert compaction.manifests.read(store).let_go.keys() == {"readings"}
     line.close()
