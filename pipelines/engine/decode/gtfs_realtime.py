@@ -28,7 +28,7 @@ from google.protobuf.message import DecodeError
 from google.transit import gtfs_realtime_pb2 as gtfs
 
 from pipelines.engine.decode.base import ROW, Decoded, Refusal, Refused
-from pipelines.engine.decode.gtfs_realtime_rows import CALL, SCHEMAS, enum_name, given, instant, or_none, slot
+from pipelines.engine.decode.gtfs_realtime_rows import CALL, SCHEMAS, enum_name, given, instant, or_none, slot, text
 
 FILLS = tuple(SCHEMAS)
 NIGHT = timedelta(hours=3)
@@ -121,7 +121,7 @@ def _entity(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
 
 def _call(reading: _Reading, trip: gtfs.TripDescriptor) -> dict[str, Any]:
     """Which run of which trip, the columns of CALL; `start_time` is a key and so empty, not null, where unknown."""
-    start_time = trip.start_time.strip() if trip.HasField("start_time") else ""
+    start_time = text(trip.start_time).strip() if trip.HasField("start_time") else ""
     return {
         "service_date": _day(reading, trip),
         "trip": or_none(trip, "trip_id"),
@@ -134,16 +134,16 @@ def _call(reading: _Reading, trip: gtfs.TripDescriptor) -> dict[str, Any]:
 
 def _day(reading: _Reading, trip: gtfs.TripDescriptor) -> date:
     if trip.HasField("start_date"):
-        text = trip.start_date.strip().replace("-", "")
+        digits = text(trip.start_date).strip().replace("-", "")
         try:
-            return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+            return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
         except ValueError:
             pass
     return (datetime.fromtimestamp(reading.clock, reading.zone) - NIGHT).date()
 
 
 def _vehicle_id(descriptor: gtfs.VehicleDescriptor) -> str | None:
-    return next((str(v) for v in (descriptor.id, descriptor.label, descriptor.license_plate) if v), None)
+    return next((text(v) for v in (descriptor.id, descriptor.label, descriptor.license_plate) if v), None)
 
 
 def _vehicle(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
@@ -151,7 +151,7 @@ def _vehicle(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
     seen, at = entity.vehicle, entity.vehicle.position
     seconds, stamped = reading.stamp(seen)
     call = _call(reading, seen.trip) if seen.HasField("trip") and seen.trip.trip_id else dict.fromkeys(CALL)
-    vehicle = _vehicle_id(seen.vehicle) or entity.id
+    vehicle = _vehicle_id(seen.vehicle) or text(entity.id)
     known = seen.HasField("position") and (at.latitude, at.longitude) != (0.0, 0.0)
     common = {**call, "vehicle": vehicle, "observed_at": instant(seconds), ROW: row}
     stop = {"stop": or_none(seen, "stop_id"), "stop_sequence": or_none(seen, "current_stop_sequence")}
@@ -161,7 +161,7 @@ def _vehicle(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
             **common,
             **stop,
             "stamped": stamped,
-            "label": seen.vehicle.label or None,
+            "label": or_none(seen.vehicle, "label"),
             "status": status,
             "lat": at.latitude if known else None,
             "lon": at.longitude if known else None,
@@ -198,7 +198,7 @@ def _trip_update(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
     """A row of trip_updates, and one of passages per stop time that has happened."""
     update = entity.trip_update
     if not update.trip.trip_id:
-        words = f"Entity {entity.id} is a trip update without a trip_id; nobody can say which bus it means."
+        words = f"Entity {text(entity.id)} is a trip update without a trip_id; nobody can say which bus it means."
         reading.refused.append(Refusal(row, "no_trip_id", words, entity.SerializeToString(), "trip_updates"))
         return
     seconds, stamped = reading.stamp(update)
@@ -212,7 +212,7 @@ def _trip_update(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
             "observed_at": instant(seconds),
             "stamped": stamped,
             "delay_s": _delay(update, ahead),
-            "stop": ahead.stop_id or None if ahead else None,
+            "stop": or_none(ahead, "stop_id") if ahead else None,
             "stop_sequence": or_none(ahead, "stop_sequence") if ahead else None,
         }
     )
@@ -266,15 +266,15 @@ def _passed(reading: _Reading, stop_time: Any) -> dict[str, Any] | None:
 def _words(reading: _Reading, thing: Any, name: str) -> str | None:
     """The text in the wanted language, else the first."""
     translations = list(getattr(thing, name).translation)
-    wanted = [t.text for t in translations if reading.language and t.language.startswith(reading.language)]
-    return next(iter(wanted + [t.text for t in translations]), None)
+    wanted = [t for t in translations if reading.language and text(t.language).startswith(reading.language)]
+    return next((text(t.text) for t in wanted + translations), None)
 
 
 def _alert(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
     """One row of service_alerts per period and per route, trip or stop that it names."""
     alert = entity.alert
     said = {
-        "alert": entity.id,
+        "alert": text(entity.id),
         "observed_at": instant(reading.clock),
         "cause": enum_name(alert, "cause"),
         "effect": enum_name(alert, "effect"),

@@ -97,9 +97,15 @@ def slot(seconds: float) -> datetime | None:
     return instant(seconds - seconds % SLOT_S)
 
 
+def text(value: str | bytes) -> str:
+    """The text; what is no UTF-8, which the bindings give as bytes, with a mark for each letter that cannot be read."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
 def or_none(thing: Any, name: str) -> Any:
     """The field's value, null where it is not set or empty text."""
     value = getattr(thing, name) if thing.HasField(name) else None
+    value = text(value) if isinstance(value, bytes) else value
     return None if value == "" else value
 
 

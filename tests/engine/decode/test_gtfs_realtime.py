@@ -271,3 +271,9 @@ def test_any_bytes_are_read_or_refused(payload):
         decode(payload, {}, NOW)
     except Refused as refusal:
         assert refusal.detail
+
+
+def test_text_that_is_no_utf_8_is_kept_with_a_mark_and_costs_no_other_entity():
+    body = message(bus(trip="Rue"), bus(trip="T2")).replace(b"Rue", b"R\xfce")
+    trips = [row["trip"] for row in rows(decode(body, {"zone": "Asia/Kolkata"}, NOW), "vehicle_positions")]
+    assert trips == ["R\N{REPLACEMENT CHARACTER}e", "T2"]
