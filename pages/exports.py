@@ -11,7 +11,7 @@ import dash_bootstrap_components as dbc
 import polars as pl
 from dash import Input, Output, callback, html
 
-from components import glass, wording
+from components import glass, visitor, wording
 from components.address import View, ward_names
 from components.props import props
 from components.words_page import failed
@@ -36,18 +36,22 @@ async def layout(**query: Any) -> html.Div:
 
 def tables() -> list[str]:
     """Names of the tables, registers and readings that can be taken along; events first, they are asked for most."""
-    known = extracts.names(glass.town())
+    known = extracts.names_for(glass.town(), visitor.current().actor)
     return [*known[1:], known[0]]
 
 
 def names_wards(table: str) -> bool:
     """Whether rows of this table can be chosen by ward."""
-    return table == READINGS or "ward" in {c.name for c in extracts.extract(glass.town(), table, Span()).columns}
+    return table == READINGS or "ward" in {c.name for c in _extract(table, Span()).columns}
 
 
 def placed_in_time(table: str) -> bool:
     """Whether rows of this table can be chosen by day."""
-    return extracts.extract(glass.town(), table, Span()).time is not None
+    return _extract(table, Span()).time is not None
+
+
+def _extract(table: str, span: Span, ward: str | None = None) -> Extract:
+    return extracts.extract(glass.town(), table, span, ward, actor=visitor.current().actor)
 
 
 def exports(query: Mapping[str, Any]) -> html.Div:
@@ -133,7 +137,7 @@ def preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
     if isinstance(span, str):
         return html.P(span, className="notice")
     chosen = chosen if names_wards(table) else None
-    extract = extracts.extract(glass.town(), table, span, chosen)
+    extract = _extract(table, span, chosen)
     query = {"ward": chosen, "format": form}
     days = {"from_": _utc(span.start), "to": _utc(span.end)} if extract.time else {}
     address = glass.href(f"api/v1/tables/{table}", **days, **query)
@@ -236,7 +240,7 @@ def _lists() -> html.Section:
         "alarms": "Alarms",
         "feeds": "Feeds",
         "assets": "Assets",
-        "quarantine": "Rows set aside",
+        "quarantine/counts": "Rows set aside, by feed and reason",
     }
     items = [
         html.Li(html.A(text, href=glass.href(f"api/v1/{name}", format="csv"), download=""))

@@ -9,7 +9,7 @@ import dash
 import polars as pl
 from dash import html
 
-from components import glass, wording
+from components import glass, visitor, wording
 from components.device_list import clocks, devices
 from components.freshness import feed_table, feeds_in_a_sentence, ledger
 from components.kpi_tile import csv_link
@@ -59,13 +59,25 @@ def feeds(query: Mapping[str, Any]) -> html.Div:
 
 
 def _quarantine(feed: str | None) -> html.Section:
-    rows = glass.town().quarantine(feed=feed, limit=MOST_LINES)
+    actor = visitor.current().actor
+    if not actor.may("read"):
+        return _counts_alone(feed)
+    rows = glass.town().quarantine(feed=feed, limit=MOST_LINES, actor=actor)
     link = csv_link(glass.href("api/v1/quarantine", feed=feed, format="csv"), "rows that were set aside")
     if rows.is_empty():
         body: list[Any] = [html.P("Nothing was set aside: every row that arrived could be used.", className="empty")]
     else:
         body = [_reasons(feed), _lines(rows), _shown(rows)]
     return html.Section([*body, html.Div(link, className="panel-foot")], className="panel")
+
+
+def _counts_alone(feed: str | None) -> html.Section:
+    """How many rows were set aside, for everybody; what they said may be personal."""
+    way_in = html.P(
+        [html.A("Sign in", href=glass.href("signin")), " to see the rows and what was wrong with each."],
+        className="empty",
+    )
+    return html.Section([_reasons(feed), way_in], className="panel")
 
 
 def _shown(rows: pl.DataFrame) -> html.P:
@@ -107,12 +119,16 @@ def _line(row: Mapping[str, Any]) -> html.Tr:
             html.Td(str(row["reason"]).replace("_", " "), **props({"data-label": "Reason"})),
             html.Td(row["detail"] or "", **props({"data-label": "What was wrong"})),
             html.Td(
-                html.Code(str(row["original"] or "")[:300]),
+                _said(row),
                 className="original",
                 **props({"data-label": "Original line"}),
             ),
         ]
     )
+
+
+def _said(row: Mapping[str, Any]) -> Any:
+    return html.I("withheld: it may be personal") if row["withheld"] else html.Code(str(row["original"] or "")[:300])
 
 
 def _title(feed: str) -> str:

@@ -5,6 +5,7 @@ from pipelines.engine.model import Column, Table
 DEVICE_REPORTS = Table(
     name="device_reports",
     retention="devices",
+    guarded=True,
     meaning="Every message by which a device was heard of: its frame counter, radio link and battery.",
     key=("device", "observed_at", "event", "report"),
     time="observed_at",
@@ -29,6 +30,7 @@ EDGE_STATES = Table(
     name="edge_states",
     # A node may be online for years, and its aliases are named in its birth alone.
     retention="events",
+    guarded=True,
     meaning="When a Sparkplug node or device came online or went offline, and what it said it measures.",
     key=("edge", "observed_at", "state"),
     time="observed_at",
@@ -46,6 +48,7 @@ EDGE_STATES = Table(
 SENSOR_CLOCKS = Table(
     name="sensor_clocks",
     retention="devices",
+    guarded=True,
     meaning="What each sensor's clock was found to be, a row whenever that has changed; nothing is put right by it.",
     key=("sensor", "judged_at"),
     time="judged_at",

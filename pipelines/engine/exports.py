@@ -10,6 +10,7 @@ import polars as pl
 from pipelines.engine.asking import Misasked, maybe_instant, one_of, span
 from pipelines.engine.extracts import Extract, extract
 from pipelines.engine.forms import FORMS, WRITERS, streamed
+from pipelines.engine.people.roles import ITSELF
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
@@ -34,7 +35,7 @@ def export_file(
     """
     one_of("format", form, FORMS)
     at = maybe_instant(as_known_at, "as-known-at")
-    return write(extract(town, table, span(start, end), ward, at), form, output)
+    return write(extract(town, table, span(start, end), ward, at, actor=ITSELF), form, output)
 
 
 def write(wanted: Extract, form: str, output: Path) -> int:

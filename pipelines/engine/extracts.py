@@ -10,9 +10,9 @@ import polars as pl
 
 from pipelines.engine import manifest
 from pipelines.engine.asking import Misasked, Span, one_of
-from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.known import newest, until
 from pipelines.engine.model import INSTANT, KINDS, Column, Table
+from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.tables import KPI_CORRECTIONS, KPI_VALUES, QUALITY_MEANING
 
@@ -134,13 +134,26 @@ def names(town: "Town") -> list[str]:
     return ["readings", *own, *registers]
 
 
+def names_for(town: "Town", actor: Actor) -> list[str]:
+    """Names of everything that this actor may take away as a table."""
+    guarded = {table.name for table in town.tables if table.guarded}
+    return [name for name in names(town) if name not in guarded or actor.may("read")]
+
+
 def extract(
-    town: "Town", name: str, span: Span, ward: str | None = None, as_known_at: datetime | None = None
+    town: "Town",
+    name: str,
+    span: Span,
+    ward: str | None = None,
+    as_known_at: datetime | None = None,
+    *,
+    actor: Actor = VISITOR,
 ) -> Extract:
     """The rows of a table, a register, or `readings`, `kpis` (newest values) and `quarantine`.
 
     `as_known_at`: of KPI values and corrections, those that had been published by then.
-    Raises Misasked: no such table (404), no such ward, a table that knows no ward or no publishing.
+    Raises Misasked: no such table (404), no such ward, a table that knows no ward or no publishing; Forbidden: not for
+    this actor.
     """
     if as_known_at is not None and name not in PUBLISHED:
         told = ", ".join(sorted(PUBLISHED))
@@ -154,12 +167,14 @@ def extract(
         return _values(town, span, ward, as_known_at)
     if name == "quarantine":
         _no_ward(name, ward)
-        return quarantine(town)
+        return quarantine(town, actor=actor)
     one_of("table", name, [*names(town), "kpis"], 404)
     declared = {table.name: table for table in town.tables}
     if name not in declared:
         return _of_register(town, name, ward)
-    found = _of_table(town, declared[name], span, ward)
+    if declared[name].guarded:
+        actor.check("read")
+    found = _of_table(town, declared[name], span, ward, actor=actor)
     read, stamp = found.read, PUBLISHED.get(name, "")
     return found if as_known_at is None else replace(found, read=lambda *edge: until(read(*edge), stamp, as_known_at))
 
@@ -243,11 +258,11 @@ def _values(town: "Town", span: Span, ward: str | None, as_known_at: datetime | 
     )
 
 
-def _of_table(town: "Town", table: Table, span: Span, ward: str | None) -> Extract:
+def _of_table(town: "Town", table: Table, span: Span, ward: str | None, *, actor: Actor) -> Extract:
     columns = (*(column for column in table.columns if not column.personal), RECEIVED)
     if "ward" not in {column.name for column in columns}:
         _no_ward(table.name, ward)
-    read: Read = lambda low, high: town.rows(table.name, low, high, ward)  # noqa: E731
+    read: Read = lambda low, high: town.rows(table.name, low, high, ward, actor=actor)  # noqa: E731
     if table.time is not None and table.schema[table.time] == pl.Date():
         read = _by_day(read, table.time, town.zone)
     return Extract(
@@ -258,7 +273,7 @@ def _of_table(town: "Town", table: Table, span: Span, ward: str | None) -> Extra
         order=table.key,
         span=span if table.time else ALWAYS,
         ward=ward,
-        earliest=lambda: earliest_of(town, table.name, table.time or ""),
+        earliest=lambda: earliest_of(town, table.name, table.time or "", actor),
         weigh=_weighed(town, table.name),
         now=town.now,
     )
@@ -291,21 +306,15 @@ def of_frame(
 
 
 def quarantine(
-    town: "Town", feed: str | None = None, reason: str | None = None, state: str = "waiting"
-) -> Extract:  # fmt: skip
-    """Rows that were set aside, newest first; what they said only where nothing personal can stand in it."""
+    town: "Town", feed: str | None = None, reason: str | None = None, state: str = "waiting", *, actor: Actor
+) -> Extract:
+    """Rows that were set aside, newest first, as the actor may see them.
+
+    Raises Forbidden.
+    """
     counts = town.quarantine_counts()
     total = int(counts["rows"].sum() or 0) + int(counts["healed"].sum() or 0)
-    rows = town.quarantine(feed, reason, max(total, 1), state)
-    own = [table for domain in town.domains for table in domain.tables]
-    personal = {table.name for table in own if any(column.personal for column in table.columns)}
-    guarded = {domain.name for domain in town.domains if personal & {table.name for table in domain.tables}}
-    open_feeds = [name for name, declared in town.settings.feeds.items() if not guarded & set(declared.domains)]
-    harmless = {"readings", *(table.name for table in own)} - personal
-    # A payload that could not be read may hold anything that its feed brings, whatever table it was meant for.
-    unread = pl.col("table").is_null() | (pl.col("format").is_in(MAPPED).fill_null(value=False) & (pl.col("row") == 0))
-    shown = pl.when(unread).then(pl.col("feed").is_in(open_feeds)).otherwise(pl.col("table").is_in(list(harmless)))
-    rows = rows.with_columns(original=pl.when(shown).then("original"), withheld=~shown)
+    rows = town.quarantine(feed, reason, max(total, 1), state, actor=actor)
     return of_frame("quarantine", rows, QUARANTINE_COLUMNS)
 
 
@@ -354,13 +363,13 @@ def _noon(day: date, days: int) -> datetime:
     return datetime.combine(day + timedelta(days=days), time(12), UTC)
 
 
-def earliest_of(town: "Town", table: str, column: str) -> datetime | None:
+def earliest_of(town: "Town", table: str, column: str, actor: Actor = VISITOR) -> datetime | None:
     """An instant before which next to nothing lies: where the compacted files begin, else the first row."""
     parts = manifest.read(town.settings.store).parts.get(table, {}).values()
     lows = [part.low for part in parts if part.low is not None]
     if lows:
         return min(lows)
-    first = town.rows(table, limit=1)
+    first = town.rows(table, limit=1, actor=actor)
     if first.is_empty():
         return None
     at = first[column][0]

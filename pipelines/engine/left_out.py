@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import polars as pl
 
 from pipelines.engine.model import Kpi
+from pipelines.engine.people.roles import ITSELF
 from pipelines.engine.rows_behind import quantity_of
 from pipelines.engine.tables import GOOD, QUALITY, SUSPECT
 
@@ -67,6 +68,6 @@ def set_aside(town: "Town", body: Mapping[str, Any]) -> dict[str, Any]:
     links = [f"../../quarantine?{urlencode({'feed': feed})}" for feed in feeds]
     if start is None or end is None or end - start > LONGEST_COUNTED:
         return {"counted": False, "by_reason": [], "rows": links}
-    rows = town.rows("quarantine", start, end).filter(pl.col("feed").is_in(feeds))
+    rows = town.rows("quarantine", start, end, actor=ITSELF).filter(pl.col("feed").is_in(feeds))
     counts = rows.group_by("feed", "reason").agg(rows=pl.len()).sort("feed", "reason")
     return {"counted": True, "by_reason": counts.to_dicts(), "rows": links}

@@ -110,6 +110,7 @@ class Table:
     `complaints`: its rows are what residents report; they join the incidents they are about.
     `daily` tables are kept in a file for each local day, the others in one for each month.
     `retention` is the class that says how long its rows are kept: a key of RETENTION.
+    `guarded` rows are for those who may read what is not public.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Table:
     complaints: Complaints | None = None
     daily: bool = False
     retention: str = "events"
+    guarded: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]

@@ -8,10 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine import clocks
+from pipelines.engine import clocks, set_aside
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
-from pipelines.engine.calendar import earliest
 from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
@@ -22,7 +21,7 @@ from pipelines.engine.local import LineClient
 from pipelines.engine.manifest import Part
 from pipelines.engine.model import Domain, Kpi, Reference, Table
 from pipelines.engine.people.porter import Porter
-from pipelines.engine.people.roles import Actor
+from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.settings import Settings
@@ -285,12 +284,16 @@ class Town:
         end: datetime | None = None,
         ward: str | None = None,
         limit: int | None = None,
+        *,
+        actor: Actor = VISITOR,
     ) -> pl.DataFrame:
         """Rows of a table, oldest first, without its personal columns; received_at says when each came.
 
-        Raises KeyError when there is no such table.
+        Raises KeyError when there is no such table, Forbidden when it is guarded and the actor may not read it.
         """
         declared = self.table(table)
+        if declared.guarded:
+            actor.check("read")
         open_columns = [column.name for column in declared.columns if not column.personal]
         where, params = "", {}
         if ward is not None and "ward" in open_columns:
@@ -299,37 +302,28 @@ class Town:
         return rows.select(*open_columns, "received_at")
 
     def quarantine(
-        self, feed: str | None = None, reason: str | None = None, limit: int = 200, state: str = "waiting"
+        self,
+        feed: str | None = None,
+        reason: str | None = None,
+        limit: int = 200,
+        state: str = "waiting",
+        *,
+        actor: Actor,
     ) -> pl.DataFrame:
         """The newest quarantined rows that wait, or have healed, or all.
 
-        Shape: id, feed, received_at, table, row, reason, detail, original (text as far as readable), format, state,
-        replayed_at, refused_again (the reason of the last replay).
+        Shape: id, feed, received_at, table, row, reason, detail, original (text as far as readable), withheld, format,
+        state, replayed_at, refused_again (the reason of the last replay). What a row said is withheld from those who
+        may not operate where personal data may stand in it.
+        Raises Forbidden.
         """
-        conditions = [name for name, value in (("feed = $feed", feed), ("reason = $reason", reason)) if value]
-        params = {name: value for name, value in (("feed", feed), ("reason", reason)) if value}
-        found = self._follow().rows("quarantine", where=" AND ".join(conditions), params=params, columns=["id", "at"])
-        shown = _judged(found, self._replays())
-        shown = (shown if state == "all" else shown.filter(state=state)).tail(limit)
-        start = earliest(shown["at"])
-        where = " AND ".join([*conditions, "id IN (SELECT unnest($ids))"])
-        rows = self._store.rows("quarantine", start, None, where, {**params, "ids": shown["id"].to_list()}).reverse()
-        text = [bytes(raw or b"")[:2000].decode("utf-8", "replace") for raw in rows["original"]]
-        rows = rows.drop("received_at").rename({"at": "received_at", "table_name": "table"})
-        rows = rows.with_columns(original=pl.Series(text, dtype=pl.String))
-        return rows.join(shown.drop("at"), on="id", maintain_order="left").select(
-            "id", "feed", "received_at", "table", "row", "reason", "detail", "original", "format", "state",
-            "replayed_at", "refused_again",
-        )  # fmt: skip
+        actor.check("read")
+        store, hidden = self._follow(), None if actor.may("operate") else set_aside.personal(self.settings)
+        return set_aside.newest(store, {"feed": feed, "reason": reason}, limit, state, hidden=hidden)
 
     def quarantine_counts(self) -> pl.DataFrame:
         """feed, reason, rows (that wait), healed, newest: how many rows were set aside for which reason."""
-        rows = _judged(self._follow().rows("quarantine", columns=["id", "feed", "reason", "at"]), self._replays())
-        state = pl.col("state")
-        counted = rows.group_by("feed", "reason").agg(
-            rows=(state == "waiting").sum(), healed=(state == "healed").sum(), newest=pl.col("at").max()
-        )
-        return counted.sort("rows", "feed", "reason", descending=[True, False, False])
+        return set_aside.counts(self._follow())
 
     def original(self, id: str, actor: Actor) -> tuple[str, bytes] | None:
         """Feed and bytes of a quarantined row as they came, personal data included; None when there is no such row.
@@ -351,15 +345,20 @@ class Town:
             await self.line.people("note", {"who": actor.signature, "did": "rows replayed", "facts": dict(wish)})
         return answer
 
-    def _replays(self) -> pl.DataFrame:
-        return self._store.rows("quarantine_replays", columns=["id", "at", "outcome", "reason"])
+    def devices(self, actor: Actor) -> pl.DataFrame:
+        """How the devices do that were heard within a day or are offline (see devices.as_shown).
 
-    def devices(self) -> pl.DataFrame:
-        """How the devices do that were heard within a day or are offline (see devices.as_shown)."""
+        Raises Forbidden.
+        """
+        actor.check("read")
         return as_shown(self._follow(), self.now())
 
-    def clocks(self) -> pl.DataFrame:
-        """The sensors whose clock is off (see clocks.as_shown)."""
+    def clocks(self, actor: Actor) -> pl.DataFrame:
+        """The sensors whose clock is off (see clocks.as_shown).
+
+        Raises Forbidden.
+        """
+        actor.check("read")
         return clocks.as_shown(self._follow(), self.registers.sensors)
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
@@ -390,10 +389,3 @@ class Town:
             ]
         names = ("table", "column", "kind", "unit", "meaning", "source")
         return pl.DataFrame(found, schema=dict.fromkeys(names, pl.String), orient="row")
-
-
-def _judged(rows: pl.DataFrame, replays: pl.DataFrame) -> pl.DataFrame:
-    """Quarantined rows with `state`, `replayed_at` and `refused_again`, as their last replay left them."""
-    last = replays.rename({"at": "replayed_at", "reason": "refused_again"})
-    state = pl.when(pl.col("outcome").eq_missing("healed")).then(pl.lit("healed")).otherwise(pl.lit("waiting"))
-    return rows.join(last, on="id", how="left", maintain_order="left").with_columns(state=state).drop("outcome")

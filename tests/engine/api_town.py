@@ -1,8 +1,9 @@
 """A small town with rows of every sort, and somebody who asks its API without a network."""
 
 import asyncio
+import secrets
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from pipelines.engine import api, compaction, flow
+from pipelines.engine import api, compaction, flow, tokens
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.intake import Intake
 from pipelines.engine.line import Line
@@ -53,10 +54,10 @@ BILLS = [("D1", "2026-02-01", "2026-02-28", 900.5), ("D1", "2026-03-01", "2026-0
 class Asker:
     """Asks an app in this process. One event loop for all questions, as a web process has."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, headers: Mapping[str, str] | None = None) -> None:
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
 
     def __call__(self, method: str, address: str, **more: Any) -> httpx.Response:
         return self._runner.run(self._client.request(method, address, **more))
@@ -124,12 +125,21 @@ def request(number: str, notes: str, ward: str, at: datetime) -> dict[str, Any]:
 
 
 @contextmanager
-def asked(folder: Path, clock: Callable[[], datetime] = lambda: NOW) -> Iterator[tuple[Asker, Town]]:
-    """Somebody who asks the API of the town in this folder."""
+def asked(
+    folder: Path, clock: Callable[[], datetime] = lambda: NOW, *, known: bool = True
+) -> Iterator[tuple[Asker, Town]]:
+    """Somebody who asks the API of the town in this folder; `known`: with a token that may read."""
     town = Town(small_town.read(folder), clock)
-    asker = Asker(api.build(town))
+    headers = {"Authorization": f"Bearer {reader(town)}"} if known else None
+    asker = Asker(api.build(town), headers)
     yield asker, town
     asker.close(town)
+
+
+def reader(town: Town) -> str:
+    """The secret of a new token that may read."""
+    name = f"reader {secrets.token_hex(4)}"
+    return tokens.add(tokens.path_of(town.settings.store), name, ["read"], NOW)
 
 
 @contextmanager

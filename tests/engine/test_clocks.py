@@ -9,6 +9,7 @@ from pipelines import available
 from pipelines.engine import doctor, local
 from pipelines.engine.clocks import as_shown, in_words
 from pipelines.engine.line import Line
+from pipelines.engine.people.roles import ITSELF
 from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.engine.small_town import NOON, beat, csv_of, send
@@ -47,7 +48,7 @@ def test_clock_that_is_off_is_kept_counted_shown_and_found_right_again(
     assert {at.minute for sensor, at, _ in small_town.readings(line) if sensor == "P1.p"} == {30}
 
     town = Town(line.settings, lambda: NOON + EVERY)
-    (shown,) = town.clocks().to_dicts()
+    (shown,) = town.clocks(ITSELF).to_dicts()
     assert (shown["sensor"], shown["asset"], shown["feed"], shown["state"]) == ("P1.p", "P1", "radio", "behind")
     assert shown["error_s"] == pytest.approx(-7200.0, abs=5)
     assert shown["words"] == "2 hours behind"

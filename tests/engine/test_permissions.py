@@ -29,7 +29,16 @@ MATRIX = {
     ("GET", "/cap/feed.xml"):                " 4   4   4   4   4   4   4   4   4   4   4   4",
     ("GET", "/api/v1/kpis"):                 " o   o   o   o   o   o   o   o   o   o   o   o",
     ("GET", "/api/v1/alarms"):               " o   o   o   o   o   o   o   o   o   o   o   o",
-    ("GET", "/api/v1/quarantine"):           " o   o   o   o   o   o   o   o   o   o   o   o",
+    ("GET", "/api/v1/quarantine"):           " 1   o   o   o   o   o   1   1   3   o   o   o",
+    ("GET", "/api/v1/quarantine/counts"):    " o   o   o   o   o   o   o   o   o   o   o   o",
+    ("GET", "/api/v1/tables/quarantine"):    " 1   o   o   o   o   o   1   1   3   o   o   o",
+    ("GET", "/api/v1/tables/device_reports"): "1   o   o   o   o   o   1   1   3   o   o   o",
+    ("GET", "/api/v1/tables/edge_states"):   " 1   o   o   o   o   o   1   1   3   o   o   o",
+    ("GET", "/api/v1/tables/sensor_clocks"): " 1   o   o   o   o   o   1   1   3   o   o   o",
+    ("GET", "/api/v1/tables/service_requests"): "o o  o   o   o   o   o   o   o   o   o   o",
+    ("GET", "/api/v1/tables/arrivals"):      " o   o   o   o   o   o   o   o   o   o   o   o",
+    ("GET", "/api/v1/readings"):             " o   o   o   o   o   o   o   o   o   o   o   o",
+    ("GET", "/api/v1/feeds"):                " o   o   o   o   o   o   o   o   o   o   o   o",
 }  # fmt: skip
 ACTING = "1 3 3 o o o 1 1 3 3 o o"
 READING = "1 o o o o o 1 1 3 o o o"
@@ -54,7 +63,11 @@ BODIES: dict[str, Any] = {
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Asker, Town, dict[str, dict[str, str]]]]:
     folder = small_town.make(tmp_path_factory.mktemp("permissions") / "town")
     line = small_town.open_line(folder, NOW)
-    with pytest.MonkeyPatch.context() as patched, api_town.answering(line), api_town.asked(folder) as (asker, found):
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        api_town.answering(line),
+        api_town.asked(folder, known=False) as (asker, found),
+    ):
         patched.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         small_town.beat(line, NOW)
         path = tokens.path_of(line.settings.store)

@@ -23,6 +23,7 @@ from pipelines.engine.flow import RawMessage
 from pipelines.engine.healing import Outcome, Wish, heal, waiting_rows
 from pipelines.engine.line import Line
 from pipelines.engine.local import replayed
+from pipelines.engine.people.roles import ITSELF
 from pipelines.engine.requeue import requeue, told
 from pipelines.engine.town import Town
 from tests.engine import small_town
@@ -204,13 +205,13 @@ def test_what_still_does_not_pass_waits_with_its_reason_of_today(tmp_path: Path)
         tried=3, healed=1, stored=1, refused={"out_of_range": 1, "unknown_sensor": 1}
     )  # fmt: skip
     town = Town(small_town.read(folder), lambda: LATER)
-    waiting = town.quarantine()
+    waiting = town.quarantine(actor=ITSELF)
     assert sorted(waiting.select("reason", "refused_again").rows()) == [
         ("unknown_sensor", "out_of_range"), ("unknown_sensor", "unknown_sensor"),
     ]  # fmt: skip
     assert town.quarantine_counts().select("reason", "rows", "healed").rows() == [("unknown_sensor", 2, 1)]
-    assert town.quarantine(state="healed")["replayed_at"].to_list() == [LATER]
-    assert town.quarantine(state="all").height == 3
+    assert town.quarantine(state="healed", actor=ITSELF)["replayed_at"].to_list() == [LATER]
+    assert town.quarantine(state="all", actor=ITSELF).height == 3
 
 
 def test_healed_rows_are_an_arrival_with_its_own_balance(tmp_path: Path) -> None:

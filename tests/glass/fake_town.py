@@ -13,6 +13,7 @@ from pipelines.engine.clocks import SHOWN_CLOCKS
 from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
+from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.usual import Usual
@@ -231,6 +232,8 @@ class FakeTown:
         end: datetime | None = None,
         ward: str | None = None,
         limit: int | None = None,
+        *,
+        actor: Actor = VISITOR,
     ) -> pl.DataFrame:
         n = 0 if ward == "W12" else 40
         return pl.DataFrame(
@@ -243,22 +246,27 @@ class FakeTown:
             schema_overrides={"period_start": INSTANT, "received_at": INSTANT},
         )
 
-    def quarantine(self, feed: str | None = None, reason: str | None = None, limit: int = 200) -> pl.DataFrame:
+    def quarantine(
+        self, feed: str | None = None, reason: str | None = None, limit: int = 200, *, actor: Actor
+    ) -> pl.DataFrame:
+        actor.check("read")
         n = 0 if feed == "bus_positions" else 14
         return pl.DataFrame(
             {"id": list(range(n)), "feed": ["scada"] * n, "received_at": [STARTED - timedelta(minutes=i) for i in range(n)], "table": ["readings"] * n, "row": list(range(n)),
              "reason": ["out_of_range", "unknown_sensor"][:1] * n, "detail": ["4,300 % is above the possible 110 %. Check whether the meter now reports litres."] * n,
-             "original": ['P-17,2026-11-23T08:30:00+05:30,"4300",<b>pct</b>'] * n},
+             "withheld": [False] * n, "original": ['P-17,2026-11-23T08:30:00+05:30,"4300",<b>pct</b>'] * n},
             schema_overrides={"received_at": INSTANT},
         )  # fmt: skip
 
     def quarantine_counts(self) -> pl.DataFrame:
         return pl.DataFrame({"feed": ["scada"], "reason": ["out_of_range"], "rows": [14], "newest": [STARTED]})
 
-    def devices(self) -> pl.DataFrame:
+    def devices(self, actor: Actor) -> pl.DataFrame:
+        actor.check("read")
         return self.heard
 
-    def clocks(self) -> pl.DataFrame:
+    def clocks(self, actor: Actor) -> pl.DataFrame:
+        actor.check("read")
         return self.off
 
     def runs(self, limit: int = 50) -> pl.DataFrame:

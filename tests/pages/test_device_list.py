@@ -3,13 +3,22 @@
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 from dash import html
 
-from components import glass
+from components import glass, visitor
 from components.device_list import clocks, devices
+from pipelines.engine.people.roles import person
+from pipelines.engine.people.sessions import Visit
 from tests.glass.fake_town import FakeTown
 
 NOW = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer looks at the page."""
+    monkeypatch.setattr(visitor, "current", lambda: Visit(person("asha", "viewer")))
 
 
 def texts(node: object) -> list[str]:
@@ -57,4 +66,10 @@ def test_clocks_that_are_off_are_named_with_what_to_do(town: FakeTown) -> None:
     assert heading.children == "Device clocks"
     assert texts(panel)[:3] == ["P1.p", "P1", "12 minutes behind"]
     town.off = town.off.clear()
+    assert clocks() == []
+
+
+def test_visitors_see_no_devices_and_no_clocks(town: FakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitor, "current", Visit)
+    assert shown(town, {"device": "good", "last_seen_at": NOW, "frames": 9, "lost": 0}) == []
     assert clocks() == []

@@ -8,7 +8,10 @@ from typing import Any
 import dash
 import pytest
 
+from components import visitor
 from components.first_paint import to_html
+from pipelines.engine.people.roles import person
+from pipelines.engine.people.sessions import Visit
 from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.glass.serve import plain_api
@@ -38,6 +41,21 @@ def page(town: Town) -> Any:
 
 def shown(page: Any, table: str, ward: str = "all", days: tuple[str, str] = ("2026-03-01", "2026-03-10")) -> str:
     return to_html(page.preview(table, ward, *days, "csv"))
+
+
+@pytest.fixture(autouse=True)
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer looks at the page."""
+    monkeypatch.setattr(visitor, "current", lambda: Visit(person("asha", "viewer")))
+
+
+def test_visitors_are_offered_no_table_that_is_not_public(
+    page: Any, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = set(page.tables())
+    monkeypatch.setattr(visitor, "current", Visit)
+    assert every - set(page.tables()) == {"quarantine", "device_reports", "edge_states", "sensor_clocks"}
+    assert "There is no such table here" in shown(page, "quarantine")
 
 
 @pytest.mark.parametrize("ward", ["all", "W2"])

@@ -14,6 +14,7 @@ import pytest
 from pipelines.engine import coverage
 from pipelines.engine.calendar import windows
 from pipelines.engine.model import every
+from pipelines.engine.people.roles import ITSELF
 
 from .recording import at, folder_of, opened
 
@@ -120,7 +121,7 @@ def test_indices_of_2008_equal_the_list_of_outages(recorded: Path, tmp_path: Pat
         rows = lines(recorded, file)[1:]
         without_start = sum(row["OUTAGE.START.DATE"] == "NA" for row in rows)
         assert (receipt.decoded, receipt.quarantined) == (917, without_start)
-        assert set(town.town.quarantine()["reason"]) == {"missing"}
+        assert set(town.town.quarantine(actor=ITSELF)["reason"]) == {"missing"}
         town.evaluate()
         year = at("2008-01-01T06:00")
         values = {i: town.town.history(i, start=year, end=year + timedelta(days=1)) for i in indices}

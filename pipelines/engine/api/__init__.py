@@ -31,8 +31,8 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
         responses=EVERY,
     )
     door = Doorkeeper(town, local=local)
-    routers = [part.routes(town) for part in (series, lists, metrics, usual)]
-    routers += [part.routes(town, door) for part in (alarms, deliveries, ingest, quarantine, health)]
+    routers = [part.routes(town) for part in (lists, metrics, usual)]
+    routers += [part.routes(town, door) for part in (series, alarms, deliveries, ingest, quarantine, health)]
     for router in routers:
         app.include_router(router)
     app.state.addresses = [route for router in routers for route in router.routes]

@@ -90,7 +90,16 @@ class Doorkeeper:
 
         return checked
 
-    async def _of_session(self, request: Request, right: str) -> Grant | None:
+    async def whoever(self, request: Request) -> Grant:
+        """The dependency of an address that is for everybody, but shows some more than others."""
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return await self._of_session(request, None) or Grant()
+        token = self._right(request, secret.strip())
+        await self._note(token)
+        return Grant(token)
+
+    async def _of_session(self, request: Request, right: str | None) -> Grant | None:
         """What somebody who is signed in on the board may do here; None for everybody else.
 
         Raises Refusing when a page of another site may have sent this, Forbidden when their role does not reach.
@@ -102,7 +111,8 @@ class Doorkeeper:
             return None
         if request.method not in SAFE and not visit.sent(request.headers.get("x-form-token", "")):
             raise Refusing(403, "Send the form token of your session as X-Form-Token, or use a token of your own.", {})
-        visit.actor.check(right)
+        if right is not None:
+            visit.actor.check(right)
         return Grant(person=visit.actor)
 
     @property

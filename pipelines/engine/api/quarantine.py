@@ -52,7 +52,7 @@ OUTCOME = {
         "refused": {"type": "object", "additionalProperties": {"type": "integer"}},
     },
 }
-ROWS = listed("quarantine", QUARANTINE_COLUMNS)
+ROWS = {**listed("quarantine", QUARANTINE_COLUMNS), **refusals(401, 403, 429)}
 COUNTS = listed("counts", COUNT_COLUMNS)
 REPLAYED: Responses = {
     200: {
@@ -74,12 +74,12 @@ BYTES: Responses = {
 def routes(town: Town, door: Doorkeeper) -> APIRouter:
     """The addresses below /api/v1/quarantine."""
     router = APIRouter(prefix="/api/v1/quarantine", dependencies=[Depends(only_known)])
-    _lists(router, town)
+    _lists(router, town, Security(door.needs("read"), scopes=["read"]))
     _work(router, town, Security(door.needs("operate"), scopes=["operate"]))
     return router
 
 
-def _lists(router: APIRouter, town: Town) -> None:
+def _lists(router: APIRouter, town: Town, asked: Any) -> None:
     @router.get("", summary="Rows that were set aside, newest first", responses=ROWS)
     def set_aside(
         request: Request,
@@ -90,9 +90,10 @@ def _lists(router: APIRouter, town: Town) -> None:
         bom: Bom = "0",
         limit: Limit = None,
         cursor: Cursor = None,
+        grant: Grant = asked,
     ) -> Response:
         _known(town, feed)
-        found = quarantine(town, feed, reason, state)
+        found = quarantine(town, feed, reason, state, actor=grant.actor)
         return give(found, Wish(request, form, "quarantine", bom == "1", limit, cursor))
 
     @router.get("/counts", summary="How many rows are set aside, by feed and reason",

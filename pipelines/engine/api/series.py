@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from pipelines.engine import summed
 from pipelines.engine.api import composite
+from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import Wish, answer, give
 from pipelines.engine.api.params import (
     FORMAT,
@@ -54,15 +55,15 @@ STEPPED_COLUMNS = (
 )
 
 
-def routes(town: Town) -> APIRouter:
+def routes(town: Town, door: Doorkeeper) -> APIRouter:
     """The addresses of exports over time."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
-    _of_rows(router, town)
+    _of_rows(router, town, Depends(door.whoever))
     _of_kpis(router, town)
     return router
 
 
-def _of_rows(router: APIRouter, town: Town) -> None:
+def _of_rows(router: APIRouter, town: Town, whoever: Any) -> None:
     @router.get("/readings", summary="Readings, oldest first", responses=exported("readings"))
     def read_readings(
         request: Request,
@@ -116,7 +117,8 @@ def _of_rows(router: APIRouter, town: Town) -> None:
 
     tables = names(town)
 
-    @router.get("/tables/{table}", summary="Rows of a table or register, oldest first", responses=exported("rows"))
+    @router.get("/tables/{table}", summary="Rows of a table or register, oldest first",
+                responses={**exported("rows"), **refusals(401, 403, 429)})  # fmt: skip
     def read_table(
         request: Request,
         table: Annotated[str, Path(description="A table of the data dictionary.", json_schema_extra={"enum": tables})],
@@ -128,9 +130,11 @@ def _of_rows(router: APIRouter, town: Town) -> None:
         bom: Bom = "0",
         limit: Limit = None,
         cursor: Cursor = None,
+        grant: Grant = whoever,
     ) -> Response:
         key = "readings" if table == "readings" else "rows"
-        found = extract(town, table, span(start, end), ward, maybe_instant(as_known_at, "as_known_at"))
+        at = maybe_instant(as_known_at, "as_known_at")
+        found = extract(town, table, span(start, end), ward, at, actor=grant.actor)
         return give(found, Wish(request, form, key, bom == "1", limit, cursor))
 
 
