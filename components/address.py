@@ -11,7 +11,7 @@ from components import glass
 from components.props import props
 
 PERIODS = {"": "Usual period", "1": "24 hours", "7": "7 days", "30": "30 days", "365": "One year"}
-FITTING_DAYS = {"quarter_hour": 2, "hour": 3, "day": 30, "week": 180, "month": 3650, "year": 3650}
+FITTING_DAYS = {"quarter_hour": 2, "hour": 3, "day": 30, "week": 180, "month": 3650, "year": 3650, "fiscal_year": 3650}
 KEPT = ("ward", "days")
 
 

@@ -20,8 +20,8 @@ MOST_CHARTS = 6
 AHEAD = timedelta(days=2)
 FEWEST_POINTS = 2
 # Up to so many values are drawn as bars when they are those of months or years.
-BAR_WIDTH = {"month": timedelta(days=18), "year": timedelta(days=220)}
-BAR_ROOM = {"month": timedelta(days=31), "year": timedelta(days=366)}
+BAR_WIDTH = {"month": timedelta(days=18), "year": timedelta(days=220), "fiscal_year": timedelta(days=220)}
+BAR_ROOM = {"month": timedelta(days=31), "year": timedelta(days=366), "fiscal_year": timedelta(days=366)}
 FEWEST_PLACES = 6
 
 
@@ -100,7 +100,7 @@ def bar_figure(
 
 
 def _bar_ticks(step: str, count: int) -> str:
-    return f"M{12 * max(1, count // 8)}" if step == "year" else f"M{max(1, -(-count // 6))}"
+    return f"M{12 * max(1, count // 8)}" if step in ("year", "fiscal_year") else f"M{max(1, -(-count // 6))}"
 
 
 def _figure(trace: dict[str, Any], limits: Mapping[str, float | None]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ STEPS = {
     "week": ("a week", 604_800),
     "month": ("a month", 2_678_400),
     "year": ("a year", 31_622_400),
+    "fiscal_year": ("a fiscal year", 31_622_400),
 }
 
 
@@ -175,7 +176,7 @@ def span(start: datetime, end: datetime, zone: str, now: datetime | None = None)
 
 def month_long(kpi: Kpi) -> bool:
     """Whether the KPI has a new window only each month or year."""
-    return kpi.window.kind == "calendar" and kpi.window.step in ("month", "year")
+    return kpi.window.kind == "calendar" and kpi.window.step in ("month", "year", "fiscal_year")
 
 
 def pace(seconds: float | None) -> str:

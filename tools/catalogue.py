@@ -1,6 +1,7 @@
 """Writes docs/catalogue.md and docs/settings.md from the declarations; `--check` says whether they are current."""
 
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -125,6 +126,11 @@ def reference() -> str:
         "value may change before people are told), `owner`, and the KPI's own tunables (docs/catalogue.md).\n"
     )
     parts.append(
+        "`rule` chooses a named rule where sources disagree or countries differ; what you write beside it goes before "
+        "it. A table of limits of your own in `reference/` (docs/catalogue.md) replaces the shipped one.\n"
+    )
+    parts.append(_rows(("KPI", "rule", "values", "packs", "source", "dated"), list(_rules())))
+    parts.append(
         "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, "
         f"and `priority` ({', '.join(PRIORITIES)}).\n"
     )
@@ -145,6 +151,18 @@ def reference() -> str:
     rows = [(name, meaning, _kept(RETENTION[name])) for name, meaning in CLASSES.items()]
     parts.append(_rows(("class", "rows", "kept unless told otherwise"), rows))
     return "\n".join(parts)
+
+
+def _rules() -> Iterator[tuple[str, ...]]:
+    for domain in pipelines.available().values():
+        for own in settings.rules_of(domain).values():
+            for rule in own.values():
+                values = ", ".join(f"`{key} = {_written(value)}`" for key, value in rule.values.items())
+                yield f"`{rule.kpi}`", f"`{rule.name}`", values, " ".join(rule.packs), rule.source, rule.dated
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else f'"{value}"'
 
 
 def _kept(span: timedelta | None) -> str:
@@ -183,8 +201,10 @@ TOWN = {
     "languages": 'Languages of the pages, the first is the usual one, like ["en"].',
     "domains": "The services that are switched on.",
     "demo": "true marks the pages as a demonstration.",
+    "pack": "Country whose limits, years and gas temperature hold where you name none: india (unless told otherwise), "
+    "metric or us.",
     "beat_s": "Seconds between two boards (2).",
-    "gas_temperature_c": "Temperature at which ppb of a gas become a mass per volume (25; the EU uses 20).",
+    "gas_temperature_c": "Temperature at which ppb of a gas become a mass per volume (25; in the pack metric 20).",
     "future_tolerance_s": "How far a device's clock may run ahead before its rows are set aside (300).",
 }
 FEED = {

@@ -1,5 +1,7 @@
 """Energy: reliability of supply, feeders and transformers, microgrids, street lights."""
 
+from pathlib import Path
+
 from pipelines.energy.alarms import ALARMS
 from pipelines.energy.kpis import KPIS
 from pipelines.energy.sources import SOURCES
@@ -16,4 +18,5 @@ DOMAIN = Domain(
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,
+    rules=Path(__file__).parent / "limits" / "rules.csv",
 )

@@ -10,6 +10,7 @@ from pipelines.energy.microgrids import (
     self_sufficiency,
     solar_performance_ratio,
 )
+from pipelines.energy.reliability import of_the_year
 from pipelines.energy.reliability_kpis import ALL, RELIABILITY
 from pipelines.energy.services import atc_loss, street_light_uptime, street_lights_lit
 from pipelines.energy.transformers import overload_hours, peak_loading, transformer_loading
@@ -210,6 +211,21 @@ SERVICES = (
         standard="Ministry of Power, CEA, PFC and REC methodology, with the movement of debtors",
         unit="percent",
         window=every("month"),
+        levels=ALL,
+        better="lower",
+        target=12,
+        watch=15,
+        scale=100,
+    ),
+    Kpi(
+        function=of_the_year(atc_loss),
+        catalogue="EN-04",
+        title="AT&C loss, fiscal year",
+        plain="Share of the energy bought that never turned into money this fiscal year.",
+        formula="100 x (1 - billing efficiency x collection efficiency), collection at most 100 %",
+        standard="Ministry of Power, CEA, PFC and REC methodology, with the movement of debtors",
+        unit="percent",
+        window=every("fiscal_year"),
         levels=ALL,
         better="lower",
         target=12,

@@ -9,7 +9,17 @@ import polars as pl
 
 from pipelines.engine.model import INSTANT, Window
 
-STEPS = {"quarter_hour": "15m", "hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "year": "1y"}
+STEPS = {
+    "quarter_hour": "15m",
+    "hour": "1h",
+    "day": "1d",
+    "week": "1w",
+    "month": "1mo",
+    "year": "1y",
+    "fiscal_year": "1y",
+}
+# The books of Indian towns run from April to March.
+FISCAL_MONTH = 4
 LENGTHS = {
     "quarter_hour": timedelta(minutes=15),
     "hour": timedelta(hours=1),
@@ -17,6 +27,7 @@ LENGTHS = {
     "week": timedelta(days=7),
     "month": timedelta(days=30),
     "year": timedelta(days=365),
+    "fiscal_year": timedelta(days=365),
 }
 # Within so many days no zone changes its clock twice.
 NO_TWO_CHANGES = timedelta(days=7)
@@ -75,6 +86,8 @@ def floor(at: datetime, step: str, zone: str) -> datetime:
         day = day.replace(day=1)
     elif step == "year":
         day = day.replace(month=1, day=1)
+    elif step == "fiscal_year":
+        day = day.replace(year=day.year - (day.month < FISCAL_MONTH), month=FISCAL_MONTH, day=1)
     return day.astimezone(UTC)
 
 
@@ -89,7 +102,7 @@ def after(start: datetime, step: str, zone: str) -> datetime:
     day = start.astimezone(ZoneInfo(zone)).date()
     if step == "month":
         following_day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    elif step == "year":
+    elif step in ("year", "fiscal_year"):
         following_day = day.replace(year=day.year + 1)
     else:
         following_day = day + timedelta(days=7 if step == "week" else 1)

@@ -69,16 +69,18 @@ def _unknown_window(kpi: Kpi, area: str, end: datetime, at: datetime | None) -> 
 
 def _declared(town: "Town", kpi: Kpi) -> dict[str, Any]:
     tuning: Mapping[str, Any] = town.settings.tuning.get(kpi.id, {})
-    domain = town.settings.domain_of(kpi.id)
+    domain, rule = town.settings.domain_of(kpi.id), town.settings.rules.get(kpi.id)
     return {
         "domain": domain, "catalogue": kpi.catalogue, "title": kpi.title, "plain": kpi.plain,
         "formula": kpi.formula, "standard": kpi.standard, "unit": kpi.unit, "scale": kpi.scale,
         "decimals": kpi.decimals, "window": spoken_window(kpi.window), "target": kpi.target, "watch": kpi.watch,
         "better": kpi.better, "min_coverage": kpi.min_coverage, "floor": kpi.floor,
+        "rule": rule and {"name": rule.name, "source": rule.source, "dated": rule.dated},
         "owner": kpi.owner or None, "owner_words": kpi.owner or NO_OWNER.format(domain=domain, kpi=kpi.id),
         "tunables": [
-            {"name": n, "value": _plain(tuning.get(n, default)), "default": _plain(default), "tuned": n in tuning}
+            {"name": n, "value": _plain(now), "default": _plain(default), "tuned": now != default}
             for n, default in kpi.tunables.items()
+            for now in (tuning.get(n, default),)
         ],
     }  # fmt: skip
 

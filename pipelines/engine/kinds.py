@@ -33,7 +33,14 @@ TEXT_SECTION = (
 )
 Kind = tuple[Callable[[Any], bool], str]
 
-TOWN: Mapping[str, Kind] = {"name": TEXT, "timezone": TEXT, "languages": TEXTS, "domains": TEXTS, "demo": FLAG}
+TOWN: Mapping[str, Kind] = {
+    "name": TEXT,
+    "timezone": TEXT,
+    "languages": TEXTS,
+    "domains": TEXTS,
+    "demo": FLAG,
+    "pack": TEXT,
+}
 FEED: Mapping[str, Kind] = {
     **dict.fromkeys(("use", "from", "url", "format", "table", "zone", "title", "files", "broker"), TEXT),
     **dict.fromkeys(("timeout_s", "max_mb", "speed"), ABOVE_ZERO),

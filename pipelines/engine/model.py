@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
@@ -153,15 +154,29 @@ class Table:
         return tuple(c.name for c in self.columns if c.kind in ("instant", "day"))
 
 
+class Refers(NamedTuple):
+    """A column, and the reference and column in which its values must stand."""
+
+    column: str
+    reference: str
+    there: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A table that a clerk edits: `reference/<name>.csv` in the town's folder, read whole at start."""
+    """A table that a clerk edits: `reference/<name>.csv` in the town's folder, read whole at start.
+
+    `shipped` is the file that stands in while the town has none of its own: a table of limits with source and date.
+    `refers` names columns that hold what stands in a column of another reference.
+    """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     optional: bool = True
+    shipped: Path | None = None
+    refers: tuple[Refers, ...] = ()
 
     @property
     def schema(self) -> pl.Schema:
@@ -222,16 +237,17 @@ class Source:
 class Window:
     """Over which time a KPI is computed.
 
-    kind "calendar": step is quarter_hour, hour, day, week, month or year of the town's calendar, end to end.
+    kind "calendar": step is quarter_hour, hour, day, week, month, year or fiscal_year (from 1 April) of the town's
+    calendar, end to end.
     kind "rolling": `hours` long, ending at each full `step` ("hour" or "day"), so windows overlap.
     """
 
     kind: Literal["calendar", "rolling"]
-    step: Literal["quarter_hour", "hour", "day", "week", "month", "year"]
+    step: Literal["quarter_hour", "hour", "day", "week", "month", "year", "fiscal_year"]
     hours: int = 0
 
 
-def every(step: Literal["quarter_hour", "hour", "day", "week", "month", "year"]) -> Window:
+def every(step: Literal["quarter_hour", "hour", "day", "week", "month", "year", "fiscal_year"]) -> Window:
     """The calendar window of this step."""
     return Window("calendar", step)
 
@@ -329,7 +345,10 @@ class Kpi:
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """One service of the town, whole: what arrives, what is computed, what is watched."""
+    """One service of the town, whole: what arrives, what is computed, what is watched.
+
+    `rules` is a CSV of named ways to judge its KPIs where sources disagree or countries differ (settings/rules.py).
+    """
 
     name: str
     title: str
@@ -340,6 +359,7 @@ class Domain:
     sources: tuple[Source, ...] = ()
     kpis: tuple[Kpi, ...] = ()
     alarms: tuple[AlarmRule, ...] = ()
+    rules: Path | None = None
 
     def __post_init__(self) -> None:
         readable = set(ENGINE_TABLES)

@@ -135,6 +135,12 @@ class Registers:
         return int(self.wards["population"].sum() or 0)
 
 
+def _place(folder: Path, reference: Reference) -> Path:
+    """The town's own file of a register, else the one that Townboard ships."""
+    own = folder / f"{reference.name}.csv"
+    return reference.shipped if reference.shipped is not None and not own.is_file() else own
+
+
 def load(settings: Settings) -> Registers:
     """The registers in the town's reference folder.
 
@@ -146,7 +152,7 @@ def load(settings: Settings) -> Registers:
     declared = [r for d in settings.domains for r in d.references]
     lines: dict[str, list[int]] = {r.name: [] for r in (*ENGINE_REFERENCES, *OF_PEOPLE, *declared)}
     frames = {
-        r.name: register_csv.read(folder / f"{r.name}.csv", r, settings.zone, mistakes, lines[r.name])
+        r.name: register_csv.read(_place(folder, r), r, settings.zone, mistakes, lines[r.name])
         for r in (*ENGINE_REFERENCES, *OF_PEOPLE, *declared)
     }
     wards, assets, sensors = frames["wards"], frames["assets"], frames["sensors"]
@@ -159,6 +165,10 @@ def load(settings: Settings) -> Registers:
     _refers(*of_sensors, sensors["feed"], set(settings.feeds), "town.toml [feeds]", mistakes)
     of_absent, things = (folder / "out_of_service.csv", lines["out_of_service"]), frames["out_of_service"]["thing"]
     _refers(*of_absent, things, {*assets["asset"], *sensors["sensor"]}, "assets.csv or sensors.csv", mistakes)
+    for one in declared:
+        for column, other, there in one.refers:
+            place = (_place(folder, one), lines[one.name])
+            _refers(*place, frames[one.name][column], set(frames[other][there]), f"{other}.csv", mistakes)
     relies = reliance.relies(assets)
     _refers(*of_assets, assets["depends_on"], reliance.known(assets), "assets.csv", mistakes)
     sensors = _sensors(*of_sensors, sensors, assets, quantities, settings.gas_temperature_c, mistakes)

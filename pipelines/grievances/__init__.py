@@ -1,6 +1,7 @@
 """Grievances: what residents ask the town to put right, and whether it does."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from pipelines.engine.model import AlarmRule, Domain
 from pipelines.grievances.kpis import KPIS
@@ -45,4 +46,5 @@ DOMAIN = Domain(
             instruction="Open the list by department, ask each for the oldest ten, and tell the residents a new date.",
         ),
     ),
+    rules=Path(__file__).parent / "limits" / "rules.csv",
 )

@@ -1,13 +1,16 @@
 """Pollution: air, noise, treated sewage and greenhouse gas."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from pipelines.engine.model import AlarmRule, Domain
 from pipelines.pollution.kpis import KPIS
 from pipelines.pollution.tables import (
     CLIMATE_ACTIVITIES,
+    EFFLUENT,
     EFFLUENT_PLANTS,
     EFFLUENT_SAMPLES,
+    NOISE_LIMITS,
     NOISE_SITES,
     QUANTITIES,
     SOURCES,
@@ -72,8 +75,9 @@ DOMAIN = Domain(
     meaning="Air quality, noise, treated sewage and greenhouse gas.",
     quantities=QUANTITIES,
     tables=(EFFLUENT_SAMPLES, CLIMATE_ACTIVITIES),
-    references=(NOISE_SITES, EFFLUENT_PLANTS),
+    references=(NOISE_SITES, NOISE_LIMITS, EFFLUENT_PLANTS, EFFLUENT),
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,
+    rules=Path(__file__).parent / "limits" / "rules.csv",
 )

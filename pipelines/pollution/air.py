@@ -1,9 +1,12 @@
 """KPIs of the air right now: the US, Indian and European indexes and the NowCast."""
 
+from functools import cache
+
 import polars as pl
 
 from pipelines.engine.measures import in_windows
 from pipelines.pollution.formulas import (
+    SEVERE,
     beyond_us_aqi,
     european_level,
     india_is_valid,
@@ -89,6 +92,7 @@ def india_naqi(
     *,
     minimum_hours: int = 16,
     minimum_pollutants: int = 3,
+    severe: str = SEVERE,
 ) -> pl.DataFrame:
     """Indian air quality index of the last 24 hours; the town is the mean of its stations, as CPCB does for cities.
 
@@ -107,20 +111,22 @@ def india_naqi(
             "Pb": pb_ug_m3_hourly,
         }
     )
-    rows = window_averages(hours, windows, list(INDIA_INDEXES), eight=["O3", "CO"], minimum_hours=minimum_hours)
-    indexes = {name: pl.col(name) for name in INDIA_INDEXES}
+    indexed = india_indexes(severe)
+    rows = window_averages(hours, windows, list(indexed), eight=["O3", "CO"], minimum_hours=minimum_hours)
+    indexes = {name: pl.col(name) for name in indexed}
     valid = pl.when(india_is_valid(indexes, minimum_pollutants))
     judged = {name: valid.then(index) for name, index in worst(indexes).items()}
-    return over_stations(rows.with_columns(**INDIA_INDEXES).with_columns(**judged), MEAN)
+    return over_stations(rows.with_columns(**indexed).with_columns(**judged), MEAN)
 
 
-INDIA_INDEXES = {name: india_sub_index(name, pl.col(f"{name} 24h")) for name in ("PM2.5", "PM10", "NO2")} | {
-    "O3": india_sub_index("O3", india_ozone(pl.col("O3 8h"), pl.col("O3 1h"))),
-    "CO": india_sub_index("CO", pl.col("CO 8h")),
-    "SO2": india_sub_index("SO2", pl.col("SO2 24h")),
-    "NH3": india_sub_index("NH3", pl.col("NH3 24h")),
-    "Pb": india_sub_index("Pb", pl.col("Pb 24h")),
-}
+@cache
+def india_indexes(severe: str) -> dict[str, pl.Expr]:
+    """The sub-indexes of a station's averages, with the upper end of the severe band that `severe` names."""
+    taken = {name: pl.col(f"{name} 24h") for name in ("PM2.5", "PM10", "NO2", "SO2", "NH3", "Pb")}
+    taken["O3"] = india_ozone(pl.col("O3 8h"), pl.col("O3 1h"))
+    taken["CO"] = pl.col("CO 8h")
+    order = ("PM2.5", "PM10", "NO2", "O3", "CO", "SO2", "NH3", "Pb")
+    return {name: india_sub_index(name, taken[name], severe) for name in order}
 
 
 def european_aqi(

@@ -3,7 +3,6 @@
 import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area, in_windows
-from pipelines.pollution.limit_tables import rows
 
 PARAMETERS = (
     "ph",
@@ -24,24 +23,20 @@ def within_limits(value: pl.Expr, at_least: pl.Expr, at_most: pl.Expr, below_onl
     return pl.when(value.is_not_null()).then(low_ok & high_ok)
 
 
-def effluent_limits() -> pl.DataFrame:
-    """The limit sets: consent, parameter, at_least, at_most, below_only."""
-    table = pl.DataFrame(list(rows("effluent")))
-    number = pl.col("at_least", "at_most").replace("", None).cast(pl.Float64)
-    return table.select("consent", "parameter", number, below_only=pl.col("below_only") == "yes")
-
-
-def judged_samples(samples: pl.DataFrame) -> pl.DataFrame:
+def judged_samples(samples: pl.DataFrame, effluent: pl.DataFrame) -> pl.DataFrame:
     """The samples with `failed` (list of parameters) and `compliant`: true, false or null.
 
     Null = pending: the five-day BOD is still in the laboratory and nothing else failed. Other parameters of the
-    set that were not tested are not judged. Shape: samples has `consent` and columns of PARAMETERS.
+    set that were not tested are not judged. Shape: samples has `consent` and columns of PARAMETERS; effluent as the
+    reference.
     """
     named = samples.with_row_index("sample")
     results = named.select("sample", "consent", *[pl.col(name).cast(pl.Float64) for name in PARAMETERS])
     long = results.unpivot(index=["sample", "consent"], variable_name="parameter", value_name="result")
     ok = within_limits(pl.col("result"), pl.col("at_least"), pl.col("at_most"), pl.col("below_only"))
-    tested = long.join(effluent_limits(), on=["consent", "parameter"], maintain_order="left").with_columns(ok=ok)
+    tested = long.join(
+        effluent.with_columns(pl.col("below_only").fill_null(False)), on=["consent", "parameter"], maintain_order="left"
+    ).with_columns(ok=ok)
     waits = ((pl.col("parameter") == SLOW) & pl.col("result").is_null()).any()
     verdicts = tested.group_by("sample").agg(
         failed=pl.col("parameter").filter(~pl.col("ok")),
@@ -55,17 +50,21 @@ def judged_samples(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def effluent_compliance(
-    effluent_samples: pl.DataFrame, effluent_plants: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame
+    effluent_samples: pl.DataFrame,
+    effluent_plants: pl.DataFrame,
+    effluent: pl.DataFrame,
+    assets: pl.DataFrame,
+    windows: pl.DataFrame,
 ) -> pl.DataFrame:
     """Share of the month's judged effluent samples of which every tested parameter keeps the plant's consent.
 
     Pending samples are in neither number. `detail` of a plant names the parameters that failed.
-    Source: the limit set that `effluent_plants` names for the plant (limits/effluent.csv).
+    Source: the limit set that `effluent_plants` names for the plant (reference effluent).
     """
     plants = effluent_plants.select(plant="asset", consent="consent")
     places = assets.select("ward", plant="asset")
     placed = in_windows(effluent_samples, windows, "sampled_at").join(plants, on="plant")
-    samples = judged_samples(placed.drop("ward", strict=False).join(places, on="plant", how="left"))
+    samples = judged_samples(placed.drop("ward", strict=False).join(places, on="plant", how="left"), effluent)
     rows_by_area = by_area(samples.with_columns(asset="plant"), ["town", "ward", "asset"])
     found = rows_by_area.group_by(KEYS).agg(
         numerator=pl.col("compliant").sum().cast(pl.Float64),

@@ -5,9 +5,18 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.pollution.limit_tables import MILLION, Segment, bands, european_bands, segments, who_goals
+from pipelines.pollution.limit_tables import (
+    MILLION,
+    Segment,
+    bands,
+    european_bands,
+    segments,
+    severe_pieces,
+    who_goals,
+)
 
 TOP_INDEX = 500
+SEVERE = "band before repeated"
 SO2_ONE_HOUR_ENDS_AT = 305 * MILLION
 SO2_INDEX_WITHOUT_24H = 200
 INDIA_ONE_HOUR_OZONE_ABOVE = 208 * MILLION
@@ -79,14 +88,16 @@ def beyond_us_aqi(pollutant: str, averaging: str, concentration: pl.Expr) -> pl.
     return (ends & (last.index_high == TOP_INDEX)).fill_null(False)
 
 
-def india_sub_index(pollutant: str, concentration: pl.Expr) -> pl.Expr:
+def india_sub_index(pollutant: str, concentration: pl.Expr, severe: str = SEVERE) -> pl.Expr:
     """The Indian index of one pollutant on contiguous pieces, capped at 500.
+
+    CPCB prints no upper end of the severe band; `severe` names whose end to take (limits/india_naqi_severe.csv).
 
     Unit: millionths of ug/m3 (CO: mg/m3), 24-hour mean (O3 and CO: 8-hour).
     Source: CPCB National Air Quality Index, October 2014.
     """
     averaging = "8h" if pollutant in INDIA_EIGHT_HOUR else "24h"
-    return linear_index(concentration.clip(lower_bound=0), segments("india_naqi")[pollutant, averaging])
+    return linear_index(concentration.clip(lower_bound=0), severe_pieces(severe)[pollutant, averaging])
 
 
 def india_ozone(eight_hour: pl.Expr, one_hour: pl.Expr) -> pl.Expr:

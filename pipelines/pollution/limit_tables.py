@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -53,6 +53,23 @@ def segments(index: str) -> Segments:
 
 
 @cache
+def severe_pieces(variant: str) -> Segments:
+    """The pieces of `india_naqi` with the upper end of the severe band that this source takes."""
+    own = {
+        row["pollutant"]: whole_millionths(row["up_to"])
+        for row in rows("india_naqi_severe")
+        if row["variant"] == variant
+    }
+    if not own:
+        known = ", ".join(dict.fromkeys(row["variant"] for row in rows("india_naqi_severe")))
+        raise ValueError(f"the severe band is known of {known}, not of {variant}")
+    return {
+        key: (*pieces[:-1], replace(pieces[-1], high=own.get(key[0], pieces[-1].high)))
+        for key, pieces in segments("india_naqi").items()
+    }
+
+
+@cache
 def european_bands() -> dict[str, tuple[int, ...]]:
     """The upper ends (ug/m3, inclusive) of the European levels 1 to 5 by pollutant; above the last is level 6."""
     found: dict[str, tuple[int, ...]] = {}
@@ -78,12 +95,6 @@ def who_goals(pollutant: str, averaging: str) -> tuple[tuple[str, int], ...]:
     found = [(row["goal"], row) for row in rows("who_guidelines")]
     wanted = [(g, r) for g, r in found if (r["pollutant"], r["averaging"]) == (pollutant, averaging)]
     return tuple(sorted(((g, whole_millionths(r["at_most"])) for g, r in wanted), key=lambda pair: pair[1]))
-
-
-@cache
-def noise_limits() -> dict[str, tuple[float, float]]:
-    """Day and night limit in dB(A) by zone class."""
-    return {row["zone_class"]: (float(row["day_dba"]), float(row["night_dba"])) for row in rows("india_noise")}
 
 
 @dataclass(frozen=True)
@@ -115,12 +126,6 @@ def noise_periods(scheme: str) -> tuple[Period, ...]:
 def molar_mass(pollutant: str) -> float:
     """Grams in a mole of this gas."""
     return {row["pollutant"]: float(row["molar_mass_g_mol"]) for row in rows("gases")}[pollutant]
-
-
-@cache
-def consents() -> tuple[str, ...]:
-    """Names of the effluent limit sets."""
-    return tuple(dict.fromkeys(row["consent"] for row in rows("effluent")))
 
 
 @cache

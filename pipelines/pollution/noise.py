@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area, in_windows, local
-from pipelines.pollution.limit_tables import Period, noise_limits, noise_periods
+from pipelines.pollution.limit_tables import Period, noise_periods
 from pipelines.pollution.stations import HIGHEST, MINIMUM_SHARE, over_stations
 
 NOISE = "noise_dba"
@@ -94,13 +94,15 @@ def _no_detail() -> pl.Expr:
     return pl.lit(None, dtype=pl.String)
 
 
-def noise_lden(noise_dba: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str) -> pl.DataFrame:
+def noise_lden(
+    noise_dba: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str, *, scheme: str = "EU Lden"
+) -> pl.DataFrame:
     """Day-evening-night level of the last 24 hours; the town is its loudest site.
 
-    Unit: dB(A). Day 07-19, evening 19-23 (+5 dB), night 23-07 (+10 dB), each with 75 % of its readings.
+    Unit: dB(A). Parts of the day and penalties by `scheme` (limits/noise_periods.csv), each with 75 % of its readings.
     Source: Directive 2002/49/EC Annex I.
     """
-    periods = noise_periods("EU Lden")
+    periods = noise_periods(scheme)
     rows = in_windows(_hourly_sound(noise_dba, sensors, zone), windows)
     rows = rows.join(_microphones(sensors).select("asset", "microphones"), on="asset")
     hour = local(pl.col("observed_at"), zone).dt.hour()
@@ -118,16 +120,20 @@ def _period_level(part: Period, inside: pl.Expr) -> pl.Expr:
 
 
 def _compliance(
-    sound: pl.DataFrame, noise_sites: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, part: Period
+    sound: pl.DataFrame,
+    zones: tuple[pl.DataFrame, pl.DataFrame],
+    sensors: pl.DataFrame,
+    windows: pl.DataFrame,
+    part: Period,
 ) -> pl.DataFrame:
-    """Share of sites at or below their limit, over the sites with a zone class and 75 % of the period."""
-    limits = pl.DataFrame(
-        [(zone_class, *pair) for zone_class, pair in noise_limits().items()],
-        schema={"zone_class": pl.String, "day": pl.Float64, "night": pl.Float64},
-        orient="row",
-    )
+    """Share of sites at or below their limit, over the sites with a zone class and 75 % of the period.
+
+    `zones`: the sites and the limits of their classes.
+    """
+    noise_sites, noise_limits = zones
     zone_class = pl.col("zone_class").str.to_lowercase().str.strip_chars()
-    zoned = noise_sites.with_columns(zone_class).join(limits, on="zone_class").select("asset", limit=part.name)
+    named = noise_limits.with_columns(zone_class)
+    zoned = noise_sites.with_columns(zone_class).join(named, on="zone_class").select("asset", limit=f"{part.name}_dba")
     sites = _microphones(sensors).join(zoned, on="asset")
     levels = sound.group_by("window", "asset").agg(value=LEVEL, covered=pl.col("seconds").sum())
     expected = sites.join(windows.select("window"), how="cross").join(levels, on=["window", "asset"], how="left")
@@ -155,7 +161,12 @@ def _compliance(
 
 
 def noise_compliance_day(
-    noise_dba: pl.DataFrame, noise_sites: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str
+    noise_dba: pl.DataFrame,
+    noise_sites: pl.DataFrame,
+    noise_limits: pl.DataFrame,
+    sensors: pl.DataFrame,
+    windows: pl.DataFrame,
+    zone: str,
 ) -> pl.DataFrame:
     """Share of sites whose level from 06 to 22 h is at or below the day limit of their zone class.
 
@@ -164,11 +175,16 @@ def noise_compliance_day(
     day = next(part for part in noise_periods("India") if part.name == "day")
     rows = in_windows(_sound(noise_dba, sensors), windows)
     inside = in_period(local(pl.col("observed_at"), zone).dt.hour(), day)
-    return _compliance(rows.filter(inside), noise_sites, sensors, windows, day)
+    return _compliance(rows.filter(inside), (noise_sites, noise_limits), sensors, windows, day)
 
 
 def noise_compliance_night(
-    noise_dba: pl.DataFrame, noise_sites: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str
+    noise_dba: pl.DataFrame,
+    noise_sites: pl.DataFrame,
+    noise_limits: pl.DataFrame,
+    sensors: pl.DataFrame,
+    windows: pl.DataFrame,
+    zone: str,
 ) -> pl.DataFrame:
     """Share of sites whose level from 22 to 06 h is at or below the night limit of their zone class.
 
@@ -180,4 +196,4 @@ def noise_compliance_night(
     clock, began = local(pl.col("observed_at"), zone), local(pl.col("window"), zone).dt.date()
     evening = (clock.dt.hour() >= night.from_hour) & (clock.dt.date() == began)
     morning = (clock.dt.hour() < night.to_hour) & (clock.dt.date() == began.dt.offset_by("1d"))
-    return _compliance(rows.filter(evening | morning), noise_sites, sensors, windows, night)
+    return _compliance(rows.filter(evening | morning), (noise_sites, noise_limits), sensors, windows, night)

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.engine.model import Check, Column, Quantity, Reference, Source, Table
+from pipelines.engine.model import Check, Column, Quantity, Reference, Refers, Source, Table
+from pipelines.pollution.effluent import PARAMETERS
 from pipelines.pollution.emissions import ITEMS
-from pipelines.pollution.limit_tables import consents, noise_limits
+from pipelines.pollution.limit_tables import FOLDER
 
 # Three recorded stations (Beijing 2013 to 2017, whole ug/m3, hourly) show one value of PM2.5 for 12 hours at most.
 # Ozone, SO2 and CO rest at what the device can just detect for days: for them nothing plausible can be declared.
@@ -94,7 +95,38 @@ NOISE_SITES = Reference(
     key=("asset",),
     columns=(
         Column(name="asset", meaning="The noise site.", required=True),
-        Column(name="zone_class", choices=tuple(noise_limits()), meaning="Class in the Noise Rules.", required=True),
+        Column(name="zone_class", meaning="Class of the reference noise_limits.", required=True),
+    ),
+    refers=(Refers("zone_class", "noise_limits", "zone_class"),),
+)
+
+EFFLUENT = Reference(
+    name="effluent",
+    meaning="Sets of limits of treated sewage, with their source; a town's own file replaces the shipped sets.",
+    key=("consent", "parameter"),
+    shipped=FOLDER / "effluent.csv",
+    columns=(
+        Column(name="consent", meaning="Name of the set.", required=True),
+        Column(name="parameter", choices=PARAMETERS, meaning="Column of effluent_samples.", required=True),
+        Column(name="at_least", kind="number", meaning="Lowest value that passes; empty = none."),
+        Column(name="at_most", kind="number", meaning="Highest value that passes; empty = none."),
+        Column(name="below_only", kind="flag", meaning="yes: the upper limit itself is already too much."),
+        Column(name="source", meaning="Who set it."),
+        Column(name="date", meaning="When."),
+    ),
+)
+
+NOISE_LIMITS = Reference(
+    name="noise_limits",
+    meaning="Limits of noise by zone class, with their source; a town's own file replaces those of the Noise Rules.",
+    key=("zone_class",),
+    shipped=FOLDER / "india_noise.csv",
+    columns=(
+        Column(name="zone_class", meaning="Class of the zone.", required=True),
+        Column(name="day_dba", kind="number", unit="dBA", meaning="Highest level by day.", required=True),
+        Column(name="night_dba", kind="number", unit="dBA", meaning="Highest level by night.", required=True),
+        Column(name="source", meaning="Who set it."),
+        Column(name="date", meaning="When."),
     ),
 )
 
@@ -104,8 +136,9 @@ EFFLUENT_PLANTS = Reference(
     key=("asset",),
     columns=(
         Column(name="asset", meaning="The plant.", required=True),
-        Column(name="consent", choices=consents(), meaning="Limit set, see limits/effluent.csv.", required=True),
+        Column(name="consent", meaning="Limit set of the reference effluent.", required=True),
     ),
+    refers=(Refers("consent", "effluent", "consent"),),
 )
 
 SOURCES = (

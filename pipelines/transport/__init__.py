@@ -1,6 +1,7 @@
 """Public transport and roads: timetable and live buses (GTFS), traffic counts and speeds, crashes."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from pipelines.engine.model import AlarmRule, Domain, Source
 from pipelines.transport.kpis import KPIS
@@ -107,4 +108,5 @@ DOMAIN = Domain(
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,
+    rules=Path(__file__).parent / "limits" / "rules.csv",
 )

@@ -1,5 +1,7 @@
 """Water: from the source to the tap, the meter and the drain."""
 
+from pathlib import Path
+
 from pipelines.engine.model import Domain
 from pipelines.water import accounts, balance, meters, network, night, pumps, quality, supply, tanks
 from pipelines.water.alarms import ALARMS
@@ -26,4 +28,5 @@ DOMAIN = Domain(
         *accounts.KPIS,
     ),
     alarms=ALARMS,
+    rules=Path(__file__).parent / "limits" / "rules.csv",
 )

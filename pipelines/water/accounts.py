@@ -133,7 +133,7 @@ KPIS = (
         plain="How much of the running cost of water the water revenue pays, this year so far.",
         formula="100 x operating revenue / operating expense",
         standard="MoUD Service Level Benchmarks 2.1.8",
-        window=every("year"),
+        window=every("fiscal_year"),
         target=100,
         watch=80,
     ),

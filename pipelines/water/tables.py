@@ -1,6 +1,7 @@
 """What arrives about water: quantities of sensors, event tables, and the references a clerk keeps."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 
@@ -114,7 +115,25 @@ TANKS = Reference(
     ),
 )
 
-REFERENCES = (DMAS, TANKS)
+TESTED = ("turbidity_ntu", "ph", "tds_mg_l", "free_chlorine_mg_l", "e_coli_100ml")
+DRINKING_WATER = Reference(
+    name="drinking_water",
+    meaning="Limits of drinking water, with their source; a town's own file replaces the table of IS 10500",
+    key=("parameter",),
+    shipped=Path(__file__).parent / "limits" / "drinking_water.csv",
+    columns=(
+        Column(name="parameter", meaning="Column of water_samples", required=True, choices=TESTED),
+        Column(name="acceptable_low", kind="number", meaning="Lowest acceptable value; empty = none"),
+        Column(name="acceptable_high", kind="number", meaning="Highest acceptable value; empty = none"),
+        Column(name="permissible_low", kind="number", meaning="Lowest value where there is no other source"),
+        Column(name="permissible_high", kind="number", meaning="Highest value where there is no other source"),
+        Column(name="unit", meaning="Unit of the limits"),
+        Column(name="source", meaning="Who set them"),
+        Column(name="dated", meaning="When"),
+    ),
+)
+
+REFERENCES = (DMAS, TANKS, DRINKING_WATER)
 
 
 def _volume(name: str, meaning: str, unit: str = "m^3") -> Column:

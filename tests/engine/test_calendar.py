@@ -133,3 +133,13 @@ def test_unusable_readings_are_in_no_rollup() -> None:
     assert hourly(frame, "UTC").select("n", "sum", "sum_squares", "min", "max", "last").rows() == [
         (1, 3.0, 9.0, 3.0, 3.0, 3.0)
     ]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Australia/Lord_Howe", "Asia/Kathmandu"])
+def test_fiscal_year_runs_from_april_to_march_on_the_towns_clock(zone: str) -> None:
+    for text, year in (("2026-03-31T23:59", 2025), ("2026-04-01T00:00", 2026), ("2026-12-31T12:00", 2026)):
+        at = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+        start = floor(at, "fiscal_year", zone)
+        assert start.astimezone(ZoneInfo(zone)).isoformat()[:16] == f"{year}-04-01T00:00"
+        end = after(start, "fiscal_year", zone)
+        assert end.astimezone(ZoneInfo(zone)).isoformat()[:16] == f"{year + 1}-04-01T00:00"

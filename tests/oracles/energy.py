@@ -387,6 +387,7 @@ def street_lights_lit(dirty: Dirty, span: Span) -> Values:
 MONTH_AND_YEAR = {"saifi": saifi, "saidi": saidi, "caidi": caidi, "asai": asai, "maifi": maifi}
 ORACLES: dict[str, Callable[[Dirty, Span], Values]] = {
     **MONTH_AND_YEAR,
+    "atc_loss_year": atc_loss,
     **{f"{name}_year": oracle for name, oracle in MONTH_AND_YEAR.items()},
     **{
         oracle.__name__: oracle

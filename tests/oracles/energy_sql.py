@@ -225,6 +225,7 @@ QUERIES = {
     "battery_autonomy": BATTERY,
     "solar_performance_ratio": SOLAR,
     "atc_loss": ATC,
+    "atc_loss_year": ATC,
     "street_light_uptime": LAMPS,
     "street_lights_lit": SURVEYED,
 }

@@ -15,6 +15,8 @@ from pipelines.pollution.formulas import ppb_from_ug_per_m3, ug_per_m3
 from pipelines.pollution.goals import data_capture, who_annual_ratio, who_exceedance_days
 from pipelines.pollution.limit_tables import FOLDER, rows
 from pipelines.pollution.noise import noise_compliance_day, noise_compliance_night, noise_lden, noise_leq
+from pipelines.pollution.tables import EFFLUENT, NOISE_LIMITS
+from tests.shipped import shipped
 
 ROOT = Path(__file__).parents[2]
 INSTANT = pl.Datetime("us", "UTC")
@@ -36,6 +38,7 @@ ROLLUP = {
 }
 NO_ROLLUPS = pl.DataFrame(schema=ROLLUP)
 ASSETS = pl.DataFrame({"asset": ["P1", "P2"], "ward": ["W1", "W2"]})
+NOISE, SETS = shipped(NOISE_LIMITS), shipped(EFFLUENT)
 
 
 def register(sites: dict[str, str], every_s: int = 3600, quantity: str = "noise_dba") -> pl.DataFrame:
@@ -121,7 +124,7 @@ def test_noise_compliance_day_counts_a_level_at_the_limit_as_kept() -> None:
         "N2": loud_night + [50.1] * 18,
         "N3": loud_night + [60.0] * 11,
     }
-    found = noise_compliance_day(sound(levels), SITES, register(WARDS), window(MIDNIGHT, 24), INDIA)
+    found = noise_compliance_day(sound(levels), SITES, NOISE, register(WARDS), window(MIDNIGHT, 24), INDIA)
     # N3 has 11 of 16 hours: not judged
     assert share(found, "town") == (1, 2)
     assert share(found, "asset:N1") == (1, 1)
@@ -135,7 +138,7 @@ def test_noise_compliance_night_belongs_to_the_date_of_its_22_h() -> None:
     start = MIDNIGHT - timedelta(hours=6)  # 10 January 18:00; the window ends on the 12th at 00:00
     night = [40.0] * 8
     levels = {"N1": [90.0] * 4 + night + [90.0] * 18, "N2": [30.0] * 4 + [40.0] * 7 + [50.0] + [30.0] * 18}
-    found = noise_compliance_night(sound(levels, start), SITES, register(WARDS), window(start, 30), INDIA)
+    found = noise_compliance_night(sound(levels, start), SITES, NOISE, register(WARDS), window(start, 30), INDIA)
     assert share(found, "asset:N1") == (1, 1)
     assert share(found, "asset:N2") == (0, 1)  # 43.3 dB(A) of 40
     assert at(found, "asset:N2", "detail") == "43.3 of 40.0 dB(A)"
@@ -146,7 +149,7 @@ def test_noise_kpis_are_empty_or_unknown_without_readings() -> None:
     none, sensors, span = sound({}), register(WARDS), window(MIDNIGHT, 24)
     assert noise_leq(none, sensors, span).height == 0
     assert noise_lden(none, sensors, span, INDIA).height == 0
-    found = noise_compliance_day(none, SITES, sensors, span, INDIA)
+    found = noise_compliance_day(none, SITES, NOISE, sensors, span, INDIA)
     assert (share(found, "town"), at(found, "town", "reason")) == ((0, 0), "insufficient_data")
 
 
@@ -216,7 +219,7 @@ def test_effluent_compliance_follows_each_plants_consent_and_waits_for_bod() -> 
         ("P1", 3, {**good, "bod_mg_l": None}),  # pending
         ("P2", 4, {**good, "cod_mg_l": 120.0}),
     )
-    found = effluent_compliance(made, PLANTS, ASSETS, window(MIDNIGHT, 24 * 31))
+    found = effluent_compliance(made, PLANTS, SETS, ASSETS, window(MIDNIGHT, 24 * 31))
     assert share(found, "asset:P1") == (1, 2)
     assert share(found, "asset:P2") == (0, 1)
     assert share(found, "town") == (1, 3)
@@ -225,14 +228,14 @@ def test_effluent_compliance_follows_each_plants_consent_and_waits_for_bod() -> 
 
 
 def test_effluent_compliance_fails_at_once_when_another_parameter_fails() -> None:
-    found = effluent_compliance(samples(("P2", 1, {"ph": 9.4})), PLANTS, ASSETS, window(MIDNIGHT, 24))
+    found = effluent_compliance(samples(("P2", 1, {"ph": 9.4})), PLANTS, SETS, ASSETS, window(MIDNIGHT, 24))
     assert share(found, "town") == (0, 1)
 
 
 def test_effluent_compliance_has_no_value_while_all_are_pending_and_no_row_without_samples() -> None:
-    found = effluent_compliance(samples(("P1", 1, {"ph": 7.0})), PLANTS, ASSETS, window(MIDNIGHT, 24))
+    found = effluent_compliance(samples(("P1", 1, {"ph": 7.0})), PLANTS, SETS, ASSETS, window(MIDNIGHT, 24))
     assert (share(found, "town"), at(found, "town", "reason")) == ((0, 0), "insufficient_data")
-    assert effluent_compliance(samples(), PLANTS, ASSETS, window(MIDNIGHT, 24)).height == 0
+    assert effluent_compliance(samples(), PLANTS, SETS, ASSETS, window(MIDNIGHT, 24)).height == 0
 
 
 def test_ghg_emissions_add_up_services_in_tonnes() -> None:

@@ -8,11 +8,14 @@ import pytest
 
 from pipelines.engine.model import Table
 from pipelines.water import accounts, balance, pumps, quality, tables
+from pipelines.water.tables import DRINKING_WATER
 from tests.pipelines.water_town import ASSETS, ROME, at, dmas, rolled, values, windows
+from tests.shipped import shipped
 
 JANUARY = windows(("2026-01-01", "2026-02-01"), zone=ROME)
 LABEL = "12-31T23:00"
 YEAR = windows(("2026-01-01", "2027-01-01"), zone=ROME)
+LIMITS = shipped(DRINKING_WATER)
 
 
 def rows(table: Table, *written: dict[str, Any]) -> pl.DataFrame:
@@ -28,8 +31,10 @@ def samples(*written: dict[str, Any]) -> pl.DataFrame:
 def test_turbidity_is_judged_by_both_limits_inclusive():
     # WA-09#1
     found = samples(*({"turbidity_ntu": ntu} for ntu in (0.4, 1.0, 1.1, 4.9, 5.0, 6.2)))
-    assert values(quality.turbidity_acceptable(found, JANUARY), 100)[LABEL, "town"] == pytest.approx(33.333333)
-    assert values(quality.turbidity_permissible(found, JANUARY), 100)[LABEL, "asset:D1"] == pytest.approx(83.333333)
+    assert values(quality.turbidity_acceptable(found, LIMITS, JANUARY), 100)[LABEL, "town"] == pytest.approx(33.333333)
+    assert values(quality.turbidity_permissible(found, LIMITS, JANUARY), 100)[LABEL, "asset:D1"] == pytest.approx(
+        83.333333
+    )
 
 
 def test_water_quality_needs_every_tested_parameter_to_pass():
@@ -44,14 +49,14 @@ def test_water_quality_needs_every_tested_parameter_to_pass():
         one(7.0, 0.5, 0.5, 2),
         one(6.5, 1.0, 0.2, 0),
     ]
-    assert values(quality.water_quality(samples(*five), JANUARY), 100)[LABEL, "town"] == pytest.approx(40.0)
+    assert values(quality.water_quality(samples(*five), LIMITS, JANUARY), 100)[LABEL, "town"] == pytest.approx(40.0)
     more = samples(*five, {"free_chlorine_mg_l": 0.4}, {})
-    assert values(quality.water_quality(more, JANUARY), 100)[LABEL, "town"] == pytest.approx(50.0)
+    assert values(quality.water_quality(more, LIMITS, JANUARY), 100)[LABEL, "town"] == pytest.approx(50.0)
 
 
 def test_e_coli_found_counts_positive_samples_only_where_it_was_tested():
     day = windows(("2026-01-10", "2026-01-11"), ("2026-01-11", "2026-01-12"))
-    found = quality.e_coli_found(samples({"e_coli_100ml": 0.0}, {"e_coli_100ml": 3.0}, {}), day)
+    found = quality.e_coli_found(samples({"e_coli_100ml": 0.0}, {"e_coli_100ml": 3.0}, {}), LIMITS, day)
     assert values(found)["01-10T00:00", "town"] == 1.0
     assert found.filter(area="town").select("n").rows() == [(2,)]
 
@@ -63,7 +68,7 @@ def test_quality_is_empty_when_no_sample_was_taken():
         quality.turbidity_permissible,
         quality.e_coli_found,
     ):
-        assert kpi(samples(), JANUARY).is_empty()
+        assert kpi(samples(), LIMITS, JANUARY).is_empty()
 
 
 def pump(name: str, hours: dict[str, tuple[int, float]]) -> pl.DataFrame:

@@ -30,13 +30,14 @@ from pipelines.pollution.limit_tables import (
     MILLION,
     greenhouse_factors,
     molar_mass,
-    noise_limits,
     noise_periods,
     who_goals,
     whole_millionths,
 )
 from pipelines.pollution.noise import day_evening_night, is_quiet_enough, sound_energy, sound_level
 from pipelines.pollution.stations import EIGHT_HOURS_NEED, INSTRUMENT_LIMIT, MINIMUM_SHARE
+from pipelines.pollution.tables import EFFLUENT, NOISE_LIMITS
+from tests.shipped import shipped
 
 SHORT = {"PM2.5": "PM25"}
 LONG = {"PM25": "PM2.5", "PM2_5": "PM2.5", "OZONE": "O3"}
@@ -245,8 +246,10 @@ def noise(inputs: Mapping[str, Any]) -> Any:
 
 def noise_limit(inputs: Mapping[str, Any]) -> Any:
     zone = str(inputs["zone"]).lower().removesuffix(" zone").removesuffix(" area").strip()
+    classes = {row["zone_class"]: row for row in shipped(NOISE_LIMITS).iter_rows(named=True)}
+    limits = (classes[zone]["day_dba"], classes[zone]["night_dba"])
     answer: dict[str, Any] = {}
-    for period, limit in zip(("day", "night"), noise_limits()[zone], strict=True):
+    for period, limit in zip(("day", "night"), limits, strict=True):
         level = inputs.get(f"Leq_{period}")
         hourly = inputs.get(f"hourly_Leq_{period}")
         if hourly is not None:
@@ -261,7 +264,7 @@ def noise_limit(inputs: Mapping[str, Any]) -> Any:
 
 # --- PO-08
 
-EFFLUENT = {
+EFFLUENT_KEYS = {
     "pH": "ph",
     "BOD": "bod_mg_l",
     "COD": "cod_mg_l",
@@ -285,12 +288,12 @@ def consent(standard: str) -> str:
 
 def effluent(inputs: Mapping[str, Any]) -> Any:
     results = dict.fromkeys(PARAMETERS, None) | {
-        EFFLUENT[key]: number(inputs[key]) for key in inputs if key in EFFLUENT
+        EFFLUENT_KEYS[key]: number(inputs[key]) for key in inputs if key in EFFLUENT_KEYS
     }
     schema = {"consent": pl.String} | dict.fromkeys(PARAMETERS, pl.Float64)
     sample = pl.DataFrame([{"consent": consent(inputs["standard"]), **results}], schema=schema)
-    found = judged_samples(sample).row(0, named=True)
-    failed = [key for key in inputs if key in EFFLUENT and EFFLUENT[key] in found["failed"]]
+    found = judged_samples(sample, shipped(EFFLUENT)).row(0, named=True)
+    failed = [key for key in inputs if key in EFFLUENT_KEYS and EFFLUENT_KEYS[key] in found["failed"]]
     status = {True: "compliant", False: "failed", None: "pending"}[found["compliant"]]
     return {"compliant": found["compliant"], "failed": failed, "status": status}
 

@@ -7,9 +7,12 @@ import polars as pl
 
 from pipelines.engine.measures import ratio, share
 from pipelines.water import formulas as f
-from pipelines.water.quality import LIMITS, passes, within
+from pipelines.water.quality import limits_of, passes, within
+from pipelines.water.tables import DRINKING_WATER
+from tests.shipped import shipped
 
 Inputs = Mapping[str, Any]
+LIMITS = limits_of(shipped(DRINKING_WATER))
 SAMPLE = {
     "pH": "ph",
     "turbidity": "turbidity_ntu",
@@ -111,12 +114,12 @@ def quality(inputs: Inputs) -> Any:
     if "samples" in inputs:
         rows = [{SAMPLE[name]: value for name, value in sample.items()} for sample in inputs["samples"]]
         samples = pl.DataFrame(rows, schema=dict.fromkeys(LIMITS, pl.Float64))
-        return samples.select(_quotient(share(passes()), 100)).item()
+        return samples.select(_quotient(share(passes(LIMITS)), 100)).item()
     found = {}
     for grade in ("acceptable", "permissible"):
         limit = inputs.get(grade)
         own = f.between(pl.col("turbidity_ntu"), pl.lit(None, dtype=pl.Float64), pl.lit(limit, dtype=pl.Float64))
-        good = within("turbidity_ntu", grade) if limit is None else own
+        good = within("turbidity_ntu", grade, LIMITS) if limit is None else own
         found[f"{grade}_pct"] = _share(good, turbidity_ntu=inputs["turbidity_NTU"])
     return found
 

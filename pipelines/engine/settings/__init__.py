@@ -16,7 +16,7 @@ from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.settings.brokers import BROKER_KEYS, Broker, read_brokers
 from pipelines.engine.settings.delivery import DELIVERY_KEYS, read_delivery
-from pipelines.engine.settings.document import Document, duration, shown_path
+from pipelines.engine.settings.document import Document, choice, duration, shown_path
 from pipelines.engine.settings.feeds import FEED_KEYS, ORIGINS, Feed, read_feeds
 from pipelines.engine.settings.keeping import (
     BACKUP_KEYS,
@@ -26,15 +26,18 @@ from pipelines.engine.settings.keeping import (
     read_backup,
     read_retention,
 )
+from pipelines.engine.settings.rules import GAS_TEMPERATURE_C, PACKS, Rule, by_pack, ruled, rules_of
 from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
 from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
     "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED",
-    "ORIGINS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Settings", "duration", "load", "shown_path",
+    "ORIGINS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Settings", "duration", "load", "rules_of", "shown_path",
 )  # fmt: skip
 SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery")
-TOWN_KEYS = {"name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c"}
+TOWN_KEYS = {
+    "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class Settings:
     beat_s: float = 2.0
     future_tolerance_s: float = 300.0
     gas_temperature_c: float = 25.0
+    pack: str = PACKS[0]
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     @property
     def store(self) -> Path:
@@ -102,14 +107,18 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
         ) from error
     raw = well_formed(raw, document.wrong)
     town = _town(document, raw.get("town"), available())
-    known = {domain.name: domain for domain in town.pop("domains")}
+    known = {domain.name: by_pack(domain, town["pack"]) for domain in town.pop("domains")}
     for section in raw:
         if section not in {*SECTIONS, "web", *known}:
             document.unknown("", section, {*SECTIONS, *known})
     brokers = read_brokers(document, raw.get("brokers", {}), folder, str(town["name"]))
     feeds = read_feeds(document, raw.get("feeds", {}), known, town["zone"], tuple(brokers))
     tuning: dict[str, dict[str, Any]] = {}
-    domains = tuple(tuned(document, domain, raw.get(name, {}), tuning) for name, domain in known.items())
+    rules: dict[str, Rule] = {}
+    domains = tuple(
+        tuned(document, domain, ruled(document, domain, raw.get(name, {}), town["pack"], rules), tuning)
+        for name, domain in known.items()
+    )
     backup = read_backup(document, raw.get("backup", {}), folder)
     delivery = read_delivery(document, raw.get("delivery", {}), folder)
     tables = (*ENGINE_TABLES, *(table for domain in domains for table in domain.tables))
@@ -119,7 +128,7 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     return Settings(
         folder=folder, domains=domains, feeds=feeds, brokers=brokers, tuning=tuning, backup=backup,
         delivery=delivery,
-        retention=retention, **town,
+        retention=retention, rules=rules, **town,
     )  # fmt: skip
 
 
@@ -147,8 +156,13 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
             document.unknown("town", str(wanted), available, at="domains")
     if not domains:
         document.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
+    pack = choice(document, "town", raw, "pack", PACKS, PACKS[0])
     numbers = {}
-    for key, default in (("beat_s", 2.0), ("future_tolerance_s", 300.0), ("gas_temperature_c", 25.0)):
+    for key, default in (
+        ("beat_s", 2.0),
+        ("future_tolerance_s", 300.0),
+        ("gas_temperature_c", GAS_TEMPERATURE_C[str(pack)]),
+    ):
         value = raw.get(key, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
             document.wrong("town", key, f"`{key} = {value!r}` must be a number above 0.")
@@ -159,6 +173,7 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
         "zone": ZoneInfo(zone).key,
         "languages": tuple(raw.get("languages", ("en",))),
         "domains": domains,
+        "pack": pack,
         "demo": bool(raw.get("demo", False)),
         **numbers,
     }
