@@ -118,10 +118,16 @@ def windows_of(kpi: Kpi, dirty: Dirty) -> pl.DataFrame:
     return pl.concat([grid.gather_every(step), grid.tail(1)]).unique().sort("window")
 
 
-def by_product(line: Line, kpi: Kpi, grid: pl.DataFrame) -> Values:
+def by_product(line: Line, kpi: Kpi, dirty: Dirty, grid: pl.DataFrame) -> Values:
     """What the declared function gives through the engine's own inputs, divided as the engine divides."""
-    called = line.kpis._call(line.kpis.works[kpi.id], grid, 0)
-    assert called is not None, line.kpis.faults
+    low, high = grid["window"].min(), grid["end"].max()
+    start = low - kpi.lookback if kpi.lookback is not None else None
+    given = {"windows": grid, "zone": dirty.zone}
+    given |= {name: line.kpis.inputs.get(name, start, high) for name in kpi.inputs if name not in given}
+    if kpi.hears:
+        heard = [feed.name for feed in line.settings.feeds.values() if feed.table in kpi.hears]
+        given["arrivals"] = given["arrivals"].filter(pl.col("feed").is_in(heard))
+    called = kpi.function(**{name: given[name] for name in kpi.inputs})
     blank = [
         pl.lit(None, pl.Float64).alias(n) for n in ("value", "numerator", "denominator") if n not in called.columns
     ]

@@ -47,7 +47,7 @@ def test_kpi_is_the_same_by_three_ways_on_dirty_rows(towns: Any, domain: str, kp
     dirty, line, con = towns(domain)
     grid = agreement.windows_of(kpi, dirty)
     found = {
-        "product": agreement.by_product(line, kpi, grid),
+        "product": agreement.by_product(line, kpi, dirty, grid),
         "python": agreement.by_plain_python(of(domain, "").ORACLES[kpi.id], dirty, grid),
         "sql": agreement.by_sql(con, of(domain, "_sql").QUERIES[kpi.id], grid),
     }
@@ -73,7 +73,7 @@ def test_other_dirt_makes_no_difference(tmp_path_factory: pytest.TempPathFactory
     for kpi in available()[domain].kpis:
         grid = agreement.windows_of(kpi, dirty).gather_every(5)
         found = {
-            "product": agreement.by_product(line, kpi, grid),
+            "product": agreement.by_product(line, kpi, dirty, grid),
             "python": agreement.by_plain_python(of(domain, "").ORACLES[kpi.id], dirty, grid),
             "sql": agreement.by_sql(con, sql.QUERIES[kpi.id], grid),
         }
