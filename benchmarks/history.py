@@ -32,11 +32,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Found:
-    """What one system did: seconds to load, bytes a reading, question -> ordered milliseconds."""
+    """What one system did: seconds to load, bytes a reading, question -> ordered milliseconds.
+
+    `cpu`: the same of the processor in this process, which tells on a busy machine what ours would take on a quiet one.
+    """
 
     load_s: float
     bytes_each: float
     waits: dict[str, list[float]]
+    cpu: dict[str, list[float]]
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     parser.add_argument("--sensors", type=int, default=250, help="(default: %(default)s; the whole town: 20000)")
     parser.add_argument("--days", type=int, default=366, help="(default: %(default)s)")
     parser.add_argument("--only", nargs="*", help="only these systems")
+    parser.add_argument("--without-exports", action="store_true", help="do not write CSV of a month and of all")
     given = parser.parse_args()
     found: dict[str, Found] = {}
     for system in SYSTEMS:
@@ -59,6 +64,8 @@ def main() -> None:
             asked = system(Path(folder), given.sensors, end(given.days), _last_month(end(given.days)))
             try:
                 found[system.name] = _measured(asked, given.sensors, given.days)
+                if isinstance(asked, Ours) and not given.without_exports:
+                    _exports(asked)
             finally:
                 asked.close()
     report(found, given.sensors * given.days * 96)
@@ -76,31 +83,32 @@ def _measured(asked: Asked, sensors: int, count: int) -> Found:
     asked.load(days(sensors, count))
     load_s = time.perf_counter() - began
     print(f"{asked.name}: loaded in {load_s:.0f} s", flush=True)
-    waits = {name: _waits(asked, name, sensors) for name in QUESTIONS}
+    taken = {name: _waits(asked, name, sensors) for name in QUESTIONS}
+    waits, cpu = ({name: times[kind] for name, times in taken.items()} for kind in (0, 1))
     each = asked.bytes_at_rest() / (sensors * count * 96)
     print(f"{asked.name}: asked in {time.perf_counter() - began - load_s:.0f} s", flush=True)
     if isinstance(asked, Ours):
-        _more_of_ours(asked, sensors * count * 96)
-    return Found(load_s, each, waits)
+        parts = {name: f"{size / (sensors * count * 96):.2f}" for name, size in asked.parts().items()}
+        print(f"  bytes a reading: {', '.join(f'{name} {size}' for name, size in parts.items())}")
+    return Found(load_s, each, waits, cpu)
 
 
-def _waits(asked: Asked, name: str, sensors: int) -> list[float]:
-    """Milliseconds of each answer, in order; the first, cold one is not among them."""
-    waits: list[float] = []
+def _waits(asked: Asked, name: str, sensors: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each answer, and of our processor for it, in order; the first, cold one is not among them."""
+    waits, spent = list[float](), list[float]()
     began, number = time.perf_counter(), 0
     while number <= ROUNDS and (number <= FEWEST or time.perf_counter() - began < PATIENCE_S):
         which = [number * 7919 % sensors] if name in ("day", "month", "year") else []
-        at = time.perf_counter()
+        at, cpu = time.perf_counter(), time.process_time()
         answer = getattr(asked, name)(*which)
         waits.append((time.perf_counter() - at) * 1e3)
+        spent.append((time.process_time() - cpu) * 1e3)
         assert len(answer), f"{asked.name} has no answer to {name}"
         number += 1
-    return sorted(waits[1:])
+    return sorted(waits[1:]), sorted(spent[1:])
 
 
-def _more_of_ours(ours: Ours, readings: int) -> None:
-    parts = {name: f"{size / readings:.2f}" for name, size in ours.parts().items()}
-    print(f"  bytes a reading: {', '.join(f'{name} {size}' for name, size in parts.items())}")
+def _exports(ours: Ours) -> None:
     for words, span in (("a month", timedelta(days=31)), ("the whole time", timedelta(days=4000))):
         rows, lasted, peak = _export(ours, ours.end - span)
         print(f"  export of {words} as CSV: {rows:,} rows at {rows / lasted:,.0f} a second, peak {peak:.0f} MB")
@@ -132,6 +140,9 @@ def report(found: dict[str, Found], readings: int) -> None:
         for question, words in QUESTIONS.items():
             p50, p99 = (quantile(one.waits[question], share) for share in (0.5, 0.99))
             against = f"({p50 / quantile(ours.waits[question], 0.5):.1f})" if ours and name != Ours.name else ""
+            if name == Ours.name:
+                own = [quantile(one.cpu[question], share) for share in (0.5, 0.99)]
+                against = f"processor {own[0]:.1f} / {own[1]:.1f}"
             late = f"  over {LIMIT_MS:.0f} ms" if name == Ours.name and p99 > LIMIT_MS else ""
             times = f"{p50:9.1f} /{p99:9.1f}   {against}{late}"
             print(f"  {words:<36}{times}  of {len(one.waits[question])}")
