@@ -1,5 +1,6 @@
 """Pieces of pages by themselves: bars, strips, sparklines, the asset table."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -138,6 +139,18 @@ def test_the_store_is_asked_once_per_window(town: FakeTown, monkeypatch: pytest.
     assert len(asked) == 1
     points(kpi, "town", View(), {**row, "window_start": "2030-01-01T00:00:00+00:00"})
     assert len(asked) == 2
+
+
+def test_usual_course_is_drawn_behind_a_habitual_kpi_and_can_be_downloaded(town: FakeTown) -> None:
+    from components.address import View
+    from components.trend import trends
+
+    kpi = next(k for k in town.domain("transport").kpis if k.id == "service_delivered")
+    plain = to_html(trends(glass.state(), [kpi], [], View(), ()))
+    banded = to_html(trends(glass.state(), [replace(kpi, habitual=True)], [], View(), ()))
+    assert "usual" not in plain
+    assert "shaded: usual at this hour" in banded
+    assert "/api/v1/expected?kpi=service_delivered&amp;area=town" in banded
 
 
 def test_a_kpi_without_a_history_gives_its_place_to_one_that_has_one(town: FakeTown) -> None:
