@@ -94,7 +94,7 @@
       merged[part] = {...state[part], ...delta[part]};
       for (const key of gone) delete merged[part][key];
     }
-    for (const part of ['alarms', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
+    for (const part of ['alarms', 'alarm_summary', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
     return merged;
   };
   Object.assign(board, {merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, span, when, whenShort, completeness, detail, trend, corrected, coverage, reason, count});

@@ -42,6 +42,7 @@ class Publisher:
         self._state: dict[str, Any] | None = None
         self._turn = threading.Lock()
         self._shown_seq = 0
+        self._alarms_version = 0
         self._beat_at = datetime.min.replace(tzinfo=UTC)
         self._worst: dict[str, str] = {}
         self.jobs: Callable[[], list[dict[str, Any]]] = list
@@ -63,21 +64,24 @@ class Publisher:
         return snapshot
 
     def refresh(self, now: datetime) -> Snapshot | None:
-        """Between two beats: the newest readings and feeds on the board, beside KPIs and alarms as they stand.
+        """Between two beats: the newest readings and feeds on the board, and what people did to alarms.
 
-        None when nothing has landed since the board was last written, or when no beat has come for a while.
+        None when nothing has landed or was done since the board was last written, or when no beat has come for a while.
         """
         with self._turn:
-            if self._state is None or self._line.journal.seq == self._shown_seq or now - self._beat_at > BEATS_COME:
+            acted = self._line.alarms.book.version != self._alarms_version
+            landed = self._line.journal.seq != self._shown_seq
+            if self._state is None or not (acted or landed) or now - self._beat_at > BEATS_COME:
                 return None
-            snapshot = self._snapshot({**self._state, **self._readings(now)}, now)
+            alarms = self._alarms(now) if acted else {}
+            snapshot = self._snapshot({**self._state, **alarms, **self._readings(now)}, now)
             snapshot.write(self._line.board_path)
         return snapshot
 
     def build(self, now: datetime) -> Snapshot:
         """The snapshot of this instant."""
         line, settings = self._line, self._line.settings
-        self._beat_at, self._worst = now, line.alarms.worst_by_asset()
+        self._beat_at = now
         state = {
             "build": BUILD,
             "town": {
@@ -88,11 +92,17 @@ class Publisher:
                 "demo": settings.demo,
             },
             "kpis": {key: row for work in line.kpis.works.values() for key, row in self._rows(work, now)},
-            "alarms": line.alarms.listed(),
             "jobs": self.jobs(),
+            **self._alarms(now),
             **self._readings(now),
         }
         return self._snapshot(state, now)
+
+    def _alarms(self, now: datetime) -> dict[str, Any]:
+        """The parts of the board that change with what happens to alarms."""
+        alarms = self._line.alarms
+        self._alarms_version, self._worst = alarms.book.version, alarms.worst_by_asset()
+        return {"alarms": alarms.listed(), "alarm_summary": alarms.summary(now)}
 
     def _readings(self, now: datetime) -> dict[str, Any]:
         """The parts of the board that change with every batch that lands."""

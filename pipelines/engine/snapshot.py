@@ -17,7 +17,7 @@ import orjson
 MAGIC = b"TBF1"
 HEADER = struct.Struct("<4sQQ5I")
 KEYED = ("kpis", "feeds", "assets")
-WHOLE = ("alarms", "jobs", "ledger", "town", "build")
+WHOLE = ("alarms", "alarm_summary", "jobs", "ledger", "town", "build")
 GZIP_STREAM_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 # The empty last block that ends a deflate stream.
 LAST_BLOCK = b"\x03\x00"

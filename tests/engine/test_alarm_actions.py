@@ -89,6 +89,16 @@ def test_deed_is_on_disk_when_it_is_answered(line: Line, ask: Hand) -> None:
     abandon(again)
 
 
+def test_deed_is_on_the_board_before_the_next_beat(line: Line, ask: Hand) -> None:
+    now = after(NOON, -10)
+    assert line.publisher.refresh(now) is None
+    ask("acknowledge")
+    snapshot = line.publisher.refresh(now)
+    assert snapshot is not None
+    assert [row["state"] for row in snapshot.state["alarms"] if row["id"] == ID] == ["acknowledged"]
+    assert snapshot.state["alarm_summary"]["calling"] == {"high": 1}
+
+
 def test_illegal_deed_is_a_conflict_that_names_what_is_possible(line: Line, ask: Hand) -> None:
     ask("acknowledge")
     told = ask("acknowledge", status=409)

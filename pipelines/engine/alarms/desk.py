@@ -120,7 +120,7 @@ def _put_aside(event: Event) -> Callable[[Book, Alarm, Deed, datetime], Alarm]:
 
 def _take_back(event: Event) -> Callable[[Book, Alarm, Deed, datetime], Alarm]:
     def work(book: Book, alarm: Alarm, deed: Deed, now: datetime) -> Alarm:
-        return book.happen(alarm.id, event, now, who=deed.who, why=deed.reason, by=None, reason=None)
+        return book.happen(alarm.id, event, now, who=deed.who, why=deed.reason, by=None, reason=None, announced=False)
 
     return work
 

@@ -19,7 +19,7 @@ class Alarm:
     """Of what, where and since when; where it stands, who has it in hand, and what explains it.
 
     `by` and `reason`: who put it aside and why; `cause`: the alarm that explains it; `owner` sees to it until
-    `review_at`, when it calls again.
+    `review_at`, when it calls again. `announced`: it was told that its shelving ends soon.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Alarm:
     reason: str | None = None
     cause: str | None = None
     comment: str | None = None
+    announced: bool = False
 
     @property
     def state(self) -> State:
@@ -80,7 +81,7 @@ class Alarm:
     def shown(self) -> dict[str, Any]:
         """The alarm as the board and the API show it."""
         told = self.told()
-        del told["latched"]
+        del told["latched"], told["announced"]
         return told | {"active": self.active}
 
 

@@ -13,20 +13,22 @@ import polars as pl
 from pipelines.engine.alarms import desk, listing
 from pipelines.engine.alarms.book import Book
 from pipelines.engine.alarms.desk import Deed
-from pipelines.engine.alarms.lifecycle import Event, State
+from pipelines.engine.alarms.flood import Flood
+from pipelines.engine.alarms.lifecycle import Event
 from pipelines.engine.alarms.naming import FEED_RULE, STORE_ALARMS, Naming
-from pipelines.engine.alarms.record import CLOCK, LOGIC, PROCESS, REGISTER, Alarm, Transition
+from pipelines.engine.alarms.performance import TEN_MINUTES
+from pipelines.engine.alarms.record import PROCESS, Alarm, Transition
 from pipelines.engine.alarms.silences import MOST_APART, SILENT_RULE, by_feed, group_id, told_as_one
 from pipelines.engine.alarms.suppression import (
     AWAY,
     SETTLING,
-    STARTING,
     Causes,
     Topology,
     consequences,
     struck,
     takes_down,
 )
+from pipelines.engine.alarms.sweep import Sweep
 from pipelines.engine.alarms.watched import Bands, Watched
 from pipelines.engine.asking import Misasked
 from pipelines.engine.settings import Settings
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from pipelines.engine.kpis import Kpis
     from pipelines.engine.registers import Registers
     from pipelines.engine.state import State as Kept
+from pipelines.engine.state_alarms import read
 
 log = logging.getLogger("townboard")
 CURSOR = "_alarms"
@@ -68,6 +71,7 @@ class Alarms:
         self._settles_at = None if recent else now + SETTLING
         self._noted_at: datetime | None = None
         self.expected: Callable[[datetime], pl.DataFrame] = Bands(settings.store, self.watched.deviations).at
+        self.flood = Flood(read(state.path, now - TEN_MINUTES))
         self.listeners: list[Callable[[list[Transition], datetime], None]] = []
 
     def _recall(self, key: str, told: Mapping[str, Any]) -> bool:
@@ -137,10 +141,11 @@ class Alarms:
             for table, rows in events:
                 self._turned(self.watched.events(table, rows, self._times[table] or ""))
             self._apply(now)
-            self._sweep(now)
+            Sweep(self.book, self._causes(now), now).all()
             self._refresh_values()
             self.book.forget(now)
             self._keep(now)
+            self.flood.look(now)
             self._note_presence(now)
 
     def _note_presence(self, now: datetime) -> None:
@@ -214,48 +219,6 @@ class Alarms:
             self.topology, down, groups, struck(under, by_id), self.topology.absent(now), self._settles_at, now
         )
 
-    def _sweep(self, now: datetime) -> None:
-        """What time and causes do to alarms: shelvings end, causes come and go, reviews are due."""
-        causes = self._causes(now)
-        for alarm in list(self.book.alarms.values()):
-            if alarm.state is State.SHELVED and alarm.standing.until and alarm.standing.until <= now:
-                self._back(alarm, Event.UNSHELVE, now, CLOCK, "the shelving ended")
-            elif alarm.state is State.OUT_OF_SERVICE:
-                self._sweep_absent(alarm, causes, now)
-            elif alarm.state is State.SUPPRESSED:
-                self._sweep_suppressed(alarm, causes, now)
-            elif alarm.standing.active:
-                self._sweep_active(alarm, causes, now)
-
-    def _sweep_absent(self, alarm: Alarm, causes: Causes, now: datetime) -> None:
-        until, aside = alarm.standing.until, causes.of(alarm)
-        if alarm.by == REGISTER and (aside is None or aside[0] is not Event.REMOVE):
-            self._back(alarm, Event.RESTORE, now, REGISTER, "the time out of service ended")
-        elif until is not None and until <= now:
-            self._back(alarm, Event.RESTORE, now, CLOCK, "the time out of service ended")
-
-    def _sweep_suppressed(self, alarm: Alarm, causes: Causes, now: datetime) -> None:
-        aside, cause = causes.of(alarm), self.book.alarms.get(alarm.cause or "")
-        both_back = cause is not None and not cause.standing.active and not alarm.standing.active
-        if aside is None or aside[0] is Event.REMOVE or both_back:
-            words = "it outlives what explained it" if alarm.standing.active else "back to normal with its cause"
-            self._back(alarm, Event.RELEASE, now, LOGIC, words)
-        elif aside[3] != alarm.cause:
-            self.book.change(replace(alarm, cause=aside[3], reason=aside[2]), "cause", now, who=LOGIC, why=aside[2])
-
-    def _sweep_active(self, alarm: Alarm, causes: Causes, now: datetime) -> None:
-        aside = causes.of(alarm)
-        if aside is not None and aside[3] != STARTING:
-            event, by, why, cause = aside
-            self.book.happen(alarm.id, event, now, who=by, why=why, by=by, reason=why, cause=cause)
-        elif alarm.state is State.ACKNOWLEDGED and alarm.review_at and alarm.review_at <= now:
-            self.book.happen(
-                alarm.id, Event.REALARM, now, who=CLOCK, why="the time of its review has come", review_at=None
-            )
-
-    def _back(self, alarm: Alarm, event: Event, now: datetime, who: str, why: str) -> None:
-        self.book.happen(alarm.id, event, now, who=who, why=why, by=None, reason=None, cause=None)
-
     def _refresh_values(self) -> None:
         rows, values = self.watched.conditions.rows, self.watched.conditions.value
         for id, alarm in list(self.book.alarms.items()):
@@ -274,6 +237,7 @@ class Alarms:
         self._tell(happened, now)
 
     def _tell(self, happened: list[Transition], now: datetime) -> None:
+        self.flood.hear(happened, now)
         for listener in self.listeners if happened else ():
             listener(happened, now)
 
@@ -316,6 +280,11 @@ class Alarms:
         """The alarm list as the board shows it."""
         with self.lock:
             return listing.rows(self.book.alarms.values())
+
+    def summary(self, now: datetime) -> dict[str, Any]:
+        """The list in short: floods, what calls by priority, shelvings that end soon (shape: Flood.told)."""
+        with self.lock:
+            return self.flood.told(self.book.alarms.values(), now)
 
     def worst_by_asset(self) -> dict[str, str]:
         """Asset -> the highest priority of the alarms that are true of it, those that a cause explains among them."""
