@@ -113,7 +113,7 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime, told: Tol
             if registered.height:
                 entries.append(Entry("series", registered, facts))
         entries += _sorted_entries(line, name, rows, counts, facts, now)
-    refused = pl.concat([one.refused for one in opened], how="diagonal")
+    refused = _refused(opened)
     if refused.height:
         quarantined = line.store.unknown("quarantine", shaped(refused, QUARANTINE).select(list(QUARANTINE.schema)))
         if quarantined.height:
@@ -127,11 +127,17 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime, told: Tol
     return receipts
 
 
+def _refused(opened: Sequence[Opened]) -> pl.DataFrame:
+    """The quarantine rows of a batch."""
+    found = [one.refused for one in opened if one.refused.height]
+    return pl.concat(found, how="diagonal") if found else opened[0].refused
+
+
 def _sorted_entries(
     line: "Line", name: str, rows: pl.DataFrame, counts: Counts, facts: dict[str, float], now: datetime
 ) -> list[Entry]:
     """The journal entries of one table's rows in a batch; counts are added up per message."""
-    found = line.store.sort(name, rows.drop(MESSAGE))
+    found = line.store.sort(name, pl.DataFrame([column for column in rows if column.name != MESSAGE]))
     tally = np.bincount(rows[MESSAGE].to_numpy() * OUTCOMES + found.outcome.to_numpy())
     for which in tally.nonzero()[0].tolist():
         place, outcome = divmod(which, OUTCOMES)
@@ -177,7 +183,7 @@ def _corrections(line: "Line", name: str, superseded: pl.DataFrame, now: datetim
 def _receipts(opened: Sequence[Opened], counts: Counts, refused: pl.DataFrame) -> dict[int, Receipt]:
     """What became of each message, by its place in the batch."""
     reasons: dict[int, list[tuple[int, str, str]]] = {}
-    for place, *reason in refused.select(MESSAGE, "row", "reason", "detail").iter_rows():
+    for place, *reason in refused[[MESSAGE, "row", "reason", "detail"]].iter_rows():
         reasons.setdefault(place, []).append(tuple(reason))
     receipts = {}
     for one in opened:

@@ -34,6 +34,7 @@ from pipelines.engine.quality.waiting import Due
 from pipelines.engine.registers import Registers
 from pipelines.engine.series import SeriesBook
 from pipelines.engine.settings import Feed, Settings
+from pipelines.engine.sorting import spans_of
 from pipelines.engine.state import State
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
@@ -97,6 +98,7 @@ class Line:
         self.clocks = Clocks(self.store)
         self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
         self._touched: dict[str, Span] = {}
+        self._spans: list[pl.DataFrame] = []
         self._draining_seq = 0
         cursor = self.state.cursor(KPI_CURSOR)
         self._seen_seq = self._done_seq = int(cursor.get("seq", 0))
@@ -167,6 +169,7 @@ class Line:
     def drain_touched(self) -> dict[str, Span]:
         """What changed since the last call: table or quantity -> span of time."""
         with self.writing:
+            self._touch_quantities()
             touched, self._touched = self._touched, {}
             self._draining_seq = self._seen_seq
         return touched
@@ -250,9 +253,8 @@ class Line:
             if entry.rows.is_empty():
                 continue
             if entry.table == "readings":
-                at = pl.col("observed_at")
-                spans = entry.rows.group_by("series").agg(low=at.min(), high=at.max())
-                self._touch_quantities(spans)
+                spans = spans_of(entry.rows)
+                self._spans.append(spans)
                 if not entry.facts.get("judged"):
                     self.quality.touch(spans, seq, now)
                     self.meters.touch(spans, seq, now)
@@ -260,8 +262,11 @@ class Line:
                 self._touch_table(entry)
                 self.alarms.land(entry.table, entry.rows)
 
-    def _touch_quantities(self, spans: pl.DataFrame) -> None:
-        """Widen what is touched by spans of readings (shape: series, low, high), as a whole and by quantity."""
+    def _touch_quantities(self) -> None:
+        """Widen what is touched by the readings that landed since the last call, as a whole and by quantity."""
+        if not self._spans:
+            return
+        spans, self._spans = pl.concat(self._spans), []
         edges = pl.col("low").min(), pl.col("high").max()
         self._widen("readings", *spans.select(edges).row(0))
         named = spans.join(self.inputs.dimension.select("series", "quantity"), on="series")

@@ -99,7 +99,7 @@ def _open_one(line: "Line", message: RawMessage, place: int) -> Opened:
 
 
 def _marked(rows: pl.DataFrame, place: int) -> pl.DataFrame:
-    return rows.with_columns(pl.lit(place, PLACE).alias(MESSAGE))
+    return rows.hstack([pl.Series(MESSAGE, [place], dtype=PLACE).new_from_index(0, rows.height)])
 
 
 def _beside(refused: pl.DataFrame, fields: Mapping[str, str]) -> pl.DataFrame:

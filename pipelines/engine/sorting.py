@@ -59,13 +59,27 @@ def _places(rows: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     return rows["series"].to_numpy(), rows["observed_at"].to_physical().to_numpy()
 
 
+def spans_of(readings: pl.DataFrame) -> pl.DataFrame:
+    """The first and last instant of each series among some readings, without the thread pool that a beat may hold.
+
+    Shape: series, low, high.
+    """
+    series, at = _places(readings)
+    order = np.argsort(series, kind="stable")
+    series, at = series[order], at[order]
+    begins = np.flatnonzero(np.diff(series, prepend=-1))
+    edges = {"low": np.minimum.reduceat(at, begins), "high": np.maximum.reduceat(at, begins)}
+    instants = {name: pl.Series(edge).cast(INSTANT) for name, edge in edges.items()}
+    return pl.DataFrame({"series": series[begins], **instants})
+
+
 def sort_rows(table: Table, known: pl.DataFrame, frame: pl.DataFrame) -> Sorting:
     """Hold a batch (declared columns, in order of arrival) against the newest rows of its keys.
 
     A row equal to the newest of its key is a duplicate; so is an older state where the table has versions.
     """
     key, rest = list(table.key), [c.name for c in table.columns if c.name not in (*table.key, table.judged)]
-    if known.is_empty() and not _repeats(frame.select(key)):
+    if known.is_empty() and not _repeats(frame[key]):
         return Sorting(_outcome(frame.height, NEW), frame, frame.clear())
     order = pl.int_range(pl.len(), dtype=pl.Int64)
     both = pl.concat([known.with_columns(_o=pl.lit(-1, pl.Int64)), frame.with_columns(_o=order)])
