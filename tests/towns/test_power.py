@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import math
+import statistics
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -159,3 +161,61 @@ def interruptions(rows: list[dict[str, str]], year: int) -> tuple[dict[str, int]
             customers[row["POSTAL.CODE"]] += int(row["CUSTOMERS.AFFECTED"])
             minutes[row["POSTAL.CODE"]] += lasted * int(row["CUSTOMERS.AFFECTED"])
     return {state: n for state, n in customers.items() if n}, minutes
+
+
+def lost_by_day(rows: list[dict[str, str]], served: float) -> dict[date, float]:
+    """Minutes without power per customer of the town, by the day on which outages that are over began."""
+    by_day: dict[date, float] = defaultdict(float)
+    for row in rows:
+        started, restored = (moment_of(row, which) for which in ("START", "RESTORATION"))
+        if started is None or restored is None or row["CUSTOMERS.AFFECTED"] == "NA":
+            continue
+        lasted = (restored - started).total_seconds() / 60
+        if lasted > 5:
+            by_day[started.astimezone(CHICAGO).date()] += lasted * int(row["CUSTOMERS.AFFECTED"]) / served
+    return by_day
+
+
+def moment_of(row: dict[str, str], which: str) -> datetime | None:
+    day, clock = row[f"OUTAGE.{which}.DATE"], row[f"OUTAGE.{which}.TIME"]
+    if "NA" in (day, clock):
+        return None
+    return datetime.fromisoformat(f"{day[:10]} {clock}").replace(tzinfo=CHICAGO).astimezone(UTC)
+
+
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+def test_storm_days_of_2010_and_what_is_left_without_them_equal_the_list(recorded: Path, tmp_path: Path):
+    file = "us_major_power_outages_2000_2011.csv.gz"
+    folder = folder_of("us_outages", tmp_path)
+    with opened(folder, at("2012-01-10T00:00"), ["saidi", "saidi_without_major_events", "t_med"]) as town:
+        town.land("outages", (recorded / "energy" / file).read_bytes())
+        town.evaluate()
+        start, end = (datetime(year, 1, 1, tzinfo=CHICAGO).astimezone(UTC) for year in (2010, 2011))
+        found = {
+            kpi: {
+                window.astimezone(CHICAGO).month: value
+                for window, value in town.town.history(kpi, ["town"], start, end).select("window", "value").iter_rows()
+            }
+            for kpi in ("saidi", "saidi_without_major_events", "t_med")
+        }
+    rows = lines(recorded, file)[1:]
+    served = sum(int(n) for state, n in csv.reader((folder / "reference/feeders.csv").read_text().splitlines()[1:]))
+    by_day = lost_by_day(rows, served)
+    logs = [math.log(lost) for day, lost in by_day.items() if 2005 <= day.year < 2010 and lost > 0]
+    t_med = math.exp(statistics.fmean(logs) + 2.5 * statistics.stdev(logs))
+    assert found["t_med"][1] == pytest.approx(t_med)
+    unended = {
+        started.astimezone(CHICAGO).month
+        for row in rows
+        if (started := moment_of(row, "START")) is not None and moment_of(row, "RESTORATION") is None
+        and started.astimezone(CHICAGO).year == 2010
+    }  # fmt: skip
+    months = set(range(1, 13)) - unended
+    for month in months:
+        days = [lost for day, lost in by_day.items() if (day.year, day.month) == (2010, month)]
+        assert found["saidi"].get(month, 0.0) == pytest.approx(sum(days)), month
+        calm = sum(lost for lost in days if lost <= t_med)
+        assert found["saidi_without_major_events"].get(month, 0.0) == pytest.approx(calm), month
+    assert len(months) > 6
