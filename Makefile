@@ -26,7 +26,7 @@ venv-dev: .venv/ready-dev
 glass: ## Fetch the pinned front-end files (optional: without them the app runs on what the packages ship)
 	@sh tools/glass.sh
 
-system: ## Install Chromium and Mosquitto for the tests (Debian, needs root)
+system: ## Install Chromium, Mosquitto and Alertmanager for the tests (Debian, needs root)
 	@sh tools/system.sh
 
 run: venv glass ## Start the demo town and print its address
@@ -56,6 +56,7 @@ bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.mqtt
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.forecast
+	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.glass
 
 torture: venv-dev system ## Kills, power cuts, torn files, full disks, bad payloads (at most 15 minutes)

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Installs what the tests need besides Python: Chromium and Mosquitto, by apt.
+# Installs what the tests need besides Python: Chromium, Mosquitto and Alertmanager, by apt.
 set -eu
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+command -v prometheus-alertmanager >/dev/null 2>&1 || missing="$missing prometheus-alertmanager"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then
-	echo "The browser tests need$missing. Install with: sudo apt-get install$missing (tests that need them are skipped until then)."
+	echo "The tests need$missing. Install with: sudo apt-get install$missing (tests that need them are skipped until then)."
 	exit 0
 fi
 export DEBIAN_FRONTEND=noninteractive

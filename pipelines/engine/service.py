@@ -67,6 +67,8 @@ class Service:
         for broker in self._brokers:
             broker.stop()
         self.intake.stop()
+        if self._delivery is not None:
+            self._delivery.close()
         self.line.close()
         for poll in self._polls:
             poll.close()

@@ -42,7 +42,8 @@ MATRIX = {
 }  # fmt: skip
 ACTING = "1 3 3 o o o 1 1 3 3 o o"
 READING = "1 o o o o o 1 1 3 o o o"
-MATRIX |= {("GET", "/api/v1/alarms/history"): READING, ("GET", "/api/v1/alarms/x/history"): READING}
+ASKED = ("history", "x/history", "incidents", "performance")
+MATRIX |= {("GET", f"/api/v1/alarms/{name}"): READING for name in ASKED}
 MATRIX |= {("POST", f"/api/v1/alarms/{action}"): ACTING for action in FIELDS}
 MATRIX |= {("POST", f"/api/v1/alarms/x/{action}"): ACTING.replace("o", "4") for action in FIELDS}
 STATUS = {"o": 200, "1": 401, "3": 403, "4": 404}

@@ -68,6 +68,10 @@ class Alertmanager:
         self._said, self._said_at = ends, now if again else self._said_at
         return len(news)
 
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
 
 def _instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,10 +1,10 @@
 """The ways out: mail, chat and webhooks through apprise, text messages through a spool folder, each one idempotent."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 from pipelines.engine.errors import SourceDown
 
@@ -36,13 +36,14 @@ class Channel:
     folder: Path | None = None
 
 
-class Sender(Protocol):
-    """Hands one parcel over; returns when the other side has taken it.
+class Sender(NamedTuple):
+    """`send` hands one parcel over and returns when the other side has taken it; `close` ends its connections.
 
-    Raises SourceDown in words when it has not; the same parcel is tried again then.
+    `send` raises SourceDown in words when it was not taken; the same parcel is tried again then.
     """
 
-    def __call__(self, parcel: Parcel) -> None: ...
+    send: Callable[[Parcel], None]
+    close: Callable[[], None] = lambda: None
 
 
 def sender(channel: Channel) -> Sender:
@@ -77,7 +78,7 @@ def _spool(channel: Channel) -> Sender:
                 "it is there and that this user may write into it."
             ) from error
 
-    return send
+    return Sender(send)
 
 
 def _webhook(channel: Channel) -> Sender:
@@ -102,7 +103,7 @@ def _webhook(channel: Channel) -> Sender:
                 "tried again; if this stays, ask whoever runs it."
             )
 
-    return send
+    return Sender(send, client.close)
 
 
 def _apprise(channel: Channel) -> Sender:
@@ -123,4 +124,4 @@ def _apprise(channel: Channel) -> Sender:
                 "in town.toml; it is tried again."
             )
 
-    return send
+    return Sender(send)

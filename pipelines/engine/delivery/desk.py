@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pipelines.engine.delivery import outbox
+from pipelines.engine.delivery.alertmanager import Alertmanager
 from pipelines.engine.delivery.channels import Channel, Sender, sender
 from pipelines.engine.delivery.grouping import Grouping, Telling, Told
 from pipelines.engine.delivery.messages import Message, Speaker
@@ -20,6 +21,7 @@ from pipelines.engine.state_delivery import Post
 log = logging.getLogger("townboard")
 ALIVE = "alive"
 TIDY_EVERY = timedelta(hours=1)
+AT_ONCE = 32
 
 
 class Delivery:
@@ -31,6 +33,7 @@ class Delivery:
         self._senders: dict[str, Sender] = {}
         self._letters = {letter.id: letter for letter in post.waiting()}
         self._lock = threading.Lock()
+        self._manager = Alertmanager(plan.alertmanager) if plan.alertmanager else None
         self._alive_at: datetime | None = None
         self._tidied_at: datetime | None = None
         self.unreachable: dict[str, str] = {}
@@ -71,6 +74,20 @@ class Delivery:
         self._alive_at = now
         return len(made)
 
+    def hand_over(self, notices: Iterable[Notice], now: datetime) -> int | None:
+        """Say to the town's Alertmanager what is to be said; gives how many alerts, None when there was nothing.
+
+        Raises SourceDown in words when it did not take them.
+        """
+        return self._manager.say(notices, self.plan.link, now) if self._manager else None
+
+    def close(self) -> None:
+        """End the connections of every channel."""
+        for one in self._senders.values():
+            one.close()
+        if self._manager:
+            self._manager.close()
+
     def test(self, channel: str, address: str, now: datetime) -> None:
         """Send a test message by a channel at once.
 
@@ -78,16 +95,29 @@ class Delivery:
         """
         message = self._speaker.trial(channel, now)
         (letter,) = outbox.letters(f"test {channel}", "test", message, [(channel, address)], now)
-        self._sender(self.plan.channels[channel])(letter.parcel)
+        self._sender(self.plan.channels[channel]).send(letter.parcel)
         self._post.keep({}, [letter.taken(now)])
 
     def send(self, clock: Callable[[], datetime]) -> int | None:
-        """Hand over what waits, the oldest first; gives how many letters were taken, None when none was due."""
+        """Hand over what waits, the oldest first; gives how many letters were taken, None when none was due.
+
+        So many at a time are noted in one commit: what a kill leaves unnoted is handed over again under the same name.
+        """
         with self._lock:
             due = [one for one in self._letters.values() if one.next_at is not None and one.next_at <= clock()]
         if not due:
             return None
-        return sum(self._sent(letter, clock) for letter in due)
+        taken = 0
+        for start in range(0, len(due), AT_ONCE):
+            tried = [self._tried(letter, clock) for letter in due[start : start + AT_ONCE]]
+            self._post.keep({}, tried)
+            with self._lock:
+                for letter in tried:
+                    self._letters[letter.id] = letter
+                    if not letter.open:
+                        del self._letters[letter.id]
+            taken += sum(letter.sent_at is not None for letter in tried)
+        return taken
 
     def troubles(self, now: datetime) -> dict[str, str]:
         """Channel -> what ails it, for channels that take nothing, and receivers whom nobody can reach."""
@@ -95,24 +125,17 @@ class Delivery:
             waiting = list(self._letters.values())
         return {**self.unreachable, **outbox.troubles(waiting, now)}
 
-    def _sent(self, letter: Letter, clock: Callable[[], datetime]) -> bool:
+    def _tried(self, letter: Letter, clock: Callable[[], datetime]) -> Letter:
+        """The letter after a try."""
         try:
             channel = self.plan.channels.get(letter.channel)
             if channel is None:
                 raise SourceDown(f"the channel {letter.channel} was taken out of town.toml")
-            self._sender(channel)(letter.parcel)
+            self._sender(channel).send(letter.parcel)
         except SourceDown as down:
-            after = letter.refused(clock(), str(down))
             log.warning("a message to %s was not taken: %s", letter.receiver, down)
-        else:
-            after = letter.taken(clock())
-        self._post.keep({}, [after])
-        with self._lock:
-            if after.open:
-                self._letters[after.id] = after
-            else:
-                self._letters.pop(after.id, None)
-        return after.sent_at is not None
+            return letter.refused(clock(), str(down))
+        return letter.taken(clock())
 
     def _sender(self, channel: Channel) -> Sender:
         if channel.name not in self._senders:

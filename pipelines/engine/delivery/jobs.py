@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pipelines.engine.delivery.alertmanager import Alertmanager
 from pipelines.engine.delivery.desk import Delivery
 from pipelines.engine.delivery.messages import Speaker
 from pipelines.engine.delivery.noticing import notices
@@ -37,8 +36,7 @@ def jobs(desk: Delivery, line: Line, clock: Callable[[], datetime]) -> list[Job]
         Job("outbox", EVERY, "send the messages that wait", lambda: desk.send(clock)),
     ]
     if desk.plan.alertmanager:
-        manager, link = Alertmanager(desk.plan.alertmanager), desk.plan.link
         found.append(
-            Job("alertmanager", EVERY, "hand the alarms over", lambda: manager.say(notices(line.alarms), link, clock()))
+            Job("alertmanager", EVERY, "hand the alarms over", lambda: desk.hand_over(notices(line.alarms), clock()))
         )
     return found

@@ -48,14 +48,16 @@ def plan(folder: Path, **more: Any) -> Plan:
 def opened(tmp_path: Path) -> Iterator[Callable[..., Delivery]]:
     """Opens a desk on the same state again and again, as restarts do."""
     states: list[State] = []
+    desks: list[Delivery] = []
 
     def desk(**more: Any) -> Delivery:
         states.append(State(tmp_path / "state.sqlite"))
-        return Delivery(plan(tmp_path, **more), NOBODY, SPEAKER, Post(states[-1]))
+        desks.append(Delivery(plan(tmp_path, **more), NOBODY, SPEAKER, Post(states[-1])))
+        return desks[-1]
 
     yield desk
-    for state in states:
-        state.close()
+    for one in (*desks, *states):
+        one.close()
 
 
 def spooled(tmp_path: Path) -> list[str]:
@@ -91,7 +93,7 @@ def test_message_sent_but_not_noted_before_a_kill_has_the_same_name_again(
     first = opened()
     first.look([firing("P1")], at(1))
     (letter,) = read_newest(tmp_path / "state.sqlite", 10)
-    sender(first.plan.channels["sms"])(letter.parcel)
+    sender(first.plan.channels["sms"]).send(letter.parcel)
     assert opened().send(lambda: at(2)) == 1
     assert len(spooled(tmp_path)) == 1
 
@@ -153,7 +155,7 @@ def test_test_button_sends_at_once_or_says_why_not(opened: Callable[..., Deliver
     (tmp_path / "taken").write_text("")
     bad = replace(desk.plan.channels["sms"], folder=tmp_path / "taken")
     with pytest.raises(SourceDown, match="Check that it is there"):
-        sender(bad)(read_newest(tmp_path / "state.sqlite", 1)[0].parcel)
+        sender(bad).send(read_newest(tmp_path / "state.sqlite", 1)[0].parcel)
 
 
 class Webhook(BaseHTTPRequestHandler):

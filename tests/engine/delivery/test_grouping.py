@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.engine.delivery.grouping import Grouping, Told
@@ -121,6 +121,7 @@ def states(lives: Iterable[tuple[str, int, int]], minute: float) -> list[Notice]
     return [over(one, end) if end <= minute else one for one, end in known]
 
 
+@settings(max_examples=40)
 @given(LIVES, st.sets(st.integers(0, 200), max_size=5))
 def test_every_firing_is_told_and_taken_back_once_whatever_restarts(
     lives: list[tuple[str, int, int]], restarts: set[int]
