@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from pipelines.engine.people.roles import ITSELF
+from pipelines.engine.people.roles import person
 from pipelines.engine.town import Town
 
 from .recording import at, folder_of, opened
@@ -210,7 +210,7 @@ def test_closed_before_requested_is_set_aside_with_its_reason(new_york: Town, po
         for row in portal_rows
         if row["Closed Date"] and local(row["Closed Date"]) < local(row["Created Date"])
     }
-    aside = new_york.quarantine(actor=ITSELF)
+    aside = new_york.quarantine(actor=person("asha", "operator"))
     assert set(aside["reason"]) == {"closed_before_requested"}
     assert set(aside["detail"]) == {"closed before it was requested"}
     assert {original.split(",")[0] for original in aside["original"]} == backwards

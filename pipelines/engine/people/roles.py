@@ -65,7 +65,7 @@ class Actor:
 
 VISITOR = Actor()
 # The board where it counts for everybody, and whoever works on the town's own machine.
-ITSELF = Actor("Townboard", "program", None, frozenset({"read", "operate"}))
+ITSELF = Actor("Townboard", "program", None, frozenset({"read"}))
 
 
 def person(name: str, role: str) -> Actor:
