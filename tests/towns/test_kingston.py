@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pandas
 import polars as pl
 import pytest
 from google.transit import gtfs_realtime_pb2
@@ -172,6 +173,39 @@ def test_punctuality_by_route_equals_the_bindings_and_csv(kingston: Town, record
     assert ours == {route: (good[route], count) for route, count in all_.items()}
     assert len(ours) > 15
     assert history.filter(area="town")["value"].item() == pytest.approx(100 * good.total() / all_.total())
+
+
+def test_punctuality_by_route_equals_the_one_that_pandas_makes(kingston: Town, recorded: Path, files: list[Path]):
+    with zipfile.ZipFile(recorded / "transit/kingston_on/gtfs.zip") as packed:
+        names = ("trips", "stop_times", "calendar_dates")
+        trips, times, dates = (pandas.read_csv(packed.open(f"{name}.txt"), dtype=str) for name in names)
+    seen = pandas.DataFrame(
+        [(f"{day:%Y%m%d}", trip, str(sequence), *rest) for (day, trip, sequence), rest in passages(files).items()],
+        columns=["date", "trip_id", "stop_sequence", "arrival", "departure", "relationship"],
+    )
+    times["last"] = times.groupby("trip_id")["stop_sequence"].transform(
+        lambda own: own.astype(int) == own.astype(int).max()
+    )
+    if (times["timepoint"] == "1").any():
+        times = times[times["timepoint"].fillna("1") != "0"]
+    runs = dates[dates["exception_type"] == "1"][["service_id", "date"]]
+    calls = seen[seen["relationship"] == 0].merge(trips, on="trip_id").merge(runs, on=["service_id", "date"])
+    calls = calls.merge(times, on=["trip_id", "stop_sequence"])
+    due = calls["departure_time"].where(~calls["last"], calls["arrival_time"])
+    left = calls["departure"].where(calls["departure"] > 0, calls["arrival"])
+    actual = left.where(~calls["last"], calls["arrival"])
+    noon = pandas.to_datetime(calls["date"] + " 12:00").dt.tz_localize(ZONE.key)
+    midnight = (noon - pandas.Timestamp(0, tz="UTC")) // pandas.Timedelta(seconds=1) - 43_200
+    late = actual - midnight - pandas.to_timedelta(due).dt.total_seconds()
+    judged = calls.assign(ok=late.between(-60, 300))[(actual > 0) & due.notna()]
+    shares = judged.groupby("route_id")["ok"].mean()
+    history = kingston.history("on_time_performance", start=DAY, end=DAY + timedelta(days=1))
+    ours = dict(
+        history.filter(pl.col("denominator") > 0).select("area", pl.col("numerator") / pl.col("denominator")).rows()
+    )
+    assert ours["town"] == pytest.approx(judged["ok"].mean())
+    assert {route: ours[f"route:{route}"] for route in shares.index} == pytest.approx(shares.to_dict())
+    assert len(shares) > 15
 
 
 def test_a_day_of_which_an_hour_was_recorded_says_so(kingston: Town):
