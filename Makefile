@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
+# A town that runs keeps its compiled modules: each process starts a second sooner after a kill.
+KEPT := PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-dev glass system run serve test check vectors bench torture clean
@@ -30,10 +32,10 @@ system: ## Install Chromium, Mosquitto and Alertmanager for the tests (Debian, n
 	@sh tools/system.sh
 
 run: venv glass ## Start the demo town and print its address
-	@$(BIN)/python app.py demo
+	@$(KEPT) $(BIN)/python app.py demo
 
 serve: venv glass ## Start your own town (settings in data/town.toml)
-	@$(BIN)/python app.py serve
+	@$(KEPT) $(BIN)/python app.py serve
 
 # What times itself against a wall clock, with processes and browsers of its own, runs after the rest, one at a time.
 ALONE := tests/scenarios tests/browser
