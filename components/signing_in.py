@@ -32,6 +32,7 @@ class SigningIn:
             "signout": self._by_method(self._home, self._sign_out),
             "account": self._by_method(self._account, self._change_password),
             "account/end": self._by_method(self._home, self._end),
+            "account/audit.csv": self._by_method(self._audit, self._home),
         }
 
     def _by_method(self, get: Handler, post: Handler) -> App:
@@ -76,7 +77,7 @@ class SigningIn:
         porter = glass.town().porter
         try:
             form = await read(scope, receive)
-            code = await asyncio.to_thread(porter.code, form.one("code"))
+            code = await asyncio.to_thread(porter.code, form.one("code"), peer(scope))
             if not code.enters and not form.one("password"):
                 return await self._choose(scope, send, form, code)
             if not code.enters and form.one("password") != form.one("again"):
@@ -149,6 +150,18 @@ class SigningIn:
             if mistake.status != 401:
                 return await self._show_account(scope, send, mistake)
         await answer(scope, send, 303, b"", redirect(self.prefix, cookie(scope, "")))
+
+    async def _audit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await asyncio.to_thread(glass.town().porter.audit_log, current())
+        except Forbidden as error:
+            kind = [(b"content-type", b"text/plain; charset=utf-8")]
+            return await answer(scope, send, 403 if error.known else 401, error.words.encode(), kind)
+        headers = [
+            (b"content-type", b"text/csv; charset=utf-8"), (b"cache-control", b"no-store"),
+            (b"content-disposition", b'attachment; filename="audit.csv"'), (b"x-content-type-options", b"nosniff"),
+        ]  # fmt: skip
+        return await answer(scope, send, 200, body.encode(), headers)
 
     async def _home(self, scope: Scope, receive: Receive, send: Send) -> None:
         await answer(scope, send, 303, b"", redirect(self.prefix))

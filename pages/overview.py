@@ -61,9 +61,13 @@ def summary(state: Mapping[str, Any]) -> str:
 
 def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
     link = csv_link(glass.href("api/v1/alarms", format="csv"), "alarms")
+    console = html.A("Alarms", href=glass.href("alarms", ward=view.ward), **props({"data-nav": "away"}))
     return html.Section(
         [
-            html.Div([html.H2("Alarms"), link], className="panel-head"),
+            html.Div(
+                [html.H2(console), link],
+                className="panel-head",
+            ),
             html.Div(
                 alarm_list(state, None, view.ward, limit=20),
                 className="rolls",

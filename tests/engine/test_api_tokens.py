@@ -11,6 +11,7 @@ import pytest
 from pipelines.engine import api, state_file, tokens
 from pipelines.engine.api import access
 from pipelines.engine.line import Line
+from pipelines.engine.people import patience
 from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.engine.api_town import NOW, TOML, Asker, answering
@@ -157,20 +158,20 @@ def test_nothing_of_a_refused_push_is_read(ask: Asker, town: Town) -> None:
 
 def test_wrong_tokens_are_slowed_down_and_the_right_one_is_not(ask: Asker, town: Town) -> None:
     own = made(town, "scada", "ingest")
-    wrong = [push(ask, {"Authorization": f"Bearer townboard_{n}"}) for n in range(access.MOST_WRONG + 3)]
-    assert [answer.status_code for answer in wrong] == [401] * access.MOST_WRONG + [429] * 3
+    wrong = [push(ask, {"Authorization": f"Bearer townboard_{n}"}) for n in range(patience.MOST_WRONG + 3)]
+    assert [answer.status_code for answer in wrong] == [401] * patience.MOST_WRONG + [429] * 3
     assert wrong[-1].headers["retry-after"] == "60"
     assert push(ask, own).status_code == 200
-    clock["now"] = NOW + access.WINDOW
+    clock["now"] = NOW + patience.WINDOW
     assert push(ask, {"Authorization": "Bearer townboard_x"}).status_code == 401
 
 
 def test_addresses_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "MOST_ADDRESSES", 3)
-    patience = access.Patience(lambda: NOW)
+    monkeypatch.setattr(patience, "MOST_ADDRESSES", 3)
+    wrong = patience.Patience(lambda: NOW)
     for n in range(50):
-        assert patience.noted(f"10.0.0.{n}") == 0
-    assert len(patience._seen) == 3
+        assert wrong.noted(f"10.0.0.{n}") == 0
+    assert len(wrong._seen) == 3
 
 
 def test_use_is_written_down_by_the_line(ask: Asker, town: Town) -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -14,6 +12,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipelines.engine.api.problems import REALM, NotNow, Refusing
+from pipelines.engine.people.patience import Patience
 from pipelines.engine.people.roles import VISITOR, Actor, program
 from pipelines.engine.people.sessions import Visit
 from pipelines.engine.tokens import SCOPES, Keyring, Token, path_of
@@ -25,10 +24,6 @@ BEARER = HTTPBearer(
     description=f"A token with one of the scopes {', '.join(SCOPES)}. Pages of the board send their session instead.",
 )
 Sent = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
-WINDOW = timedelta(minutes=1)
-# So many wrong tokens a minute are answered to one address; a right one always is.
-MOST_WRONG = 20
-MOST_ADDRESSES = 1_000
 SAFE = ("GET", "HEAD")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
@@ -163,25 +158,6 @@ class Doorkeeper:
         if self.keys.unnoted(token, self._town.now()):
             with contextlib.suppress(httpx.TransportError):
                 await self._town.line.note_use(token.name)
-
-
-class Patience:
-    """Wrong tokens by address; the counts of the longest quiet ones are forgotten."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._seen: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
-
-    def noted(self, peer: str) -> int:
-        """Count one more from this address; seconds that it has to wait, 0 when it is told at once."""
-        now = self._clock()
-        since, count = self._seen.pop(peer, (now, 0))
-        if not timedelta(0) <= now - since < WINDOW:
-            since, count = now, 0
-        self._seen[peer] = since, count + 1
-        if len(self._seen) > MOST_ADDRESSES:
-            self._seen.popitem(last=False)
-        return 0 if count < MOST_WRONG else max(1, round((since + WINDOW - now).total_seconds()))
 
 
 def from_here(request: Request) -> bool:

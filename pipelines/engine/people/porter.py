@@ -13,8 +13,9 @@ import httpx
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
 from pipelines.engine.local import LineClient
-from pipelines.engine.people import accounts, passwords, sessions
+from pipelines.engine.people import accounts, audit, passwords, sessions
 from pipelines.engine.people.accounts import Account, Code, digest, plain
+from pipelines.engine.people.patience import Patience
 from pipelines.engine.people.sessions import Session, Visit, Visitors
 
 log = logging.getLogger("townboard")
@@ -32,7 +33,7 @@ class Porter:
         # Browsers send cookies to every port of a machine: two towns on one must not sign each other's people out.
         self.cookie = f"townboard-{digest(str(path.resolve()))[:8]}"
         self.visitors = Visitors(path)
-        self._turn, self._waiting = asyncio.Lock(), 0
+        self._turn, self._waiting, self._wrong = asyncio.Lock(), 0, Patience(clock)
 
     def secret_in(self, cookies: str) -> str:
         """The session secret among the cookies of a request, empty when there is none."""
@@ -58,6 +59,7 @@ class Porter:
 
         Raises Misasked, with the same words whether name or password is wrong.
         """
+        self._slow_down(peer)
         if self._waiting >= MOST_WAITING:
             raise Misasked("Too many people are signing in at this moment. Try again in half a minute.", 429)
         self._waiting += 1
@@ -70,6 +72,7 @@ class Porter:
 
     async def _checked(self, name: str, password: str, peer: str) -> str:
         """The name, when the password is its own and nobody has to wait."""
+        self._slow_down(peer)
         # Not what is remembered: the wrong password of a moment ago counts.
         account = (await asyncio.to_thread(accounts.listed, self._path)).get(name)
         if account is not None:
@@ -77,6 +80,7 @@ class Porter:
         usable = account is not None and account.disabled_at is None
         kept = account.password if account is not None and usable else None
         if not await asyncio.to_thread(passwords.right, kept, password):
+            self._wrong.noted(peer)
             if account is not None:
                 await self._told("fail", name=name, peer=peer)
             raise Misasked(WRONG, 403)
@@ -92,15 +96,22 @@ class Porter:
             words = f"Too many wrong passwords. Try again {when}, or ask an admin for a one-time code."
             raise Misasked(words, 429)
 
-    def code(self, typed: str) -> Code:
+    def _slow_down(self, peer: str) -> None:
+        """Nothing, unless too much was wrong from this address of late, whatever name it was for."""
+        if seconds := self._wrong.left(peer):
+            raise Misasked(f"Too many wrong tries came from this address. Try again in {seconds} s.", 429)
+
+    def code(self, typed: str, peer: str) -> Code:
         """What a one-time code opens.
 
         Raises Misasked when it opens nothing (any more), StoreError when nobody can look.
         """
+        self._slow_down(peer)
         key, now = digest(plain(typed)), self._clock()
         for code in accounts.codes(self._path):
             if code.digest == key and code.expires_at > now:
                 return code
+        self._wrong.noted(peer)
         raise Misasked(accounts.SPENT, 403)
 
     async def redeem(self, typed: str, name: str, password: str, *, peer: str, agent: str, before: str) -> str:
@@ -108,7 +119,7 @@ class Porter:
 
         Raises Misasked: the code opens nothing, the name or password will not do.
         """
-        code = await asyncio.to_thread(self.code, typed)
+        code = await asyncio.to_thread(self.code, typed, peer)
         name = code.name or name.strip().lower()
         accounts.fit(name)
         kept = None if code.enters else await self._hashed(password, name)
@@ -148,6 +159,14 @@ class Porter:
             if one.open(now) and (everybody or one.name == own) and one.created_at >= known[one.name].valid_from
         ]  # fmt: skip
         return sorted(found, key=lambda one: (one.name != own, one.name, -one.seen_at.timestamp()))
+
+    def audit_log(self, visit: Visit) -> str:
+        """The audit log as CSV.
+
+        Raises Forbidden, StoreError.
+        """
+        visit.actor.check("admin")
+        return audit.as_csv(audit.entries(self._path))
 
     async def _hashed(self, password: str, name: str) -> str:
         return await asyncio.to_thread(passwords.hashed, password, (name, "townboard"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.asking import Misasked
-from pipelines.engine.people import accounts, audit, passwords, sessions
+from pipelines.engine.people import accounts, audit, passwords, patience, sessions
 from pipelines.engine.people.roles import VISITOR, Forbidden
 from tests.engine.people.doorstep import NOW, PASSWORD, Doorstep
 
@@ -197,6 +197,19 @@ def test_password_never_travels_to_the_line_nor_into_words(door: Doorstep) -> No
     door.wait_for(door.porter.change_password(visit, PASSWORD, "mango kettle orbit lantern", peer="10.0.0.1"))
     assert all(text not in repr(door.line.asked) for text in (PASSWORD, "wrong wrong", "mango"))
     assert "argon2" not in repr(accounts.listed(door.path))
+
+
+def test_address_that_is_wrong_too_often_waits_whatever_name_or_code_it_tries(door: Doorstep) -> None:
+    door.add("asha", "viewer")
+    told = [wrong(door, 1, name=f"nobody{n}")[0] for n in range(patience.MOST_WRONG + 1)]
+    assert told == [403] * patience.MOST_WRONG + [429]
+    with pytest.raises(Misasked, match="Try again in 60 s"):
+        door.redeem("AAAAA")
+    with pytest.raises(Misasked, match="from this address"):
+        door.sign_in("asha")
+    door.sign_in("asha", peer="10.0.0.2")
+    door.later(patience.WINDOW)
+    door.sign_in("asha")
 
 
 # sessions -----------------------------------------------------------------------------------------------------------

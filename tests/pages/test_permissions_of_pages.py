@@ -1,0 +1,103 @@
+"""The permission matrix of the pages: every address of the board and every callback of Dash, by everybody who may come."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.outer import Outer
+from components.web import build
+from pipelines.engine.people import accounts, sessions
+from pipelines.engine.people.roles import ROLES
+from tests.engine.people.doorstep import Doorstep
+from tests.glass.fake_town import FakeTown
+from tests.glass.serve import plain_api
+from tests.pages.conftest import Board
+from tests.pages.people import Client, at
+
+COMERS = ("visitor", *ROLES, "expired", "disabled")
+# o = shown or done, > = sent on to sign in or back, 1 = sign in (401), 3 = may not (403), 2 = asked wrongly (422), and
+# only of those who may ask at all. Visitors are shown what is public on a page; that is tested with each page.
+#                                 vis vie cou ope cle adm exp dis
+MATRIX = {
+    ("GET", "signin"):            " o   o   o   o   o   o   o   o",
+    ("POST", "signin"):           " 3   3   3   3   3   3   3   3",  # without a name and password, whoever it is
+    ("GET", "signin/code"):       " o   o   o   o   o   o   o   o",
+    ("POST", "signin/code"):      " 3   3   3   3   3   3   3   3",  # without a code
+    ("GET", "signout"):           " >   >   >   >   >   >   >   >",
+    ("GET", "account"):           " >   o   o   o   o   o   >   >",
+    ("POST", "account"):          " >   3   3   3   3   3   >   >",  # with a wrong password
+    ("GET", "account/end"):       " >   >   >   >   >   >   >   >",
+    ("POST", "account/end"):      " >   2   2   2   2   2   >   >",  # of a session that is none
+    ("GET", "account/audit.csv"): " 1   3   3   3   3   o   1   1",
+    ("POST", "account/audit.csv"): " >   >   >   >   >   >   >   >",
+    ("GET", "alarms"):            " o   o   o   o   o   o   o   o",
+    ("POST", "alarms"):           " 1   3   3   >   >   >   1   1",
+    ("GET", "alarms.csv"):        " o   o   o   o   o   o   o   o",
+    ("POST", "alarms.csv"):       " 5   5   5   5   5   5   5   5",
+    ("GET", "shift"):             " o   o   o   o   o   o   o   o",
+    ("POST", "shift"):            " 1   3   3   >   >   >   1   1",
+    ("POST", "signout"):          " >   >   >   >   >   >   >   >",
+}  # fmt: skip
+STATUS = {"o": 200, ">": 303, "1": 401, "2": 422, "3": 403, "5": 405}
+GIVEN = {"do": "comment", "id": "a1", "comment.comment": "x", "which": "0" * 12, "words": "x"}
+# Callbacks of Dash that were looked at: all of them read what every visitor may see. A further one is to be looked at,
+# and asks Town with `visitor.current().actor` when it changes anything or shows what is not public.
+CALLBACKS_THAT_READ = {
+    "_pages_dummy.children",
+    ".._pages_content.children..._pages_store.data..",
+    "..assets-table.children...assets-ask.data..",
+    "..exports-preview.children...exports-ward.disabled...exports-from.disabled...exports-to.disabled..",
+}
+
+
+def secrets(door: Doorstep) -> dict[str, str]:
+    """A session for each comer; two of them are over."""
+    door.now = datetime.now(UTC)
+    found = {"visitor": ""}
+    for name in ROLES:
+        found[name] = door.add(name, name)
+    found["disabled"] = door.add("disabled", "admin")
+    accounts.disable(door.path, "disabled", door.now, by="test")
+    accounts.add(door.path, "expired", "admin", door.now - timedelta(days=1), by="test")
+    found["expired"] = sessions.secret()
+    key, long_ago = accounts.digest(found["expired"]), door.now - sessions.IDLE
+    sessions.begin(door.path, key, "expired", long_ago, agent="", peer="")
+    return found
+
+
+def test_every_address_answers_every_comer_as_the_table_says(town: FakeTown, door: Doorstep, monkeypatch: Any) -> None:
+    from pipelines.engine.people import patience
+
+    # All of them come from one address here.
+    monkeypatch.setattr(patience, "MOST_WRONG", 1_000)
+    came = secrets(door)
+
+    async def does(client: Client) -> dict[tuple[str, str], list[int]]:
+        found = {}
+        for method, path in MATRIX:
+            answers = []
+            for name in COMERS:
+                visit = door.visit(came[name])
+                headers = {"cookie": f"{door.porter.cookie}={came[name]}", "x-form-token": visit.form_token}
+                data = GIVEN if method == "POST" else None
+                answers.append((await client.request(method, f"/{path}", data=data, headers=headers)).status_code)
+            found[method, path] = answers
+        return found
+
+    expected = {asked: [STATUS[mark] for mark in marks.split()] for asked, marks in MATRIX.items()}
+    assert at(town, door, does) == expected
+
+
+def test_table_names_every_plain_address_with_both_ways_to_ask(town: FakeTown) -> None:
+    outer: Outer = build(town, plain_api)  # type: ignore[arg-type]
+    assert {path for _, path in MATRIX} == set(outer.plain)
+    assert {(method, path) for path in outer.plain for method in ("GET", "POST")} == set(MATRIX)
+
+
+def test_every_callback_of_dash_was_looked_at(town: FakeTown) -> None:
+    async def known() -> set[str]:
+        board = Board(town)
+        async with board:
+            return set(board.app.dash.callback_map)
+
+    assert asyncio.run(known()) == CALLBACKS_THAT_READ
