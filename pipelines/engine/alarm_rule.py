@@ -19,6 +19,7 @@ class AlarmRule:
     The alarm returns when the value is back by more than `deadband` for `off_delay`; what is None follows the
     quantity's signal. A `latching` alarm stands until a person resets it. While an alarm that `takes_down` stands and
     for its `recovery`, the alarms of what depends on its asset are its consequences, save those that `stands_alone`.
+    `only` names the one ward or asset that it watches, such as ward:W1; empty: all.
     `instruction` says what the operator does, `resident` what people notice; `matters` are words in the names of the
     services that people then ask for.
     """
@@ -36,6 +37,7 @@ class AlarmRule:
     column: str = ""
     thing: str = ""
     level: str = "asset"
+    only: str = ""
     deadband: float | None = None
     on_delay: timedelta | None = None
     off_delay: timedelta | None = None

@@ -58,7 +58,7 @@ class LocalServer:
         self._settings, self._intake, self._clock, self._delivery = settings, intake, clock, delivery
         asked = (
             ("/take", self._take), ("/replay", self._replay), ("/used", self._used), ("/people", self._people),
-            ("/alarms", self._alarms), ("/channel", self._channel),
+            ("/alarms", self._alarms), ("/rules", self._rules), ("/channel", self._channel),
         )  # fmt: skip
         routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
         app = Starlette(routes=[*routes, Route("/alive", self._alive)])
@@ -138,6 +138,16 @@ class LocalServer:
             return JSONResponse({"detail": str(down)}, 503, {"Retry-After": "30"})
         return JSONResponse({"sent": True})
 
+    async def _rules(self, request: Request) -> JSONResponse:
+        """Keep an alarm rule that somebody set, or end it; answered when it is on disk."""
+        asked = await request.json()
+        try:
+            await asyncio.to_thread(self._intake.line.alarms.set_rule, asked["id"], asked["facts"])
+        except OSError as error:
+            words = f"nothing was kept: {in_words(error)}. Try again later."
+            return JSONResponse({"detail": words}, 503, {"Retry-After": "30"})
+        return JSONResponse({})
+
     async def _replay(self, request: Request) -> JSONResponse:
         """Take quarantined rows in once more, one such call at a time; what arrives meanwhile goes between."""
         if not self._replaying.acquire(blocking=False):
@@ -207,6 +217,11 @@ class LineClient:
     async def try_channel(self, channel: str, address: str) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """The same for a test message by a channel."""
         answer = await self._asked().post("http://line/channel", json={"channel": channel, "address": address})
+        return answer.status_code, answer.json(), answer.headers
+
+    async def set_rule(self, id: str, facts: Mapping[str, Any] | None) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+        """The same for an alarm rule that somebody set; None ends it."""
+        answer = await self._asked().post("http://line/rules", json={"id": id, "facts": facts})
         return answer.status_code, answer.json(), answer.headers
 
     async def note_use(self, token: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.engine.errors import StoreError
-from pipelines.engine.state_alarms import put_alarms, transitions_after
+from pipelines.engine.state_alarms import put_alarms, put_rule, rules, transitions_after
 from pipelines.engine.state_file import (
     RUN_COLUMNS,
     connect,
@@ -104,6 +104,20 @@ class State:
     def transitions(self, after: int = 0, limit: int = 10_000) -> list[tuple[int, "Transition"]]:
         """What happened to alarms, each with its number, the oldest first, from behind a number on."""
         return self.do(lambda db: transitions_after(db, after, limit))
+
+    def own_rules(self) -> list[dict[str, Any]]:
+        """The alarm rules that people set."""
+        return self.do(rules)
+
+    def keep_own_rule(self, name: str, facts: Mapping[str, Any] | None) -> None:
+        """Keep one of them; None takes it away.
+
+        Raises OSError when the disk takes nothing.
+        """
+        try:
+            self.do(lambda db: put_rule(db, name, facts))
+        except sqlite3.OperationalError as error:
+            raise OSError(errno.EIO, f"{self.path.name}: {error}") from error
 
     def cursor(self, feed: str) -> dict[str, Any]:
         """What a poll remembers between two calls (ETag, Last-Modified, pages)."""

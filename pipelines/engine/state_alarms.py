@@ -1,10 +1,11 @@
 """What happened to alarms, as rows of the state: put there with the alarms' states, read by number, time or alarm."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pipelines.engine.alarms.record import Transition
 from pipelines.engine.state_file import read_only, sealed, unsealed
@@ -49,6 +50,29 @@ def read(
     except sqlite3.DatabaseError:
         return []
     return [_transition(row[1:]) for row in found]
+
+
+def put_rule(db: sqlite3.Connection, name: str, facts: Mapping[str, Any] | None) -> None:
+    """Keep a rule that somebody set; None takes it away."""
+    if facts is None:
+        db.execute("DELETE FROM alarm_rules WHERE name = ?", [name])
+    else:
+        db.execute("REPLACE INTO alarm_rules VALUES (?, ?)", [name, sealed(facts)])
+
+
+def rules(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    """The rules that people set, by name."""
+    found = (unsealed(text) for (text,) in db.execute("SELECT facts FROM alarm_rules ORDER BY name"))
+    return [facts for facts in found if facts is not None]
+
+
+def read_rules(path: Path) -> list[dict[str, Any]]:
+    """The same from another process; none when the file cannot be read."""
+    try:
+        with closing(read_only(path)) as db:
+            return rules(db)
+    except sqlite3.DatabaseError:
+        return []
 
 
 def _row(one: Transition) -> tuple[str | int, ...]:

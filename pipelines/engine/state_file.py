@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS alarms (id TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS alarm_transitions (
   noted_at TEXT NOT NULL, at TEXT NOT NULL, alarm TEXT NOT NULL, event TEXT NOT NULL, before TEXT NOT NULL,
   after TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, annunciated INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS alarm_rules (name TEXT PRIMARY KEY, facts TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS alarm_transitions_noted ON alarm_transitions (noted_at);
 CREATE INDEX IF NOT EXISTS alarm_transitions_alarm ON alarm_transitions (alarm);
 CREATE TABLE IF NOT EXISTS cursors (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);

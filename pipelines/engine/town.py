@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.engine import clocks, set_aside
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
+from pipelines.engine.alarms.rule_desk import RuleDesk
 from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
@@ -62,6 +63,7 @@ class Town:
         self.porter = Porter(path_of(settings.store), self.line, clock)
         self.shift = ShiftLog(path_of(settings.store), self.line)
         self.alarms = AlarmRoom(self)
+        self.rules = RuleDesk(self)
         self.post = PostRoom(settings, self.line)
         self._board = Board(run_folder(settings) / "board")
         own = (table for domain in settings.domains for table in domain.tables)

@@ -40,6 +40,9 @@ PROMISED = {
     "/api/v1/assets": {"get"},
     "/api/v1/alarms": {"get"},
     "/api/v1/alarms/history": {"get"},
+    "/api/v1/rules": {"get", "post"},
+    "/api/v1/rules/backtest": {"post"},
+    "/api/v1/rules/{id}": {"delete"},
     "/api/v1/alarms/incidents": {"get"},
     "/api/v1/alarms/performance": {"get"},
     "/api/v1/alarms/{id}/history": {"get"},
@@ -107,7 +110,7 @@ def test_a_fuzz_meets_only_described_answers(app: Any, path: str) -> None:
         statuses.add(case.call_and_validate(checks=checks).status_code)
 
     fuzz()
-    ends = ("original", "/history", "/quarantine", "/deliveries", "/incidents", "/performance")
+    ends = ("original", "/history", "/quarantine", "/deliveries", "/incidents", "/performance", "/rules")
     closed = path.endswith(ends) and "kpis" not in path
     ajar = {401, 429} if path == "/api/v1/tables/{table}" else set()
     assert statuses <= ({401, 422, 429} if closed else {200, 404, 422} | ajar)

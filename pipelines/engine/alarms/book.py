@@ -1,6 +1,6 @@
 """The book of alarms: every alarm that stands or lately stood, and each transition, durable in one commit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,12 @@ class Book:
             if alarm.state is State.NORMAL and now - (alarm.returned_at or alarm.since) > REMEMBER:
                 del self.alarms[id]
                 self._changed.add(id)
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Forget alarms that nobody watches any more; their log stays."""
+        for id in ids:
+            self.alarms.pop(id, None)
+            self.touch(id)
 
     def keep(self, condition: Callable[[str], Mapping[str, Any] | None]) -> list[Transition]:
         """Make all that happened durable; gives what happened. `condition` tells where that of an alarm stands.

@@ -16,6 +16,7 @@ from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.alarms.flood import Flood
 from pipelines.engine.alarms.lifecycle import Event
 from pipelines.engine.alarms.naming import FEED_RULE, STORE_ALARMS, Naming
+from pipelines.engine.alarms.own_rules import Vocabulary, in_use
 from pipelines.engine.alarms.performance import TEN_MINUTES
 from pipelines.engine.alarms.record import PROCESS, Alarm, Transition
 from pipelines.engine.alarms.silences import MOST_APART, SILENT_RULE, by_feed, group_id, told_as_one
@@ -32,13 +33,13 @@ from pipelines.engine.alarms.sweep import Sweep
 from pipelines.engine.alarms.watched import Bands, Watched
 from pipelines.engine.asking import Misasked
 from pipelines.engine.settings import Settings
+from pipelines.engine.state_alarms import read
 
 if TYPE_CHECKING:
     from pipelines.engine.alarms.conditions import Turn
     from pipelines.engine.kpis import Kpis
     from pipelines.engine.registers import Registers
     from pipelines.engine.state import State as Kept
-from pipelines.engine.state_alarms import read
 
 log = logging.getLogger("townboard")
 CURSOR = "_alarms"
@@ -52,16 +53,14 @@ class Alarms:
 
     def __init__(self, settings: Settings, registers: "Registers", state: "Kept", now: datetime) -> None:
         """After a long absence what rings within the first minutes waits for the feeds to come."""
-        self._settings, self._kept = settings, state
+        self._settings, self._registers, self._kept = settings, registers, state
         self.lock = threading.RLock()
-        self.watched = Watched(settings, registers)
         self.names = Naming(registers)
-        rules = [rule for domain in settings.domains for rule in domain.alarms]
-        self.topology = Topology.of(registers, rules)
+        self._use_rules()
         self._flags: dict[str, dict[str, Any]] = {}
         known = {key: raw for key, raw in state.alarms().items() if self._recall(key, raw["condition"])}
         alarms = {key: Alarm.recalled(raw["alarm"]) for key, raw in known.items() if raw.get("alarm")}
-        self.book = Book(state, alarms, {rule.name: rule.latching for rule in rules})
+        self.book = Book(state, alarms, {name: rule.latching for name, rule in self.topology.rules.items()})
         self._happenings: list[Happening] = []
         self._events: list[tuple[str, pl.DataFrame]] = []
         self._feed_of: dict[str, str | None] = {}
@@ -73,6 +72,27 @@ class Alarms:
         self.expected: Callable[[datetime], pl.DataFrame] = Bands(settings.store, self.watched.deviations).at
         self.flood = Flood(read(state.path, now - TEN_MINUTES))
         self.listeners: list[Callable[[list[Transition], datetime], None]] = []
+
+    def _use_rules(self) -> None:
+        """Watch what the domains declare and what people have set."""
+        own = in_use(self._kept.own_rules(), Vocabulary(self._settings, self._registers))
+        declared = [rule for domain in self._settings.domains for rule in domain.alarms]
+        self.watched = Watched(self._settings, self._registers, own)
+        self.topology = Topology.of(self._registers, [*declared, *(rule for _, rule in own)])
+
+    def set_rule(self, id: str, facts: Mapping[str, Any] | None) -> None:
+        """Keep a rule of the town's own and watch it from now on; None ends it, and its alarms leave the list.
+
+        Raises OSError when the disk takes nothing.
+        """
+        with self.lock:
+            self._kept.keep_own_rule(id, facts)
+            before = self.watched.conditions
+            self._use_rules()
+            for key, row in before.rows.items():
+                self.watched.recall(key, before.told(row))
+            rows = self.watched.conditions.rows
+            self.book.drop(key for key in before.rows if key.startswith(f"{id}|") and key not in rows)
 
     def _recall(self, key: str, told: Mapping[str, Any]) -> bool:
         """Whether anybody still looks at this: a rule, feed or sensor taken away must not leave its alarm standing."""

@@ -1,6 +1,6 @@
 """The conditions over the register: every rule over every sensor, area and member that it watches, fed with samples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -54,12 +54,13 @@ class Watch:
 class Watched:
     """All conditions of a town that are held against numbers."""
 
-    def __init__(self, settings: Settings, registers: Registers) -> None:
+    def __init__(self, settings: Settings, registers: Registers, own: Sequence[tuple[str, AlarmRule]] = ()) -> None:
+        """`own`: the rules that people set, each with its domain."""
         self.conditions = Conditions()
         self.watches: list[Watch] = []
         self._kpis = {kpi.id: kpi for kpi in settings.kpis}
         self._registers = registers
-        rules = [(domain.name, rule) for domain in settings.domains for rule in domain.alarms]
+        rules = [*((domain.name, rule) for domain in settings.domains for rule in domain.alarms), *own]
         self._on_kpis = [(domain, rule) for domain, rule in rules if rule.watches in self._kpis]
         self._on_tables = [(domain, rule) for domain, rule in rules if rule.column]
         self._places = self._over_sensors(rules)
@@ -73,13 +74,15 @@ class Watched:
         Shape: PLACES; judged is what is held against the limit.
         """
         quantities, found = self._registers.quantities, []
-        sensors = self._registers.sensors.select("sensor", "asset", "quantity", "low", "high")
+        sensors = self._registers.sensors.select("sensor", "asset", "quantity", "low", "high", "ward")
         by_quantity = {name: part for (name,), part in sensors.group_by("quantity", maintain_order=True)}
         for domain, rule in rules:
             quantity = quantities.get(rule.watches)
             if quantity is None or rule.column or rule.watches in self._kpis:
                 continue
-            for sensor, asset, _, low, high in by_quantity.get(rule.watches, sensors.clear()).iter_rows():
+            for sensor, asset, _, low, high, ward in by_quantity.get(rule.watches, sensors.clear()).iter_rows():
+                if rule.only not in ("", f"asset:{asset}", f"ward:{ward}"):
+                    continue
                 watch = Watch(f"{rule.name}|{sensor}", rule, domain, f"asset:{asset}", quantity.unit)
                 found.append((sensor, self._add(watch, limit_of(rule, quantity, low, high)), rule.of))
         return pl.DataFrame(found, schema=PLACES, orient="row")
@@ -242,8 +245,9 @@ class Rates:
 
 
 def _telling_areas(rule: AlarmRule) -> pl.Expr:
-    """The areas of the rule's level that have a value."""
-    return pl.col("value").is_not_null() & (pl.col("area").str.split(":").list.first() == rule.level)
+    """The areas that the rule watches and that have a value."""
+    own = pl.col("area") == rule.only if rule.only else pl.col("area").str.split(":").list.first() == rule.level
+    return pl.col("value").is_not_null() & own
 
 
 def _against(told: pl.DataFrame, expected: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,19 @@
 
 from fastapi import FastAPI
 
-from pipelines.engine.api import alarms, deliveries, health, ingest, lists, metrics, problems, quarantine, series, usual
+from pipelines.engine.api import (
+    alarms,
+    deliveries,
+    health,
+    ingest,
+    lists,
+    metrics,
+    problems,
+    quarantine,
+    rules,
+    series,
+    usual,
+)
 from pipelines.engine.api.access import Doorkeeper
 from pipelines.engine.api.head import Head
 from pipelines.engine.api.openapi import describe
@@ -32,7 +44,7 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
     )
     door = Doorkeeper(town, local=local)
     routers = [part.routes(town) for part in (lists, metrics, usual)]
-    routers += [part.routes(town, door) for part in (series, alarms, deliveries, ingest, quarantine, health)]
+    routers += [part.routes(town, door) for part in (series, alarms, rules, deliveries, ingest, quarantine, health)]
     for router in routers:
         app.include_router(router)
     app.state.addresses = [route for router in routers for route in router.routes]
