@@ -158,10 +158,11 @@ ROADS = (
         scale=100_000,
         plain="Deaths on the road per 100,000 residents in twelve months. In a small town look at several years.",
         formula="100,000 x deaths within 30 days of a crash in twelve months / residents",
-        standard="ISO 37120:2014 ind. 18.8; U4SSC SC: SH: SA: 9C",
+        standard="ISO 37120:2014 ind. 18.8; U4SSC SC: SH: SA: 9C; not shown under 1000 residents",
         window=rolling(365 * 24, "day"),
         levels=("town", "ward"),
         better="context",
+        floor=1000,
         counts=True,
     ),
     Kpi(

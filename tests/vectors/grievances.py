@@ -136,10 +136,10 @@ def gr06(inputs: dict[str, Any]) -> Any:
     if "received" in inputs:
         return percent(inputs["marked_duplicate"], inputs["received"])
     (lat_a, lon_a), (lat_b, lon_b) = inputs["a"], inputs["b"]
-    metres = formulas.haversine_m(*(pl.lit(float(x)) for x in (lat_a, lon_a, lat_b, lon_b)))
+    metres = formulas.haversine_m(*(pl.lit(x, dtype=pl.Float64) for x in (lat_a, lon_a, lat_b, lon_b)))
     same, still_open = inputs.get("same_code", True), inputs.get("earlier_open", inputs.get("original_open", True))
     repeat = formulas.repeats(metres, pl.lit(inputs["hours_apart"]), pl.lit(same), pl.lit(still_open))
-    return evaluate(distance_m=metres, duplicate=repeat)
+    return evaluate(distance_m=metres, duplicate=repeat.fill_null(False))
 
 
 def gr07(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def gr07(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def gr08(inputs: dict[str, Any]) -> Any:
-    wards = inputs.get("wards") or {"town": [inputs["requests"], inputs["population"]]}
+    wards = inputs["wards"] if "wards" in inputs else {"town": [inputs["requests"], inputs["population"]]}
     people = pl.DataFrame(
         {"requests": [w[0] for w in wards.values()], "population": [w[1] for w in wards.values()]},
         schema={"requests": pl.Float64, "population": pl.Float64},
