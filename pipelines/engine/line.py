@@ -60,6 +60,14 @@ def _samples(entry: Entry) -> pl.DataFrame:
     return pl.DataFrame([entry.rows[name].cast(kind) for name, kind in LATEST.items()])
 
 
+def _newest(known: pl.DataFrame, landed: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The newest reading of every series among those known and those that landed since."""
+    if not landed:
+        return known
+    rows = pl.concat([known, *landed]).sort("observed_at", maintain_order=True)
+    return rows.unique("series", keep="last")
+
+
 class Line:
     """The only writer of a town. Opening it repairs what a power cut left and takes up where it was."""
 
@@ -105,6 +113,8 @@ class Line:
         self._beat_at = now
         self._latest = self.store.latest().cast(LATEST)
         self._samples: list[pl.DataFrame] = []
+        # Those that a beat has taken up and not yet made part of `_latest`.
+        self._drained: list[pl.DataFrame] = []
         self._resume(now)
         if "at" in cursor:
             # The windows that ran then and those that ended since have nobody else who remembers them.
@@ -133,15 +143,8 @@ class Line:
         Shape: sensor, asset, kind, ward, quantity, every_s, observed_at, value.
         """
         with self.writing:
-            newest = self._newest()
-        return newest.join(self.inputs.dimension, on="series", how="inner")
-
-    def _newest(self) -> pl.DataFrame:
-        """The newest reading of every series, those that landed since the last beat among them."""
-        if not self._samples:
-            return self._latest
-        rows = pl.concat([self._latest, *self._samples]).sort("observed_at", maintain_order=True)
-        return rows.unique("series", keep="last")
+            known, parts = self._latest, [*self._drained, *self._samples]
+        return _newest(known, parts).join(self.inputs.dimension, on="series", how="inner")
 
     def drain_samples(self) -> pl.DataFrame:
         """The readings that landed since the last call and the newest of every sensor, in the columns of `latest`.
@@ -149,8 +152,13 @@ class Line:
         An excursion that came and went within one payload is among them.
         """
         with self.writing:
-            self._latest, parts, self._samples = self._newest(), self._samples, []
-            rows = pl.concat([self._latest, *parts]).unique(["series", "observed_at"], keep="last")
+            self._drained, self._samples = [*self._drained, *self._samples], []
+            parts = self._drained
+        # After a flood this takes long: nobody who lands waits for it.
+        newest = _newest(self._latest, parts)
+        with self.writing:
+            self._latest, self._drained = newest, []
+        rows = pl.concat([newest, *parts]).unique(["series", "observed_at"], keep="last")
         return rows.join(self.inputs.dimension, on="series", how="inner")
 
     def feed_states(self, now: datetime) -> dict[str, dict]:
