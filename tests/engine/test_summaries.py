@@ -3,6 +3,7 @@
 import random
 import statistics
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,9 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.engine import compaction, rollups
-from pipelines.engine.calendar import floor
+from pipelines.engine import cold, compaction, manifest, rollups
+from pipelines.engine.calendar import floor, local_day
+from pipelines.engine.cold import Pass
 from pipelines.engine.journal import Entry, Journal
+from pipelines.engine.manifest import Part
 from pipelines.engine.store import Store
 from pipelines.engine.summaries import Summaries, quantiles
 from pipelines.engine.tables import READINGS, SERIES, SPIKE
@@ -175,3 +178,24 @@ def test_span_is_widened_to_whole_local_days(tmp_path: Path) -> None:
     town.compact()
     rows = town.summaries().by_series([0], local[1], local[1] + timedelta(minutes=1), "day")
     assert rows["n"].to_list() == [3]
+
+
+def test_files_by_day_of_an_earlier_version_are_taken_up_in_the_month(tmp_path: Path) -> None:
+    town, chance = Town(tmp_path, "Asia/Kolkata"), random.Random(8)
+    town.take(batch(chance))
+    town.compact()
+    current = manifest.read(tmp_path)
+    done = Pass(current.rev, current.applied_seq, current.applied_seq)
+    by_day: dict[str, Part] = {}
+    for part in current.parts["roll_daily"].values():
+        rows = pl.read_parquet(tmp_path / part.file).with_columns(_day=local_day("observed_at", town.zone))
+        for (day,), of_day in rows.partition_by("_day", as_dict=True, include_key=False).items():
+            name = f"roll/daily/{day}.{current.rev}.parquet"
+            by_day[str(day)] = cold.write(tmp_path, name, of_day, None, done)
+    manifest.write(tmp_path, replace(current, parts={**current.parts, "roll_daily": by_day}))
+    town.take([(0, START + timedelta(days=2, minutes=number), 7.0, 0) for number in range(9)])
+    town.compact()
+    names = set(manifest.read(tmp_path).parts["roll_daily"])
+    assert "2026-03" in names
+    assert not any(name.startswith("2026-03-") for name in names)
+    test_steps_of_series_equal_plain_python_after_late_rows(town, "day")
