@@ -72,10 +72,10 @@ def main() -> None:
 
 
 def _last_month(now: datetime) -> tuple[datetime, datetime]:
-    """The last whole month of the town's calendar."""
+    """The last whole month of the town's calendar; all there is when that is none."""
     after = now.astimezone(ZoneInfo(ZONE)).replace(day=1, hour=0, minute=0)
     first = (after - timedelta(days=1)).replace(day=1)
-    return max(first.astimezone(UTC), BEGIN), after.astimezone(UTC)
+    return (max(first.astimezone(UTC), BEGIN), after.astimezone(UTC)) if after > BEGIN else (BEGIN, now)
 
 
 def _measured(asked: Asked, sensors: int, count: int) -> Found:
