@@ -38,7 +38,7 @@
   };
   const keep = (url) => {
     const query = new URLSearchParams(location.search);
-    for (const name of ['ward', 'days']) if (query.get(name) && !url.searchParams.has(name)) url.searchParams.set(name, query.get(name));
+    for (const name of ['ward', 'days', 'as_known_at']) if (query.get(name) && !url.searchParams.has(name)) url.searchParams.set(name, query.get(name));
     return url;
   };
   document.addEventListener('click', (e) => {

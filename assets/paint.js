@@ -9,6 +9,8 @@
   const mark = (node, name, value) => { if (node && node.dataset[name] !== value) node.dataset[name] = value; };
   const field = (node, name) => node.querySelector(`[data-f="${name}"]`);
   const all = (selector) => document.querySelectorAll(selector);
+  /* What stands for a time past is never overwritten with what is known now. */
+  const current = (selector) => [...all(selector)].filter((node) => !node.closest('[data-past]'));
   const make = (tag, className, words, data = {}) => {
     const node = document.createElement(tag);
     if (className) node.className = className;
@@ -162,10 +164,10 @@
     painting = 0;
     board.dressPage();
     if (document.hidden || !board.state) return;
-    all('[data-kpi]').forEach(paintKpi);
-    all('[data-standing]').forEach(paintStanding);
+    current('[data-kpi]').forEach(paintKpi);
+    current('[data-standing]').forEach(paintStanding);
     for (const [selector, painter] of board.painters) all(selector).forEach(painter);
-    all('[data-map]').forEach(paintMap);
+    current('[data-map]').forEach(paintMap);
     all('[data-asset-row]').forEach(paintAssetRow);
     all('[data-f="built"]').forEach((n) => text(n, board.state.built_at ? hms(new Date(board.state.built_at)) : 'nothing yet'));
     all('[data-f="first"]').forEach((n) => { n.hidden = true; });
@@ -177,7 +179,7 @@
     all('[data-f="now"]').forEach((n) => text(n, hms(now())));
     all('[data-age]').forEach((n) => text(n, age(now() - new Date(n.dataset.age))));
     if (board.state && !document.hidden) {
-      for (const node of all('[data-kpi]')) {
+      for (const node of current('[data-kpi]')) {
         const row = board.state.kpis[node.dataset.kpi];
         if (!row) continue;
         text(field(node, 'when'), when(row, node.dataset.state));

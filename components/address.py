@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dash import html
 
@@ -12,7 +13,7 @@ from components.props import props
 
 PERIODS = {"": "Usual period", "1": "24 hours", "7": "7 days", "30": "30 days", "365": "One year"}
 FITTING_DAYS = {"quarter_hour": 2, "hour": 3, "day": 30, "week": 180, "month": 3650, "year": 3650, "fiscal_year": 3650}
-KEPT = ("ward", "days")
+KEPT = ("ward", "days", "as_known_at")
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,21 @@ class View:
     ward: str | None = None
     kpi: str | None = None
     days: int | None = None
+    as_known_at: datetime | None = None
 
     @classmethod
     def read(cls, query: Mapping[str, Any]) -> "View":
         """The view that an address asks for; what nobody knows is left out, never refused."""
         wards = set(glass.town().wards()["ward"].to_list())
-        ward, days = _one(query, "ward"), _one(query, "days")
-        return cls(ward if ward in wards else None, _one(query, "kpi"), int(days) if days in PERIODS and days else None)
+        ward, days, at = _one(query, "ward"), _one(query, "days"), _then(_one(query, "as_known_at"))
+        period = int(days) if days in PERIODS and days else None
+        return cls(ward if ward in wards else None, _one(query, "kpi"), period, at)
 
     @property
     def kept(self) -> dict[str, Any]:
         """The part of the view that goes along to other pages."""
-        return {"ward": self.ward, "days": self.days}
+        then = self.as_known_at.isoformat().replace("+00:00", "Z") if self.as_known_at else None
+        return {"ward": self.ward, "days": self.days, "as_known_at": then}
 
     @property
     def area(self) -> str:
@@ -49,6 +53,15 @@ class View:
 def _one(query: Mapping[str, Any], name: str) -> str | None:
     value = query.get(name)
     return str(value[0] if isinstance(value, list) else value) if value else None
+
+
+def _then(text: str | None) -> datetime | None:
+    """The instant that an address asks about; without an offset it is the town's own time."""
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+")) if text else None
+        return at and (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(glass.town().zone))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def ward_names() -> dict[str, str]:

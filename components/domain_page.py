@@ -13,6 +13,7 @@ from components.asset_table import Ask, controls, rows_of
 from components.asset_table import table as asset_table
 from components.freshness import feed_strip
 from components.kpi_tile import csv_link
+from components.past_page import corrections_panel, past_page
 from components.props import props
 from components.town_map import town_map
 from components.trend import trends
@@ -43,6 +44,8 @@ def mapped(domain: Domain, view: View, state: Mapping[str, Any]) -> Kpi | None:
 def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
     """The whole page for the view that the address asks for."""
     state, view, wards = glass.state(), View.read(query), ward_names()
+    if view.as_known_at:
+        return past_page(domain.title, [domain], view)
     first = headlines(domain)
     further = [k for k in domain.kpis if k not in first]
     chosen = mapped(domain, view, state)
@@ -58,6 +61,7 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
             trends(state, first, further, view, domain.alarms),
             _further(state, domain, further, view),
             _assets(state, domain),
+            _fold("Corrections", corrections_panel("Published values that changed", {k.id: k for k in domain.kpis})),
             _fold("Feeds of this page", html.Div(feed_strip(state, domain.name), className="panel")),
         ],
         className="page",

@@ -8,7 +8,7 @@ from typing import Any
 from dash import html
 
 from components import glass, kpi_tile, wording
-from components.address import ward_names
+from components.address import View, ward_names
 from components.kpi_tile import csv_link
 from components.props import props
 from components.words_page import missing
@@ -31,7 +31,7 @@ def kpi_page(name: str, query: Mapping[str, Any]) -> html.Div:
     area = str(query.get("area") or (f"ward:{query['ward']}" if query.get("ward") else "town"))
     try:
         end = maybe_instant(query.get("window_end"), "window_end")
-        at = maybe_instant(query.get("as_known_at"), "as_known_at")
+        at = View.read(query).as_known_at
         body = explanation(glass.town(), kpi, area, end, at)
     except Misasked as mistake:
         return missing(mistake.words)

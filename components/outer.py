@@ -12,6 +12,7 @@ import dash
 from dash import Dash
 
 from components import first_paint, glass, shell
+from components.address import KEPT
 from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, squeezed
 from components.console import Console
 from components.forms import FOREIGN, foreign
@@ -150,7 +151,7 @@ class Outer:
         found = page or dash.page_registry["pages.not_found_404"]
         try:
             content = await found["layout"](**{**asked, **variables})
-            kept: dict[str, Any] = {k: asked[k] for k in ("ward", "days") if k in asked}
+            kept: dict[str, Any] = {k: asked[k] for k in KEPT if k in asked}
             first = await asyncio.to_thread(
                 lambda: first_paint.to_html(shell.frame(glass.state(), content, kept)).encode()
             )

@@ -64,7 +64,7 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
         _bar(state, kpi, side, wards, top=top, looks=_looks(side, chosen, begins=begins))
         for begins, side in ordered(sides)
     ]
-    link = csv_link(glass.href("api/v1/kpis", domain=_domain_of(kpi), format="csv"), f"{kpi.title} by ward")
+    link = csv_link(_address(state, kpi), f"{kpi.title} by ward")
     return html.Section(
         [
             html.Div(head, className="panel-head"),
@@ -75,6 +75,11 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
         className="panel",
         **props({"data-bars": kpi.id, "data-top": top}),
     )
+
+
+def _address(state: Mapping[str, Any], kpi: Kpi) -> str:
+    then = state.get("as_known_at")
+    return glass.href("api/v1/kpis", domain=_domain_of(kpi), format="csv", as_known_at=then)
 
 
 def _domain_of(kpi: Kpi) -> str:

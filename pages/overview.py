@@ -13,6 +13,7 @@ from components.alarm_list import alarm_list
 from components.domain_page import headlines, legend
 from components.freshness import feed_strip, feeds_in_a_sentence
 from components.kpi_tile import csv_link
+from components.past_page import past_page
 from components.props import props
 from components.town_map import town_map
 from components.words_page import failed
@@ -32,6 +33,8 @@ async def layout(**query: Any) -> html.Div:
 def overview(query: Mapping[str, Any]) -> html.Div:
     """The whole page."""
     state, view = glass.state(), View.read(query)
+    if view.as_known_at:
+        return past_page("Overview", glass.town().domains, view)
     cards = [card(state, d, view) for d in glass.town().domains]
     return html.Div(
         [

@@ -16,6 +16,7 @@ from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.snapshot import Snapshot
+from pipelines.engine.tables import KPI_CORRECTIONS
 from pipelines.engine.usual import Usual
 from tests.glass.fake_domains import FIVE
 from tests.glass.fake_room import FakeRoom
@@ -169,6 +170,12 @@ class FakeTown:
              "n": [12] * n, "n_expected": [12] * n, "coverage": [1.0] * n, "reason": [None] * n, "revision": [1] * n},
             schema={"window": INSTANT, "end": INSTANT, "area": pl.String, "value": pl.Float64, "numerator": pl.Float64, "denominator": pl.Float64, "n": pl.Int64, "n_expected": pl.Int64, "coverage": pl.Float64, "reason": pl.String, "revision": pl.Int64},
         )  # fmt: skip
+
+    def parts(self, table: str) -> list[Any]:
+        return []
+
+    def corrections(self, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
+        return pl.DataFrame(schema=KPI_CORRECTIONS.schema)
 
     def summary(self, sensors: list[str], start: datetime, end: datetime, step: str) -> pl.DataFrame:
         rows = self.readings(sensors, start, end).rename({"observed_at": "window"})
