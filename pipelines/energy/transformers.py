@@ -5,7 +5,7 @@ from polars import DataFrame as Frame
 
 from pipelines.energy import formulas
 from pipelines.energy.recent import recent
-from pipelines.engine.measures import KEYS, by_area, in_windows, ratio
+from pipelines.engine.measures import KEYS, by_area, in_windows, ratio, shared
 
 LEVELS = ("town", "ward", "asset")
 AT = ["window", "asset", "ward"]
@@ -52,6 +52,7 @@ def transformer_loading(
     )
 
 
+@shared
 def hourly_loading(power: Frame, reactive: Frame, transformers: Frame, windows: Frame) -> Frame:
     """Loading of every transformer and hour in per cent. Shape: window, asset, ward, observed_at, loading_pct."""
     mean = ratio(pl.col("sum"), pl.col("n"))

@@ -19,7 +19,8 @@ AS_WRITTEN = pl.QueryOptFlags.none()
 # So many answers of a step that several KPIs take are kept, none of them larger with what it was made of than this.
 MOST_SHARED = 8
 MOST_SHARED_BYTES = 8 << 20
-_answers: list[OrderedDict[tuple[Any, ...], tuple[object, pl.DataFrame]]] = []
+Answers = OrderedDict[tuple[Any, ...], tuple[object, pl.DataFrame]]
+_answers: list[Answers] = []
 
 
 def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_at") -> pl.DataFrame:
@@ -100,9 +101,17 @@ def shared(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
     Frames are told apart by identity; those of an answer that is kept are kept with it, so that none is mistaken.
     Answers are kept until `forget_shared`.
     """
-    known: OrderedDict[tuple[Any, ...], tuple[object, pl.DataFrame]] = OrderedDict()
+    known: Answers = OrderedDict()
     _answers.append(known)
+    return _remembering(function, known)
 
+
+def lasting(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
+    """As `shared`, for steps made of registers, which stay the same from beat to beat: answers are kept for good."""
+    return _remembering(function, OrderedDict())
+
+
+def _remembering(function: Callable[P, pl.DataFrame], known: Answers) -> Callable[P, pl.DataFrame]:
     @wraps(function)
     def once(*args: P.args, **more: P.kwargs) -> pl.DataFrame:
         key = (*map(_identity, args), *((name, _identity(more[name])) for name in sorted(more)))

@@ -81,16 +81,22 @@ class Recent:
         self._current()
         if self._stale:
             self._roll_again()
-        known = self._rolled.get((quantity, grain))
-        if known is None:
-            hours = hourly(self.readings(quantity)[COLUMNS], self._zone)
-            known = self.shown(quantity, grain, hours if grain == "hourly" else daily(hours, self._zone))
-            self._rolled[quantity, grain] = known
-        return known
+        return self._kept_rollups(quantity, grain)[ROLLED]
 
     def shown(self, quantity: str, grain: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Rollups by series as KPI functions read them, in order of time (shape: ROLLED)."""
-        return _shown(rows, self._places.get(quantity, NOWHERE), grain)
+        return _shown(rows, self._places.get(quantity, NOWHERE), grain)[ROLLED]
+
+    def _kept_rollups(self, quantity: str, grain: str) -> pl.DataFrame:
+        """Rollups with their series (shape: ROLLED and series); a quantity whose days are kept has its hours kept."""
+        known = self._rolled.get((quantity, grain))
+        if known is None:
+            if grain == "hourly":
+                rows = hourly(self.readings(quantity)[COLUMNS], self._zone)
+            else:
+                rows = daily(self._kept_rollups(quantity, "hourly")[list(ROLLUP_SCHEMA)], self._zone)
+            known = self._rolled[quantity, grain] = _shown(rows, self._places.get(quantity, NOWHERE), grain)
+        return known
 
     def _roll_again(self) -> None:
         """Make the rollups anew of the hours and days into which readings fell since they were made, all at once."""
@@ -108,12 +114,14 @@ class Recent:
     def _made_anew(
         self, quantities: Iterable[str], grain: str, low: datetime, high: datetime
     ) -> dict[tuple[Any, ...], pl.DataFrame]:
-        """Rollups of [low, high), edges of the grain, by quantity."""
-        rows = pl.concat([between(self.readings(quantity), low, high)[COLUMNS] for quantity in quantities])
-        hours = hourly(rows, self._zone)
-        rolled = hours if grain == "hourly" else daily(hours, self._zone)
-        named = self._dimension.select(*PLACE, "quantity")
-        shown = _shown(rolled, named, grain, "quantity")
+        """Rollups of [low, high), edges of the grain, by quantity: hours of readings, days of hours."""
+        if grain == "hourly":
+            readings = [between(self.readings(quantity), low, high)[COLUMNS] for quantity in quantities]
+            rows = hourly(pl.concat(readings), self._zone)
+        else:
+            hours = [between(self._kept_rollups(quantity, "hourly"), low, high) for quantity in quantities]
+            rows = daily(pl.concat(hours)[list(ROLLUP_SCHEMA)], self._zone)
+        shown = _shown(rows, self._dimension, grain, "quantity")
         return shown.partition_by("quantity", as_dict=True, include_key=False)
 
     def stored(self, quantity: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
@@ -156,7 +164,7 @@ class Recent:
 def _shown(rows: pl.DataFrame, places: pl.DataFrame, grain: str, *more: str) -> pl.DataFrame:
     expected = SECONDS[grain] / pl.col("every_s")
     placed = rows.join(places, on="series", how="inner").with_columns(expected=expected)
-    return placed.select(*ROLLED, *more).sort("observed_at", "sensor")
+    return placed.select(*ROLLED, "series", *more).sort("observed_at", "sensor")
 
 
 EMPTY_HOURS = pl.DataFrame(schema=ROLLUP_SCHEMA)

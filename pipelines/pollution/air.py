@@ -54,8 +54,8 @@ def us_aqi(
         PPB,
     )
     rows = window_averages(hours, windows, list(US_INDEXES), eight=["O3", "CO"], minimum_hours=minimum_hours)
-    found = rows.with_columns(**US_INDEXES).with_columns(**worst({name: pl.col(name) for name in US_INDEXES}))
-    return over_stations(found.with_columns(detail=_beyond()), HIGHEST)
+    found = rows.with_columns(**US_INDEXES).with_columns(**US_WORST)
+    return over_stations(found.with_columns(detail=BEYOND), HIGHEST)
 
 
 US_INDEXES = {
@@ -67,6 +67,8 @@ US_INDEXES = {
     "NO2": us_sub_index("NO2", "1h", pl.col("NO2 1h")),
 }
 
+US_WORST = worst({name: pl.col(name) for name in US_INDEXES})
+
 
 def _beyond() -> pl.Expr:
     averaging = {"PM2.5": "24h", "PM10": "24h", "O3": "1h", "CO": "8h", "SO2": "24h", "NO2": "1h"}
@@ -77,6 +79,9 @@ def _beyond() -> pl.Expr:
         for name, time in averaging.items()
     ]
     return pl.coalesce(*words, pl.col("detail"))
+
+
+BEYOND = _beyond()
 
 
 def india_naqi(

@@ -1,6 +1,7 @@
 """From hourly rollups to one row per window and air station, and from stations to wards and the town."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -61,6 +62,13 @@ def window_averages(
     `n` counts valid hours of all pollutants, `n_expected` those of the pollutants that reported at all.
     """
     rows = in_windows(with_eight_hour_means(hours, eight), windows)
+    grouped = rows.group_by("window", "asset").agg(_averages(tuple(pollutants), tuple(eight), minimum_hours))
+    expected = grouped.join(windows.select("window", hours=ELAPSED_HOURS), on="window")
+    return expected.with_columns(n_expected=pl.col("measured") * pl.col("hours")).drop("measured", "hours")
+
+
+@lru_cache(maxsize=16)
+def _averages(pollutants: tuple[str, ...], eight: tuple[str, ...], minimum_hours: int) -> tuple[pl.Expr, ...]:
     inside = pl.col("observed_at") >= pl.col("window") + pl.duration(hours=7)
     found: list[pl.Expr] = []
     for name in pollutants:
@@ -71,10 +79,8 @@ def window_averages(
     found += [pl.col(f"{name} 8h").filter(inside).max() for name in eight]
     counts = [pl.col(name).count().cast(pl.Int64) for name in pollutants]
     present = [(count > 0).cast(pl.Int64) for count in counts]
-    totals = {"n": pl.sum_horizontal(counts), "measured": pl.sum_horizontal(present)}
-    grouped = rows.group_by("window", "asset").agg(pl.col("ward").first(), *found, **totals)
-    expected = grouped.join(windows.select("window", hours=ELAPSED_HOURS), on="window")
-    return expected.with_columns(n_expected=pl.col("measured") * pl.col("hours")).drop("measured", "hours")
+    totals = (pl.sum_horizontal(counts).alias("n"), pl.sum_horizontal(present).alias("measured"))
+    return pl.col("ward").first(), *found, *totals
 
 
 ELAPSED_HOURS = (pl.col("as_of") - pl.col("window")).dt.total_hours()

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, local, ratio, share
+from pipelines.engine.measures import KEYS, by_area, in_windows, lasting, local, ratio, share, shared
 from pipelines.transport.formulas import (
     congested,
     density_from_flow,
@@ -20,11 +20,13 @@ LEVELS = ["town", "asset"]
 
 def on_links(readings: pl.DataFrame, assets: pl.DataFrame, road_links: pl.DataFrame) -> pl.DataFrame:
     """The readings with their road link's columns; `asset` is the link, also of a counter's sensor."""
-    above = assets.select("asset", "parent").filter(~pl.col("asset").is_in(road_links["asset"].implode()))
-    rows = (
-        readings.join(above, on="asset", how="left").with_columns(asset=pl.coalesce("parent", "asset")).drop("parent")
-    )
-    return rows.join(road_links, on="asset")
+    rows = readings.join(_links_above(assets, road_links), on="asset", how="left")
+    return rows.with_columns(asset=pl.coalesce("parent", "asset")).drop("parent").join(road_links, on="asset")
+
+
+@lasting
+def _links_above(assets: pl.DataFrame, road_links: pl.DataFrame) -> pl.DataFrame:
+    return assets.select("asset", "parent").filter(~pl.col("asset").is_in(road_links["asset"].implode()))
 
 
 def traffic_volume(traffic_count: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
@@ -176,6 +178,7 @@ def traffic_density(
     return by_area(links.filter(pl.col("value").is_not_null()), ["asset"]).select(*KEYS, "value", "n", "detail")
 
 
+@shared
 def _peak_times(
     travel_time_s: pl.DataFrame,
     assets: pl.DataFrame,

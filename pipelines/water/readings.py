@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, local
+from pipelines.engine.measures import KEYS, by_area, in_windows, lasting, local
 
 LEVELS = ("town", "ward", "asset")
 MIN_SHARE = 0.75
+DMA_OR_ITSELF = pl.coalesce("dma", "asset").alias("asset")
 
 
 def once(readings: pl.DataFrame) -> pl.DataFrame:
@@ -19,11 +20,16 @@ def once(readings: pl.DataFrame) -> pl.DataFrame:
 
 def at_dma(rows: pl.DataFrame, assets: pl.DataFrame) -> pl.DataFrame:
     """The rows with `asset` replaced by the district metered area it belongs to; by itself where it has none."""
+    return rows.join(_belongs(assets), on="asset", how="left").with_columns(DMA_OR_ITSELF).drop("dma")
+
+
+@lasting
+def _belongs(assets: pl.DataFrame) -> pl.DataFrame:
     areas = assets.filter(pl.col("kind") == "dma").select(pl.col("asset").alias("dma"))
-    belongs = assets.select("asset", dma="parent").join(areas, on="dma")
-    return rows.join(belongs, on="asset", how="left").with_columns(asset=pl.coalesce("dma", "asset")).drop("dma")
+    return assets.select("asset", dma="parent").join(areas, on="dma")
 
 
+@lasting
 def wards_served(assets: pl.DataFrame) -> pl.DataFrame:
     """The wards of each district metered area, from where it and what belongs to it stand: `asset, ward, parts`."""
     areas = assets.filter(pl.col("kind") == "dma")
@@ -53,9 +59,16 @@ def due(
     Shape: `window`, `area`, `n_expected`; from the register of sensors, areas as `at_dma` names them.
     """
     elapsed = (pl.col("as_of") - pl.col("window")).dt.total_seconds()
-    registered = at_dma(sensors.filter(pl.col("quantity") == quantity), assets).select("asset", "ward", "every_s")
-    rows = registered.join(windows, how="cross").with_columns(n_expected=elapsed // pl.col("every_s"))
-    return by_area(rows, levels).group_by(KEYS).agg(pl.col("n_expected").sum().cast(pl.Int64))
+    number = (pl.col("sensors") * (elapsed // pl.col("every_s"))).sum()
+    rows = registered(sensors, assets, quantity, tuple(levels)).join(windows, how="cross")
+    return rows.group_by(KEYS).agg(n_expected=number.cast(pl.Int64))
+
+
+@lasting
+def registered(sensors: pl.DataFrame, assets: pl.DataFrame, quantity: str, levels: tuple[str, ...]) -> pl.DataFrame:
+    """How many sensors of a quantity and pace each area has: `area, every_s, sensors`."""
+    own = at_dma(sensors.filter(pl.col("quantity") == quantity), assets).select("asset", "ward", "every_s")
+    return by_area(own, levels).group_by("area", "every_s").agg(sensors=pl.len())
 
 
 def day_hours(day: pl.Expr, zone: str) -> pl.Expr:
