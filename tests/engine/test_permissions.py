@@ -46,6 +46,15 @@ ASKED = ("history", "x/history", "incidents", "performance")
 MATRIX |= {("GET", f"/api/v1/alarms/{name}"): READING for name in ASKED}
 MATRIX |= {("POST", f"/api/v1/alarms/{action}"): ACTING for action in FIELDS}
 MATRIX |= {("POST", f"/api/v1/alarms/x/{action}"): ACTING.replace("o", "4") for action in FIELDS}
+MATRIX |= {
+    ("GET", "/api/v1/rules"): READING,
+    ("POST", "/api/v1/rules"): ACTING,
+    ("POST", "/api/v1/rules/backtest"): ACTING,
+}
+MATRIX |= {("DELETE", "/api/v1/rules/x"): ACTING.replace("o", "4")}
+RULE = {
+    "name": "low", "watches": "pressure_m", "side": "below", "limit": 5, "tell": "crew", "instruction": "look at it",
+}  # fmt: skip
 STATUS = {"o": 200, "1": 401, "3": 403, "4": 404}
 GIVEN = {"reason": "why", "owner": "asha", "comment": "so", "until": (NOW + timedelta(hours=1)).isoformat()}
 BODIES: dict[str, Any] = {
@@ -54,6 +63,8 @@ BODIES: dict[str, Any] = {
         f"/api/v1/alarms/{action}": {"ids": ["x"], **{name: GIVEN[name] for name in NEEDED.get(action, ())}}
         for action in FIELDS
     },
+    "/api/v1/rules": RULE,
+    "/api/v1/rules/backtest": RULE,
     "/api/v1/deliveries/test": {"channel": "sms"},
     "/api/v1/quarantine/replay": {},
     "/api/v1/readings": {"readings": [{"sensor": "P1.p", "observed_at": NOW.isoformat(), "value": 14.0}]},
@@ -100,7 +111,7 @@ def test_every_address_answers_every_comer_as_the_table_says(
     town: tuple[Asker, Town, dict[str, dict[str, str]]], method: str, address: str
 ) -> None:
     ask, _, headers = town
-    more = {"json": BODIES[address]} if address in BODIES else {}
+    more = {"json": BODIES[address]} if address in BODIES and method == "POST" else {}
     found = {name: ask(method, address, headers=headers[name], **more).status_code for name in COMERS}
     expected = dict(zip(COMERS, (STATUS[mark] for mark in MATRIX[method, address].split()), strict=True))
     assert found == expected
