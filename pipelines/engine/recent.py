@@ -79,8 +79,6 @@ class Recent:
     def rolled(self, quantity: str, grain: str) -> pl.DataFrame:
         """Rollups of a grain (shape: ROLLED), in order of time."""
         self._current()
-        if self._stale:
-            self._roll_again()
         return self._kept_rollups(quantity, grain)[ROLLED]
 
     def shown(self, quantity: str, grain: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -151,9 +149,10 @@ class Recent:
             joined = replaced(known, known.clear() if fresh is None else fresh, start, after)
             if joined is not known:
                 self._readings[quantity] = joined
-                # Rollups are made anew when somebody asks for them.
                 first, last = self._stale.get(quantity, (start, high))
                 self._stale[quantity] = (min(first, start), max(last, high))
+        # At once, so that no KPI is thought to cost what is done for all.
+        self._roll_again()
 
     def _current(self) -> None:
         if self._since != self._store.hot_since:
