@@ -17,6 +17,8 @@ from pipelines.engine.people.roles import ROLES
 
 SPANS = {"15": "15 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "1440": "1 day", "4320": "3 days",
          "10080": "7 days"}  # fmt: skip
+# Who did what, and what residents said: for those who may see more than the public.
+FOR_READERS = ("incidents", "history")
 HISTORY_DAYS, MOST_HISTORY, MOST_ROWS = 7, 500, 500
 
 
@@ -40,8 +42,8 @@ class Typed:
 def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
     """The whole page."""
     state, actor = glass.state(), current().actor
-    history_shown = view.show == "history"
-    rows = [] if history_shown else view.rows(state["alarms"], actor.name)
+    listed, may_read = view.show not in FOR_READERS, actor.may("read")
+    rows = [] if not listed else view.rows(state["alarms"], actor.name)
     opened = next((alarm for alarm in state["alarms"] if alarm["id"] == view.alarm), None)
     choices = _choices(view)
     narrowed = [words.get(getattr(view, name), "") for name, _, words in choices if getattr(view, name)]
@@ -54,7 +56,10 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
         narrowed=narrowed,
         rows=[in_words(row, view) for row in rows[:MOST_ROWS]],
         more=len(rows) - MOST_ROWS,
-        transitions=_told(view) if history_shown and actor.may("read") else [],
+        transitions=_told(view) if view.show == "history" and may_read else [],
+        gathered=_gathered(view) if view.show == "incidents" and may_read else [],
+        listed=listed,
+        flood=state.get("alarm_summary", {}).get("words", ""),
         outcome=outcome,
         typed=typed,
         opened=_opened(opened, state["alarms"], view) if opened else None,
@@ -70,14 +75,14 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
 
 def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:
     domains = {domain.name: domain.title for domain in glass.town().domains}
-    shown = {key: words for key, words in SHOWN.items() if key not in ("mine", "history") or current().session}
+    shown = {key: words for key, words in SHOWN.items() if key not in ("mine", *FOR_READERS) or current().session}
     found: list[tuple[str, str, Mapping[str, str]]] = [
         ("show", "Show", shown),
         ("priority", "Priority", {"": "Every", **{name: name.capitalize() for name in PRIORITIES}}),
         ("domain", "Service", {"": "Every", **domains, "feeds": "Feeds"}),
         ("ward", "Ward", {"": "Whole town", **ward_names()}),
     ]
-    return [*found, ("days", "Period", PERIODS)] if view.show == "history" else found
+    return [*found, ("days", "Period", PERIODS)] if view.show in FOR_READERS else found
 
 
 def owners() -> list[str]:
@@ -93,7 +98,23 @@ def _opened(alarm: Mapping[str, Any], alarms: Sequence[Mapping[str, Any]], view:
     cause = next((in_words(other, view) for other in alarms if other["id"] == alarm.get("cause")), None)
     actor = current().actor
     past = glass.town().alarms.history(actor, alarm["id"]).reverse().head(40) if actor.may("read") else None
-    return {**found, "explained": explained, "explaining": cause, "past": spoken(past) if past is not None else []}
+    told = {"explained": explained, "explaining": cause, "past": spoken(past) if past is not None else []}
+    return {**found, **told, "incident": _incident(alarm["id"]) if actor.may("read") else None}
+
+
+def _incident(alarm: str) -> dict[str, Any] | None:
+    """The newest incident that the alarm belongs to."""
+    now = glass.town().now()
+    found = glass.town().alarms.incidents(current().actor, now - timedelta(days=2), now)
+    return next((one for one in found if alarm in (*one["alarms"], *one["consequences"])), None)
+
+
+def _gathered(view: ConsoleView) -> list[dict[str, Any]]:
+    """The incidents of the period, narrowed as the view says, newest first."""
+    now = glass.town().now()
+    found = glass.town().alarms.incidents(current().actor, now - timedelta(days=int(view.days or HISTORY_DAYS)), now)
+    kept = [one for one in found if view.domain in ("", one["domain"]) and (not view.ward or view.ward in one["wards"])]
+    return [one for one in kept if view.q.casefold() in f"{one['title']} {one['answer']}".casefold()]
 
 
 def _told(view: ConsoleView) -> list[dict[str, Any]]:

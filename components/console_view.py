@@ -12,7 +12,7 @@ from components.alarm_list import against, place, standing
 from pipelines.engine.model import PRIORITIES
 
 SHOWN = {"": "Open", "unacknowledged": "Not acknowledged", "mine": "Mine", "aside": "Put aside", "all": "All",
-         "history": "What happened"}  # fmt: skip
+         "incidents": "Incidents", "history": "What happened"}  # fmt: skip
 ASIDE = ("shelved", "suppressed", "out_of_service")
 WAITING = ("unacknowledged", "returned_unacknowledged", "latched_unacknowledged")
 SOON = timedelta(minutes=15)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import polars as pl
 
-from components import glass, plain, wording
+from components import glass, performance, plain, wording
 from components.asgi import App, Receive, Scope, Send, answer
 from components.console_page import owners
 from components.console_view import ASIDE, WAITING, ConsoleView, in_words
@@ -24,6 +24,8 @@ from pipelines.engine.people.shift import Said
 PERIODS = {"": "Since the last hand-over", "8": "8 hours", "12": "12 hours", "24": "24 hours", "168": "7 days"}
 # Without a hand-over in the last week, the log shows an ordinary shift.
 USUAL = timedelta(hours=8)
+# ISA-18.2 judges an alarm system over thirty days.
+MONTH = timedelta(days=30)
 CALM_FEEDS = ("live", "waiting")
 DID = {"note": "Noted.", "handover": "Handed over."}
 
@@ -87,7 +89,12 @@ def _log(hours: str) -> dict[str, Any]:
     past = town.alarms.history(actor, None, start)
     rang = past.filter(pl.col("annunciated"))
     rows = [in_words(alarm, ConsoleView()) for alarm in state["alarms"]]
+    month = town.alarms.performance(actor, now - MONTH, now)
+    shift = town.alarms.performance(actor, start, now)
     return {
+        "measures": performance.table(shift["whole"], month["whole"], month["stale"]),
+        "worst": performance.worst(month["whole"]),
+        "gathered": town.alarms.incidents(actor, start, now),
         "now": now,
         "start": start,
         "handed": handed,

@@ -78,6 +78,7 @@
     text(field(page, 'console-summary'), `${count(rows.length, 'alarm')} shown`);
     countChosen();
   };
+  const paintFlood = () => { const box = field(page, 'flood'), words = board.state.alarm_summary?.words || ''; text(box, words); box.hidden = !words; };
   const paintEnding = () => {
     const box = field(page, 'ending'), items = box.querySelector('ul');
     const soon = board.state.alarms.filter((a) => a.state === 'shelved' && a.until && new Date(a.until) - now() <= SOON).sort((a, b) => new Date(a.until) - new Date(b.until));
@@ -210,7 +211,7 @@
 
   labelSound();
   countChosen();
-  board.painters.push(['[data-console]', () => { paintRows(); paintEnding(); paintDetail(); }]);
+  board.painters.push(['[data-console]', () => { paintRows(); paintFlood(); paintEnding(); paintDetail(); }]);
   // What rings is heard from a tab behind others too.
   board.heard = listen;
   board.stays = true;

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.alarms import desk
+from pipelines.engine.alarms import desk, performance
 from pipelines.engine.alarms.book import Book
 from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.alarms.lifecycle import Event
@@ -39,6 +39,7 @@ class FakeRoom:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock, self._kept = clock, Forgetful()
+        self.gathered: list[dict[str, Any]] = []
         self.book = Book(self._kept, {}, {})  # type: ignore[arg-type]
 
     def begin(self, assets: pl.DataFrame) -> None:
@@ -72,6 +73,16 @@ class FakeRoom:
         return frame(
             one for one in self._kept.log if alarm in (None, one.alarm) and (start is None or one.noted_at >= start)
         )
+
+    def performance(self, actor: Actor, start: datetime, end: datetime, operators: int = 1) -> dict[str, Any]:
+        actor.check("read")
+        whole = performance.judged(self._kept.log, performance.Stretch(start, end, operators))
+        stale = performance.stale(performance.standing_hours(self.shown(), self._clock()))
+        return {"whole": whole, "shifts": [], "stale": stale}
+
+    def incidents(self, actor: Actor, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        actor.check("read")
+        return [one for one in self.gathered if start <= one["started_at"] < end]
 
     async def act(
         self, ids: Sequence[str], action: str, wanted: Any, actor: Actor

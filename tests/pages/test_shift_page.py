@@ -116,3 +116,52 @@ def test_refusal_is_said_and_what_was_typed_stays(
     assert answer.status_code == status and told in answer.text
     assert ("kept words" in answer.text) == (given["words"] == "kept words")
     assert not audit.entries(door.path, did=("shift note",))
+
+
+def test_measures_of_the_alarm_system_stand_against_their_aims(town: FakeTown, door: Doorstep) -> None:
+    # 16 more alarms within one ten-minute span of the last thirty days (the four of the town beside them).
+    now = datetime.now(UTC)
+    for n in range(16):
+        town.alarms.ring(
+            Alarm(id=f"p{n}", rule="r", title="Low", domain="water", priority="low", area="town", since=now)
+        )
+    town.beat(1001)
+
+    async def does(client: Client) -> str:
+        return (await client.get("/shift?hours=24")).text
+
+    told = words(as_person(town, door, does))
+    # 20 alarms over 24 h and over 720 h: 20 / 144 = 0.14 and 20 / 4320 = 0.005 in ten minutes.
+    assert "Alarms in ten minutes, for each operator 0.14 (acceptable) 0.00 (acceptable) about 1, at most 2" in told
+    assert re.search(r"Most in ten minutes (\d+) \1 Aim missed at most 10", told)
+    # 17 low, 1 medium, 2 high and critical of 20: 85, 5 and 10 %: medium is ten points off its aim.
+    assert "Low / medium / high, in percent 85 / 5 / 10 85 / 5 / 10 Aim missed 80 / 15 / 5" in told
+    assert "Standing for more than a day 0 now fewer than 5" in told
+    assert "1 time (5 %): Low" in told
+
+
+def test_incidents_of_the_shift_are_listed_with_alarms_and_complaints(town: FakeTown, door: Doorstep) -> None:
+    started = datetime.now(UTC) - timedelta(minutes=30)
+    town.alarms.gathered.append(
+        {"id": "a1@x", "title": "Pressure below the minimum", "domain": "water", "wards": ["W12"], "started_at": started,
+         "ended_at": None, "alarms": ["a1"], "consequences": ["a2"], "complaints": ["R7", "R8"],
+         "timeline": [{"at": started, "what": "complaint", "who": "resident", "words": "Complaint R7: no water"}],
+         "answer": "Little or no water comes in Brickfields since 08:00."}
+    )  # fmt: skip
+
+    async def does(client: Client) -> tuple[str, str, str]:
+        pages = ("/shift", "/alarms?show=incidents&ward=W12", "/alarms?alarm=a2")
+        return tuple([(await client.get(page)).text for page in pages])  # type: ignore[return-value]
+
+    sheet, gathered, opened = as_person(town, door, does)
+    assert "Incidents: 1" in words(sheet) and "2 alarms, 2 complaints · lasts" in words(sheet)
+    for page in (gathered, opened):
+        assert "Little or no water comes in Brickfields" in page
+    assert "Complaint R7: no water" in gathered and "1 incident shown" in gathered
+
+
+def test_incidents_are_not_for_visitors(town: FakeTown, door: Doorstep) -> None:
+    async def does(client: Client) -> str:
+        return (await client.get("/alarms?show=incidents")).text
+
+    assert "to see who did what" in at(town, door, does)
