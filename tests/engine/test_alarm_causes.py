@@ -38,8 +38,6 @@ class Room:
     def open(self, now: datetime) -> None:
         self.state = State(self.folder / "state.sqlite")
         self.alarms = Alarms(self.settings, self.registers, self.state, now)
-        # Somebody has watched all along.
-        self.alarms._settles_at = None
 
     def killed(self, now: datetime) -> None:
         self.state.close()

@@ -82,6 +82,7 @@ class Evening:
         return [(f"{one.noted_at:%H:%M}", one.alarm) for one in log if one.annunciated]
 
     def killed(self) -> None:
+        """The line dies and is started again at this instant."""
         abandon(self.line)
         self.line = small_town.open_line(self.folder, self.now, NO_KPIS)
 
@@ -174,9 +175,11 @@ def test_maintenance_window_keeps_its_alarms_out_and_lets_them_rise_when_it_ends
 
 
 def test_first_minute_after_a_long_absence_waits_for_the_feeds(tmp_path: Path) -> None:
-    evening = Evening(tmp_path / "town", "18:00:00")
-    evening.until("18:00:30", N03=1.0)
-    evening.until("18:00:58")
+    evening = Evening(tmp_path / "town", "17:30:00")
+    evening.until("17:31:00")
+    evening.now = clock("18:00:00")
+    evening.killed()
+    evening.until("18:00:58", N03=1.0)
     assert (evening.calling(), evening.row("pressure_low|N03.p")["reason"]) == ([], "the line has just started")
     evening.until("18:01:30")
     assert evening.rung() == [("18:01", "pressure_low|N03.p")]

@@ -9,7 +9,7 @@ from pipelines.engine.alarms.record import LOGIC, REGISTER, Alarm
 from pipelines.engine.model import PRIORITIES, AlarmRule
 from pipelines.engine.registers import Registers
 
-# After a start that nobody watched before, what rings at once is looked at when the feeds had time to come.
+# After an absence what rings at once is looked at when the feeds had time to come.
 SETTLING = timedelta(minutes=1)
 STARTING = "start"
 # Away for longer than this, the line knows too little of what happened meanwhile.

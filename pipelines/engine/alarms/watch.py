@@ -66,8 +66,8 @@ class Alarms:
         self._feed_of: dict[str, str | None] = {}
         self._times = {table.name: table.time for domain in settings.domains for table in domain.tables}
         before = state.cursor(CURSOR).get("watched_at")
-        recent = before is not None and now - datetime.fromisoformat(before) <= AWAY
-        self._settles_at = None if recent else now + SETTLING
+        away = before is not None and now - datetime.fromisoformat(before) > AWAY
+        self._settles_at = now + SETTLING if away else None
         self._noted_at: datetime | None = None
         self.expected: Callable[[datetime], pl.DataFrame] = Bands(settings.store, self.watched.deviations).at
         self.flood = Flood(read(state.path, now - TEN_MINUTES))
