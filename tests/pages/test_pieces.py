@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,6 +13,7 @@ from components.asset_table import Ask
 from components.drawing import spark
 from components.first_paint import to_html
 from components.ward_bars import ordered, ward_bars
+from pipelines.engine.alarms import lifecycle
 from pipelines.engine.equity import Side, compared
 from tests.glass.fake_town import WARD_NAMES, FakeTown
 
@@ -110,6 +113,27 @@ def test_every_active_alarm_comes_before_a_few_that_are_back_to_normal() -> None
     alarms = [{"id": i, "state": "acknowledged" if i % 2 else "normal", "active": bool(i % 2)} for i in range(20)]
     assert [a["id"] for a in shown(alarms, 20)] == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 0, 2, 4]
     assert len(shown(alarms, 4)) == 7
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"state": "unacknowledged"}, "not acknowledged"),
+        ({"state": "acknowledged", "acknowledged_by": "asha"}, "acknowledged, asha sees to it"),
+        ({"state": "acknowledged", "acknowledged_by": "asha", "owner": "ravi"}, "acknowledged, ravi sees to it"),
+        ({"state": "unacknowledged", "consequences": 14}, "not acknowledged; explains 14 more alarms"),
+        ({"state": "returned_unacknowledged"}, "back to normal, not acknowledged"),
+        ({"state": "out_of_service"}, "out of service"),
+    ],
+)
+def test_alarm_says_where_it_stands_and_what_it_explains(row: dict[str, Any], words: str) -> None:
+    from components.alarm_list import standing
+
+    assert standing(row) == words
+    # The page's script writes the same words: it knows every one that is not just the state's name.
+    script = (Path(__file__).resolve().parents[2] / "assets" / "paint_lists.js").read_text("utf-8")
+    said = lifecycle.SAID.get(row["state"])
+    assert said is None or f"{row['state']}: '{said}'" in script
 
 
 def test_missing_hours_are_a_gap_and_the_newest_value_is_the_boards(town: FakeTown) -> None:
