@@ -20,7 +20,7 @@
     const [level, id] = (area || 'town').split(/:(.*)/);
     return level === 'town' ? 'Whole town' : level === 'ward' ? wardName(id) : level === 'asset' ? id : level === 'feed' ? '' : `${capital(level)} ${id}`;
   };
-  const SAID = {unacknowledged: 'not acknowledged', returned_unacknowledged: 'back to normal, not acknowledged', latched_unacknowledged: 'held until it is reset, not acknowledged', latched: 'held until it is reset', suppressed: 'suppressed by design'};
+  const SAID = {unacknowledged: 'not acknowledged', returned_unacknowledged: 'not acknowledged', latched_unacknowledged: 'held until it is reset, not acknowledged', latched: 'held until it is reset', suppressed: 'suppressed by design'};
   const standing = (a) => {
     const who = a.owner || a.acknowledged_by;
     const words = (SAID[a.state] || a.state.replaceAll('_', ' ')) + (a.state === 'acknowledged' && who ? `, ${who} sees to it` : '');

@@ -98,6 +98,9 @@ def _since(alarm: Mapping[str, Any]) -> html.Span:
 def standing(alarm: Mapping[str, Any]) -> str:
     """Where the alarm stands, who has it in hand, and what it explains, in words."""
     words, who = lifecycle.words(alarm["state"]), alarm.get("owner") or alarm.get("acknowledged_by")
+    if alarm["state"] == "returned_unacknowledged":
+        # Since when it is back to normal stands beside it.
+        words = lifecycle.words("unacknowledged")
     if alarm["state"] == "acknowledged" and who:
         words = f"{words}, {who} sees to it"
     explained = alarm.get("consequences") or 0
