@@ -279,3 +279,19 @@ def test_plain_pages_let_no_script_in_and_name_nothing_outside(town: FakeTown, d
         assert "unsafe" not in scripts and "frame-ancestors 'self'" in answer.headers["content-security-policy"]
         assert re.findall(r'(?:src|href|action)="(?:https?:)?//[^"]+"', answer.text) == []
         assert re.findall(r"\son\w+=", answer.text) == []
+
+
+def test_no_path_leads_out_of_the_assets(town: FakeTown, door: Doorstep) -> None:
+    paths = [
+        "/assets/../app.py", "/assets/%2e%2e/app.py", "/assets/..%2fapp.py", "/assets/plain/..%2f..%2fapp.py",
+        "/assets/plain/%2e%2e/%2e%2e/requirements.txt", "/assets//etc/passwd", "/assets/%2fetc%2fpasswd",
+        "/_dash-component-suites/dash/../../app.py", "/../state.sqlite", "/assets/..\\app.py",
+    ]  # fmt: skip
+
+    async def does(client: Client) -> list[tuple[int, str]]:
+        answers = [await client.get(httpx.URL(f"http://board{path}")) for path in paths]
+        return [(answer.status_code, answer.text) for answer in answers]
+
+    for path, (status, text) in zip(paths, at(town, door, does), strict=True):
+        assert status == 404, path
+        assert "argparse" not in text and "argon2-cffi==" not in text and "root:" not in text, path
