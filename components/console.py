@@ -11,7 +11,7 @@ import orjson
 
 from components import glass, plain, wording
 from components.asgi import App, Receive, Scope, Send, answer, header
-from components.console_page import SPANS, Outcome, Typed, history, page
+from components.console_page import INCIDENT_COLUMNS, SPANS, Outcome, Typed, history, incidents_frame, page
 from components.console_view import ConsoleView
 from components.forms import Form, read_own, redirect
 from components.visitor import current
@@ -80,7 +80,7 @@ class Console:
         except Forbidden as error:
             status = 403 if error.known else 401
             return await answer(scope, send, status, error.words.encode(), [(b"content-type", b"text/plain")])
-        name = "alarms" if view.show != "history" else "alarm_history"
+        name = {"history": "alarm_history", "incidents": "incidents"}.get(view.show, "alarms")
         headers = [
             (b"content-type", b"text/csv; charset=utf-8"), (b"cache-control", b"no-store"),
             (b"content-disposition", f'attachment; filename="{name}.csv"'.encode()),
@@ -90,11 +90,12 @@ class Console:
 
 
 def _extract(view: ConsoleView) -> tuple[Extract, Any]:
-    wanted = (
-        of_frame("alarm_history", history(view), COLUMNS)
-        if view.show == "history"
-        else board.listed_alarms(view.rows(glass.state()["alarms"], current().actor.name))
-    )
+    if view.show == "history":
+        wanted = of_frame("alarm_history", history(view), COLUMNS)
+    elif view.show == "incidents":
+        wanted = of_frame("incidents", incidents_frame(view), INCIDENT_COLUMNS)
+    else:
+        wanted = board.listed_alarms(view.rows(glass.state()["alarms"], current().actor.name))
     return wanted, wanted.frames()
 
 

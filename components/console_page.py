@@ -12,11 +12,23 @@ from components.address import PERIODS, ward_names
 from components.console_view import SHOWN, ConsoleView, ending, in_words
 from components.happened import spoken
 from components.visitor import current
-from pipelines.engine.model import PRIORITIES
+from pipelines.engine.model import KINDS, PRIORITIES, Column
 from pipelines.engine.people.roles import ROLES
 
 SPANS = {"15": "15 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "1440": "1 day", "4320": "3 days",
          "10080": "7 days"}  # fmt: skip
+INCIDENT_COLUMNS = (
+    Column(name="id", meaning="Id of the incident: its first alarm and instant."),
+    Column(name="title", meaning="What is the matter."),
+    Column(name="domain", meaning="Domain."),
+    Column(name="wards", meaning="Wards it touches."),
+    Column(name="started_at", kind="instant", meaning="When its first alarm rose."),
+    Column(name="ended_at", kind="instant", meaning="When all was back to normal; empty while it lasts."),
+    Column(name="alarms", kind="integer", meaning="Alarms that stand for themselves."),
+    Column(name="consequences", kind="integer", meaning="Alarms that follow from them."),
+    Column(name="complaints", kind="integer", meaning="Complaints that joined it."),
+    Column(name="answer", meaning="What an honest answer to a resident is."),
+)
 # Who did what, and what residents said: for those who may see more than the public.
 FOR_READERS = ("incidents", "history")
 HISTORY_DAYS, MOST_HISTORY, MOST_ROWS = 7, 500, 500
@@ -82,6 +94,8 @@ def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:
         ("domain", "Service", {"": "Every", **domains, "feeds": "Feeds"}),
         ("ward", "Ward", {"": "Whole town", **ward_names()}),
     ]
+    if view.show == "incidents":
+        found.pop(1)
     return [*found, ("days", "Period", PERIODS)] if view.show in FOR_READERS else found
 
 
@@ -107,6 +121,23 @@ def _incident(alarm: str) -> dict[str, Any] | None:
     now = glass.town().now()
     found = glass.town().alarms.incidents(current().actor, now - timedelta(days=2), now)
     return next((one for one in found if alarm in (*one["alarms"], *one["consequences"])), None)
+
+
+def incidents_frame(view: ConsoleView) -> pl.DataFrame:
+    """The incidents of a view as rows of INCIDENT_COLUMNS.
+
+    Raises Forbidden.
+    """
+    schema = {column.name: KINDS[column.kind] for column in INCIDENT_COLUMNS}
+    counted = ("alarms", "consequences", "complaints")
+    rows = [
+        [
+            len(one[name]) if name in counted else " ".join(one[name]) if name == "wards" else one[name]
+            for name in schema
+        ]
+        for one in _gathered(view)
+    ]
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _gathered(view: ConsoleView) -> list[dict[str, Any]]:

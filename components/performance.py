@@ -68,7 +68,7 @@ def _waits(one: Judged) -> str:
     told = one["acknowledged"]
     if told["median_s"] is None:
         return wording.DASH
-    return f"{wording.age(told['median_s'])}, nine of ten {wording.age(told['p90_s'])}"
+    return f"{wording.age(told['median_s'])}; nine of ten within {wording.age(told['p90_s'])}"
 
 
 MEASURES = (

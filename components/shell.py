@@ -116,13 +116,12 @@ def _person() -> list[Any]:
         return [html.A("Sign in", href=glass.href("signin"), className="btn btn-sm btn-quiet", id="shell-person")]
     out = html.Button("Sign out", type="submit", className="btn btn-sm btn-quiet", name="form_token",
                       value=visitor.current().form_token)  # fmt: skip
+    name = [html.B(actor.name), html.Span(f" · {actor.role}", className="role")]
+    own = {"href": glass.href("account"), "title": "Your account: password and sessions", "id": "shell-person"}
     return [
-        html.A(
-            [html.B(actor.name), f" · {actor.role}"], href=glass.href("account"), className="person", id="shell-person",
-            title="Your account: password and sessions",
-        ),
+        html.A(name, className="person", **props(own)),
         html.Form(out, method="post", action=glass.href("signout"), className="sign-out"),
-    ]  # fmt: skip
+    ]
 
 
 def _wards() -> str:

@@ -1,5 +1,7 @@
 """The shift log: what rang, what is open, aside and stale, notes and hand-overs, for those who sign in."""
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -149,14 +151,16 @@ def test_incidents_of_the_shift_are_listed_with_alarms_and_complaints(town: Fake
          "answer": "Little or no water comes in Brickfields since 08:00."}
     )  # fmt: skip
 
-    async def does(client: Client) -> tuple[str, str, str]:
-        pages = ("/shift", "/alarms?show=incidents&ward=W12", "/alarms?alarm=a2")
-        return tuple([(await client.get(page)).text for page in pages])  # type: ignore[return-value]
+    async def does(client: Client) -> tuple[str, ...]:
+        pages = ("/shift", "/alarms?show=incidents&ward=W12", "/alarms?alarm=a2", "/alarms.csv?show=incidents&ward=W12")
+        return tuple([(await client.get(page)).text for page in pages])
 
-    sheet, gathered, opened = as_person(town, door, does)
+    sheet, gathered, opened, rows = as_person(town, door, does)
     assert "Incidents: 1" in words(sheet) and "2 alarms, 2 complaints · lasts" in words(sheet)
     for page in (gathered, opened):
         assert "Little or no water comes in Brickfields" in page
+    (row,) = csv.DictReader(io.StringIO(rows))
+    assert (row["id"], row["alarms"], row["consequences"], row["complaints"]) == ("a1@x", "1", "1", "2")
     assert "Complaint R7: no water" in gathered and "1 incident shown" in gathered
 
 

@@ -36,7 +36,10 @@ def test_person_signs_in_is_named_on_every_page_and_signs_out(town: FakeTown, do
             rf"townboard-[0-9a-f]{{8}}=[\w-]{{43}}; Path={prefix}; Max-Age=43200; HttpOnly; SameSite=Lax", cookie
         )
         page = await client.get("water")
-        assert "<b>asha</b> · operator" in page.text and page.headers["cache-control"] == "private, no-cache"
+        assert (
+            '<b>asha</b><span class="role"> · operator' in page.text
+            and page.headers["cache-control"] == "private, no-cache"
+        )
         layout = await client.get("_dash-layout")
         assert '"asha"' in layout.text and "Sign out" in layout.text
         answer = await client.post("signout", data={"form_token": token_in(page.text)})
@@ -136,7 +139,7 @@ def test_first_admin_chooses_name_and_password(town: FakeTown, door: Doorstep) -
             "/signin/code", data={"code": code, "name": "boss", "password": PASSWORD, "again": PASSWORD}
         )
         assert done.status_code == 303
-        assert "<b>boss</b> · admin" in (await client.get("/")).text
+        assert '<b>boss</b><span class="role"> · admin' in (await client.get("/")).text
 
     at(town, door, does)
 
