@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipelines import available
 from pipelines.engine import registers, settings
-from pipelines.engine.alarms import Alarms
+from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.model import INSTANT
 from pipelines.engine.state import State
 

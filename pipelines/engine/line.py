@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.engine import flow
-from pipelines.engine.alarms import Alarms
+from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.calendar import floor
 from pipelines.engine.clocks import Clocks
 from pipelines.engine.correcting import Correcting

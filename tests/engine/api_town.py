@@ -128,7 +128,7 @@ def request(number: str, notes: str, ward: str, at: datetime) -> dict[str, Any]:
 def asked(
     folder: Path, clock: Callable[[], datetime] = lambda: NOW, *, known: bool = True
 ) -> Iterator[tuple[Asker, Town]]:
-    """Somebody who asks the API of the town in this folder; `known`: with a token that may read."""
+    """Somebody who asks the API of the town in this folder; `known`: with a token that may read and send rows."""
     town = Town(small_town.read(folder), clock)
     headers = {"Authorization": f"Bearer {reader(town)}"} if known else None
     asker = Asker(api.build(town), headers)
@@ -137,9 +137,9 @@ def asked(
 
 
 def reader(town: Town) -> str:
-    """The secret of a new token that may read."""
+    """The secret of a new token that may read and send rows."""
     name = f"reader {secrets.token_hex(4)}"
-    return tokens.add(tokens.path_of(town.settings.store), name, ["read"], NOW)
+    return tokens.add(tokens.path_of(town.settings.store), name, ["read", "ingest"], NOW)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import registers
-from pipelines.engine.alarms import Alarms
 from pipelines.engine.alarms.desk import Deed
+from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.model import INSTANT
 from pipelines.engine.quality.silence import Silence
 from pipelines.engine.state import State

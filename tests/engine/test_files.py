@@ -43,7 +43,10 @@ class Town:
 
     def look(self, seconds: float = 2.5) -> int | None:
         self.now += timedelta(seconds=seconds)
-        return self.work()
+        rows = self.work()
+        # A file is answered for when it is durable; the line books it before it lets go of the lock.
+        with self.line.writing:
+            return rows
 
     def close(self) -> None:
         self.service.intake.stop()

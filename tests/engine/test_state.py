@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.engine import flow, state_file
-from pipelines.engine.alarms import Transition
+from pipelines.engine.alarms.record import Transition
 from pipelines.engine.errors import StoreError
 from pipelines.engine.state import State
 from tests.conftest import ROOT

@@ -1,9 +1,9 @@
 """What delivery is told of the alarms of a town."""
 
-from pipelines.engine.alarms import Alarms
 from pipelines.engine.alarms.lifecycle import ASIDE, WAITS_FOR_A_PERSON, State
 from pipelines.engine.alarms.record import Alarm
 from pipelines.engine.alarms.suppression import consequences
+from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.delivery.notice import Notice
 
 
