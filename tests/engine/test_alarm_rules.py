@@ -7,17 +7,31 @@ from typing import Any
 
 import pytest
 
-from pipelines.engine import api, flow, tokens
+from pipelines.engine import api, flow, registers, tokens
+from pipelines.engine.alarms.own_rules import Vocabulary
+from pipelines.engine.asking import Misasked
+from pipelines.engine.delivery.jobs import delivery
+from pipelines.engine.delivery.noticing import notices
 from pipelines.engine.line import Line
+from pipelines.engine.state_delivery import read_newest
 from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.engine.api_town import Asker, answering
 from tests.engine.small_town import NOON, abandon, after, csv_of, send
 
 NOTHING = frozenset({"pressure_compliance"})
+TOML = """[delivery.channels.sms]
+kind = "sms_spool"
+[delivery.receivers.control_room]
+to = ["sms:+91111"]
+[delivery.receivers.water_crew]
+to = ["sms:+91222"]
+[delivery.route]
+group_wait = "0 s"
+"""
 RULE = {
     "name": "Hospital tank", "watches": "tank_level_m", "area": "asset:T1", "side": "below", "limit": 2.0,
-    "minutes": 20, "priority": "medium", "tell": "water crew", "instruction": "Open the second inlet.",
+    "minutes": 20, "priority": "medium", "tell": "water_crew", "instruction": "Open the second inlet.",
 }  # fmt: skip
 ID = "own_hospital_tank"
 QUARTER = timedelta(minutes=15)
@@ -27,7 +41,8 @@ DIPS = {96: 1, 200: 3, 400: 4}
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[Line]:
-    opened = small_town.open_line(small_town.make(tmp_path / "town"), after(NOON, -20), NOTHING)
+    text = small_town.TOWN.format(zone=small_town.ZONE, domains='["water", "grievances"]') + TOML
+    opened = small_town.open_line(small_town.make(tmp_path / "town", text), after(NOON, -20), NOTHING)
     low = {start + n for start, length in DIPS.items() for n in range(length)}
     start = NOON - 700 * QUARTER
     rows = [("T1.level", start + n * QUARTER, 1.5 if n in low else 3.0) for n in range(698)]
@@ -58,7 +73,7 @@ def ask(line: Line) -> Iterator[Any]:
 def test_backtest_tells_what_would_have_rung_and_what_it_adds(ask: Any) -> None:
     told = ask("POST", "/backtest", json=RULE)
     assert told["rule"]["sentence"] == (
-        "Tell water crew when `Depth of water above the tank floor` in Hill tank is below 2 m for 20 minutes."
+        "Tell water_crew when `Depth of water above the tank floor` in Hill tank is below 2 m for 20 minutes."
     )
     report, start = told["report"], NOON - 700 * QUARTER
     # Twenty minutes have lasted at the third sample of a dip; the usual off-delay of a level is a minute.
@@ -92,6 +107,33 @@ def test_rule_that_is_set_is_watched_at_once_and_after_a_restart_until_it_is_end
     assert "There is no own rule" in ask("DELETE", f"/{ID}", status=404)["detail"]
 
 
+def test_alarm_of_a_rule_goes_to_whom_it_names_beside_the_routes(line: Line, ask: Any) -> None:
+    ask("POST", json=RULE)
+    ask("POST", json={**RULE, "name": "Also for the room", "tell": "control_room"})
+    ask("POST", json={**RULE, "name": "For whom the routes say", "tell": ""})
+    desk = delivery(line)
+    assert desk is not None
+    for minutes in (0, 15, 30):
+        now = after(NOON, minutes)
+        send(line, "network", csv_of([("T1.level", now, 1.5)]), now)
+        flow.beat(line, now)
+        desk.look(notices(line.alarms), now)
+    letters = read_newest(line.settings.store / "state.sqlite", 10)
+    alarms = sorted((one.receiver, sorted(one.facts["alarms"])) for one in letters)
+    also, both = "own_also_for_the_room|T1.level", "own_for_whom_the_routes_say|T1.level"
+    key = f"{ID}|T1.level"
+    assert alarms == [("control_room", sorted([also, both, key])), ("water_crew", [key])]
+    desk.close()
+
+
+def test_rule_names_no_receiver_where_a_town_has_none(tmp_path: Path) -> None:
+    settings = small_town.read(small_town.make(tmp_path / "town"))
+    vocabulary = Vocabulary(settings, registers.load(settings))
+    with pytest.raises(Misasked, match="This town has no receivers"):
+        vocabulary.read(RULE, "asha")
+    assert vocabulary.sentence(vocabulary.read({**RULE, "tell": ""}, "asha")).startswith("Ring when `Depth of water")
+
+
 def test_rule_above_the_rooms_budget_needs_a_reason(line: Line, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.engine.alarms.backtest.BUDGET_A_DAY", 0.05)
     told = ask("POST", status=409, json=RULE)
@@ -110,7 +152,8 @@ def test_rule_above_the_rooms_budget_needs_a_reason(line: Line, ask: Any, monkey
         ({"side": "near"}, "is no side"),
         ({"limit": "2"}, "`limit` must be a number"),
         ({"minutes": -1}, "`minutes` must be a number from 0"),
-        ({"tell": " "}, "`tell` must be a text"),
+        ({"tell": "water crews"}, "Did you mean `water_crew`"),
+        ({"tell": 5}, "`tell` must be a text"),
         ({"name": "!!"}, "letters or digits"),
         ({"colour": "red"}, "is no field"),
     ],

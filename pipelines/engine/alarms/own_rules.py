@@ -15,13 +15,16 @@ PREFIX = "own_"
 LONGEST_MINUTES, LONGEST_TEXT = 7 * 24 * 60, 500
 EXAMPLE = (
     'For example {"name": "low at the hospital", "watches": "pressure_m", "area": "asset:P1", "side": "below", '
-    '"limit": 12, "minutes": 5, "priority": "high", "tell": "water crew", "instruction": "Open the second valve."}'
+    '"limit": 12, "minutes": 5, "priority": "high", "tell": "water_crew", "instruction": "Open the second valve."}'
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnRule:
-    """Tell `tell` when `watches` in `area` (empty: everywhere) is above or below `limit` for `minutes`."""
+    """Tell `tell` when `watches` in `area` (empty: everywhere) is above or below `limit` for `minutes`.
+
+    `tell` is a receiver beside those of the routes; empty: those alone.
+    """
 
     name: str
     watches: str
@@ -30,7 +33,7 @@ class OwnRule:
     limit: float
     minutes: float = 0.0
     priority: str = "medium"
-    tell: str
+    tell: str = ""
     instruction: str
     by: str = ""
     reason: str = ""
@@ -54,6 +57,7 @@ class Vocabulary:
         self.quantities: Mapping[str, Quantity] = registers.quantities
         self.kpis: Mapping[str, Kpi] = {kpi.id: kpi for kpi in settings.kpis}
         self.taken = {rule.name for domain in settings.domains for rule in domain.alarms}
+        self.receivers = tuple(settings.delivery.receivers) if settings.delivery else ()
         self._wards = dict(registers.wards.select("ward", "name").iter_rows())
         self._assets = dict(registers.assets.select("asset", "name").iter_rows())
 
@@ -77,8 +81,9 @@ class Vocabulary:
         known = [f.name for f in fields(OwnRule) if f.name != "by"]
         for name in wanted:
             one_of("field", name, known)
-        found = {name: _text(name, wanted.get(name)) for name in ("name", "watches", "side", "tell", "instruction")}
-        found |= {name: _text(name, wanted.get(name, ""), needed=False) for name in ("area", "reason")}
+        found = {name: _text(name, wanted.get(name)) for name in ("name", "watches", "side", "instruction")}
+        found |= {name: _text(name, wanted.get(name, ""), needed=False) for name in ("area", "reason", "tell")}
+        self._tellable(found["tell"])
         one_of("quantity or KPI", found["watches"], self._domains)
         one_of("side", found["side"], ("above", "below"))
         priority = one_of("priority", wanted.get("priority", "medium"), PRIORITIES) or "medium"
@@ -88,6 +93,14 @@ class Vocabulary:
         if rule.id == PREFIX:
             raise Misasked(f"`name` needs letters or digits. {EXAMPLE}")
         return rule
+
+    def _tellable(self, tell: str) -> None:
+        if tell and not self.receivers:
+            raise Misasked(
+                "This town has no receivers. Leave `tell` empty (the alarm stands on the board), or have them declared "
+                "in town.toml [delivery.receivers]."
+            )
+        one_of("receiver", tell or None, self.receivers)
 
     def _placed(self, watches: str, area: str) -> None:
         level, _, name = area.partition(":")
@@ -118,7 +131,8 @@ class Vocabulary:
         place = (self._wards if level == "ward" else self._assets).get(name) or name
         where = f" in {place}" if own.area else " anywhere"
         lasting = f" for {own.minutes:g} minutes" if own.minutes else ""
-        return f"Tell {own.tell} when `{what}`{where} is {own.side} {own.limit:g} {unit}{lasting}."
+        begin = f"Tell {own.tell} when" if own.tell else "Ring when"
+        return f"{begin} `{what}`{where} is {own.side} {own.limit:g} {unit}{lasting}."
 
 
 def in_use(kept: Iterable[Mapping[str, Any]], vocabulary: Vocabulary) -> list[tuple[str, AlarmRule]]:
@@ -129,6 +143,11 @@ def in_use(kept: Iterable[Mapping[str, Any]], vocabulary: Vocabulary) -> list[tu
         if vocabulary.knows(own):
             found.append((vocabulary.domain(own.watches), vocabulary.rule(own)))
     return found
+
+
+def tells(kept: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Rule -> the receiver that it names."""
+    return {own.id: own.tell for own in (OwnRule(**facts) for facts in kept) if own.tell}
 
 
 def _text(name: str, value: Any, *, needed: bool = True) -> str:

@@ -16,7 +16,7 @@ from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.alarms.flood import Flood
 from pipelines.engine.alarms.lifecycle import Event
 from pipelines.engine.alarms.naming import FEED_RULE, STORE_ALARMS, Naming
-from pipelines.engine.alarms.own_rules import Vocabulary, in_use
+from pipelines.engine.alarms.own_rules import Vocabulary, in_use, tells
 from pipelines.engine.alarms.performance import TEN_MINUTES
 from pipelines.engine.alarms.record import PROCESS, Alarm, Transition
 from pipelines.engine.alarms.silences import MOST_APART, SILENT_RULE, by_feed, group_id, told_as_one
@@ -75,7 +75,8 @@ class Alarms:
 
     def _use_rules(self) -> None:
         """Watch what the domains declare and what people have set."""
-        own = in_use(self._kept.own_rules(), Vocabulary(self._settings, self._registers))
+        kept, vocabulary = self._kept.own_rules(), Vocabulary(self._settings, self._registers)
+        own, self.tells = in_use(kept, vocabulary), tells(kept)
         declared = [rule for domain in self._settings.domains for rule in domain.alarms]
         self.watched = Watched(self._settings, self._registers, own)
         self.topology = Topology.of(self._registers, [*declared, *(rule for _, rule in own)])

@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 from pipelines.engine.delivery import outbox
 from pipelines.engine.delivery.alertmanager import Alertmanager
 from pipelines.engine.delivery.channels import Channel, Sender, sender
+from pipelines.engine.delivery.flooding import Flooding
 from pipelines.engine.delivery.grouping import Grouping, Telling, Told
 from pipelines.engine.delivery.messages import Message, Speaker
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.outbox import Letter
 from pipelines.engine.delivery.plan import Plan
 from pipelines.engine.delivery.rota import Rota
+from pipelines.engine.delivery.routes import direct
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.state_delivery import Post
 
@@ -22,6 +24,8 @@ log = logging.getLogger("townboard")
 ALIVE = "alive"
 TIDY_EVERY = timedelta(hours=1)
 AT_ONCE = 32
+# What nobody answers is told of together, at most so often to one receiver.
+ESCALATES_EVERY = timedelta(minutes=1)
 
 
 class Delivery:
@@ -29,7 +33,9 @@ class Delivery:
 
     def __init__(self, plan: Plan, rota: Rota, speaker: Speaker, post: Post) -> None:
         self.plan, self._rota, self._speaker, self._post = plan, rota, speaker, post
-        self._grouping = Grouping(plan.root, post.told())
+        self._grouping = Grouping(plan.root, post.told(), direct(plan.root, plan.receivers))
+        self._flooding = Flooding()
+        self._escalated_at: dict[str, datetime] = {}
         self._senders: dict[str, Sender] = {}
         self._letters = {letter.id: letter for letter in post.waiting()}
         self._lock = threading.Lock()
@@ -38,29 +44,35 @@ class Delivery:
         self._tidied_at: datetime | None = None
         self.unreachable: dict[str, str] = {}
 
-    def look(self, notices: Iterable[Notice], now: datetime) -> int:
+    def look(self, notices: Iterable[Notice], now: datetime, flood: str = "") -> int:
         """Put what is due into the outbox, durable when this returns; gives how many letters were made.
 
+        `flood`: the board's sentence about an alarm flood, empty when there is none.
         When the disk takes nothing, its error is raised and the same is due with the next look.
         """
         known = list(notices)
         moment = now.astimezone(ZoneInfo(self._speaker.zone)).time()
         tellings = self._grouping.due(known, now, lambda notice: self._is_held(notice, moment))
-        news = {telling.key: telling.news for telling in tellings}
-        made = [letter for telling in tellings for letter in self._told(telling, now)]
-        for key, step, notice in (found for ladder in self.plan.ladders for found in ladder.due(known, now)):
-            if key not in self._grouping.told and key not in news:
-                news[key] = Told(frozenset({notice.id}), frozenset(), now)
-                message = self._speaker.unanswered(notice, now)
-                made += self._letters_to(step.receiver, key, message, now, alarms=[notice.id])
+        sifted = self._flooding.sift(tellings, self._grouping.told, flood, now)
+        said = [*sifted.alone, *(telling for own in sifted.summed.values() for telling in own)]
+        news = {telling.key: telling.news for telling in said}
+        made = [letter for telling in sifted.alone for letter in self._told(telling, now)]
+        made += [letter for name, own in sifted.summed.items() for letter in self._summed(name, own, flood, now)]
+        unanswered = self._unanswered(known, now)
+        for name, waits in unanswered.items():
+            news |= {key: Told(frozenset({one.id}), frozenset(), now) for key, one in waits.items()}
+            made += self._escalated(name, list(waits.values()), now)
         try:
             self._keep(news, made)
         except Exception:
             self._grouping.again(tellings, now)
             raise
-        for telling in tellings:
+        self._grouping.again(sifted.waiting, now)
+        for telling in said:
             self._grouping.keep(telling)
         self._grouping.told |= news
+        self._flooding.keep(sifted.summed, flood, now)
+        self._escalated_at |= dict.fromkeys(unanswered, now)
         self._tidy(now)
         return len(made)
 
@@ -148,6 +160,26 @@ class Delivery:
             telling.route.receiver, telling.key, message, now,
             alarms=[one.id for one in telling.firing], ended=[one.id for one in telling.ended],
         )  # fmt: skip
+
+    def _summed(self, receiver: str, tellings: Sequence[Telling], flood: str, now: datetime) -> list[Letter]:
+        """The letters of a flood's summary."""
+        firing = {one.id: one for telling in tellings for one in telling.firing}
+        ended = {one.id: one for telling in tellings for one in telling.ended}
+        message = self._speaker.summary(flood, list(firing.values()), list(ended.values()), now)
+        return self._letters_to(receiver, "flood", message, now, alarms=list(firing), ended=list(ended))
+
+    def _unanswered(self, known: Sequence[Notice], now: datetime) -> dict[str, dict[str, Notice]]:
+        """Receiver -> what it is to be told that nobody answers, by the key of the step."""
+        found: dict[str, dict[str, Notice]] = {}
+        for key, step, notice in (due for ladder in self.plan.ladders for due in ladder.due(known, now)):
+            last = self._escalated_at.get(step.receiver)
+            if key not in self._grouping.told and (last is None or now - last >= ESCALATES_EVERY):
+                found.setdefault(step.receiver, {})[key] = notice
+        return found
+
+    def _escalated(self, receiver: str, waits: Sequence[Notice], now: datetime) -> list[Letter]:
+        message = self._speaker.unanswered(waits, now)
+        return self._letters_to(receiver, f"ladder {receiver}", message, now, alarms=[one.id for one in waits])
 
     def _letters_to(self, name: str, key: str, message: Message, now: datetime, **facts: Sequence[str]) -> list[Letter]:
         receiver = self.plan.receivers[name]

@@ -57,8 +57,9 @@ def is_news(told: Told, firing: frozenset[str], ended: frozenset[str], repeat: b
 class Grouping:
     """The groups of a town. They live in memory: after a restart what was told (durable) keeps them from doubling."""
 
-    def __init__(self, root: Route, told: Mapping[str, Told]) -> None:
-        self._root, self.told = root, dict(told)
+    def __init__(self, root: Route, told: Mapping[str, Told], direct: Mapping[str, Route] | None = None) -> None:
+        """`direct`: the route to each receiver that an alarm may name."""
+        self._root, self.told, self._direct = root, dict(told), direct or {}
         self.groups: dict[str, Group] = {}
 
     def due(self, notices: Iterable[Notice], now: datetime, held: Callable[[Notice], bool]) -> list[Telling]:
@@ -91,7 +92,7 @@ class Grouping:
 
     def forget(self, now: datetime) -> list[str]:
         """Drop what was told so long ago that it would be said again anyway; gives the keys."""
-        longest = {route.key: route.repeat_interval for route in self._root.walk()}
+        longest = {route.key: route.repeat_interval for route in (*self._root.walk(), *self._direct.values())}
         gone = [
             key
             for key, told in self.told.items()
@@ -105,7 +106,7 @@ class Grouping:
 
     def _take(self, notices: Iterable[Notice], now: datetime) -> None:
         for notice in notices:
-            for route in self._root.found(notice.labels):
+            for route in self._routes(notice.labels):
                 key = route.group(notice.labels)
                 group = self.groups.get(key)
                 known = notice.id in group.members if group else False
@@ -117,6 +118,12 @@ class Grouping:
                 group.members[notice.id] = notice
                 if not group.looked and notice.firing and notice.since + route.group_wait <= now:
                     group.next_at = now
+
+    def _routes(self, labels: Mapping[str, str]) -> list[Route]:
+        """Where an alarm goes: by the tree, and to the receiver that it names, whom it reaches once."""
+        found, own = list(self._root.found(labels)), self._direct.get(labels.get("tell", ""))
+        named = own is not None and all(route.receiver != own.receiver for route in found)
+        return [*found, own] if own and named else found
 
     def _look(self, key: str, group: Group, now: datetime, held: Callable[[Notice], bool]) -> Telling | None:
         members = sorted((m for m in group.members.values() if not held(m)), key=lambda one: (one.since, one.id))

@@ -27,7 +27,8 @@ def jobs(desk: Delivery, line: Line, clock: Callable[[], datetime]) -> list[Job]
 
     def say() -> int | None:
         now = clock()
-        made = desk.look(notices(line.alarms), now) + desk.sign_of_life(now)
+        flood = line.alarms.summary(now)["words"]
+        made = desk.look(notices(line.alarms), now, flood) + desk.sign_of_life(now)
         line.troubles["delivery_fails"] = "; ".join(f"{name}: {words}" for name, words in desk.troubles(now).items())
         return made or None
 

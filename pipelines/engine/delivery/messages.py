@@ -1,5 +1,6 @@
 """What a message says: what, where, since when, value against limit, what to do, and where to look; plain sentences."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ class Speaker:
 
     def group(self, firing: Sequence[Notice], ended: Sequence[Notice], now: datetime) -> Message:
         """The message of a group: what fires, the most urgent first, then what is over."""
-        urgent = sorted(firing, key=lambda one: (PRIORITIES.index(one.priority), one.since))
+        urgent = sorted(firing, key=_urgency)
         if not urgent:
             first = ended[0]
             subject = f"Back to normal: {first.title}, {first.where}{_more(len(ended) - 1)}"
@@ -43,11 +44,22 @@ class Speaker:
         parts = [self._listed(urgent, now), self._over(ended)]
         return self._message(subject, [part for part in parts if part], first)
 
-    def unanswered(self, notice: Notice, now: datetime) -> Message:
-        """The message of an escalation: nobody has taken this up."""
-        waits = notice.waits_since or notice.since
-        subject = f"NOT ACKNOWLEDGED for {_span(now - waits)}: {notice.title}, {notice.where}"
-        return self._message(subject, [self.told(notice, now)], notice)
+    def summary(self, flood: str, firing: Sequence[Notice], ended: Sequence[Notice], now: datetime) -> Message:
+        """The message of a flood: how many by priority, the most urgent, what is over; `flood`: the board's words."""
+        urgent = sorted(firing, key=_urgency)
+        found = Counter(one.priority for one in urgent)
+        counts = [f"{found[name]} {name}" for name in PRIORITIES if found[name]] or [f"{len(ended)} back to normal"]
+        first = [*urgent, *ended][0]
+        subject = f"{'ALARM FLOOD' if flood else 'Alarm flood over'}: {', '.join(counts)}; {first.title}, {first.where}"
+        parts = [flood or "The alarm flood is over.", self._listed(urgent, now), self._over(ended)]
+        return self._message(subject, [part for part in parts if part], first)
+
+    def unanswered(self, waiting: Sequence[Notice], now: datetime) -> Message:
+        """The message of an escalation: nobody has taken these up; the most urgent first."""
+        urgent = sorted(waiting, key=_urgency)
+        first, since = urgent[0], min(one.waits_since or one.since for one in urgent)
+        subject = f"NOT ACKNOWLEDGED for {_span(now - since)}: {first.title}, {first.where}{_more(len(urgent) - 1)}"
+        return self._message(subject, [self._listed(urgent, now)], first)
 
     def trial(self, channel: str, now: datetime) -> Message:
         """The message of a test button."""
@@ -103,6 +115,10 @@ class Speaker:
         if first.instruction and first.firing:
             short = f"{short} {first.instruction}"
         return Message(f"{self.town}: {subject}", body, _cut(short))
+
+
+def _urgency(one: Notice) -> tuple[int, datetime]:
+    return PRIORITIES.index(one.priority), one.since
 
 
 def _more(count: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-LABELS = ("alarm", "domain", "priority", "area", "ward", "asset")
+LABELS = ("alarm", "domain", "priority", "area", "ward", "asset", "tell")
 
 
 @dataclass(frozen=True, kw_only=True)

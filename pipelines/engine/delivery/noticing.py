@@ -10,13 +10,13 @@ from pipelines.engine.delivery.notice import Notice
 def notices(alarms: Alarms) -> list[Notice]:
     """Every alarm that stands or lately stood, with how many it explains."""
     with alarms.lock:
-        known = list(alarms.book.alarms.values())
+        known, tells = list(alarms.book.alarms.values()), alarms.tells
     explained = consequences(known)
-    return [notice(alarm, len(explained.get(alarm.id, ()))) for alarm in known]
+    return [notice(alarm, len(explained.get(alarm.id, ())), tells.get(alarm.rule, "")) for alarm in known]
 
 
-def notice(alarm: Alarm, consequences: int = 0) -> Notice:
-    """What delivery knows of an alarm; what it explains is told as a count."""
+def notice(alarm: Alarm, consequences: int = 0, tell: str = "") -> Notice:
+    """What delivery knows of an alarm; what it explains is told as a count, `tell` is whom its rule names."""
     known = {
         "alarm": alarm.rule,
         "domain": alarm.domain,
@@ -24,6 +24,7 @@ def notice(alarm: Alarm, consequences: int = 0) -> Notice:
         "area": alarm.area,
         "ward": alarm.ward,
         "asset": alarm.asset,
+        "tell": tell,
     }
     place = alarm.asset_name or alarm.asset or alarm.area.partition(":")[2] or alarm.area
     over = alarm.state in (State.NORMAL, State.RETURNED)

@@ -1,8 +1,8 @@
 """Which receivers an alarm goes to: a tree of routes with matchers, in the words and by the rules of Alertmanager."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pipelines.engine.delivery.notice import LABELS
@@ -85,3 +85,8 @@ class Route:
         yield self
         for route in self.routes:
             yield from route.walk()
+
+
+def direct(root: Route, receivers: Iterable[str]) -> dict[str, Route]:
+    """Receiver -> the route to it for alarms that name it (label tell), with waits and groups of the first route."""
+    return {name: replace(root, key=f"tell.{name}", receiver=name, routes=()) for name in receivers}

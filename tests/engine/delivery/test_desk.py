@@ -16,6 +16,7 @@ from pipelines.engine.delivery.channels import Channel, sender
 from pipelines.engine.delivery.desk import Delivery
 from pipelines.engine.delivery.ladder import Ladder, Step
 from pipelines.engine.delivery.messages import Speaker
+from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.plan import Plan, Quiet, Receiver
 from pipelines.engine.delivery.rota import Rota
 from pipelines.engine.delivery.routes import Route
@@ -125,6 +126,69 @@ def test_ladder_calls_the_next_one_once_per_step_and_again_for_a_new_occurrence(
     assert sorted(receivers) == ["boss", "room"]
     second.look([replace(a, since=at(60), waits_since=at(60))], at(71))
     assert [one.receiver for one in read_newest(tmp_path / "state.sqlite", 10)].count("boss") == 2
+
+
+FLOOD = "Alarm flood: 1000 alarms in ten minutes. Standing: 1 critical, 999 high."
+
+
+def in_wards(number: int, since: float = 0, priority: str = "high") -> list[Notice]:
+    """Alarms of as many places in fifty wards, each ward a group of its own."""
+    found = [firing(f"P{place}", since, priority) for place in range(number)]
+    return [replace(one, labels={**one.labels, "ward": f"W{place % 50:02}"}) for place, one in enumerate(found)]
+
+
+def test_flood_of_a_thousand_alarms_is_one_summary_for_each_receiver_and_what_is_critical(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    desk = opened(root=replace(ROUTE, group_by=("ward",)))
+    urgent = replace(firing("X", 0, "critical"), title="Feeder dead")
+    many = [*in_wards(999), urgent]
+    assert desk.look(many, at(0), FLOOD) == 2
+    critical, summary = sorted(
+        read_newest(tmp_path / "state.sqlite", 10), key=lambda one: one.facts["sent_for"] == "flood"
+    )
+    assert critical.subject == "Nadipur: CRITICAL: Feeder dead, X, W07 and 20 more"
+    assert summary.subject == "Nadipur: ALARM FLOOD: 979 high; Pressure is low, P0, W07"
+    assert FLOOD in summary.body and "And 969 more, all on the board." in summary.body
+    assert len(summary.short) <= 160 and len(summary.facts["alarms"]) == 979
+
+
+def test_flood_is_summed_up_every_five_minutes_and_when_it_is_over_and_nothing_is_lost(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    desk = opened(root=replace(ROUTE, group_by=("ward",)))
+    waves = [in_wards(50), in_wards(100, 2)[50:], in_wards(150, 7)[100:]]
+    made = {}
+    for minute in (0, 2, 4, 5, 7, 8, 9, 10, 11, 15):
+        known = [one for wave in waves for one in wave if one.since <= at(minute)]
+        made[minute] = desk.look(known, at(minute), FLOOD if minute < 8 else "")
+    assert made == {0: 1, 2: 0, 4: 0, 5: 1, 7: 0, 8: 0, 9: 0, 10: 1, 11: 0, 15: 0}
+    first, second, last = reversed(read_newest(tmp_path / "state.sqlite", 10))
+    assert "Alarm flood over: 150 high" in last.subject
+    told = {alarm for one in (first, second, last) for alarm in one.facts["alarms"]}
+    assert told == {one.id for wave in waves for one in wave}
+    ended = [over(one, 30) for one in waves[0]]
+    assert desk.look(ended, at(30)) == 50
+
+
+def test_flood_that_nobody_answers_escalates_in_one_message(opened: Callable[..., Delivery], tmp_path: Path) -> None:
+    ladder = Ladder("urgent", (), (Step(timedelta(minutes=10), "boss"),))
+    desk = opened(ladders=(ladder,))
+    many = in_wards(1000)
+    for minute in (0, 10, 10.1, 11, 30):
+        desk.look(many, at(minute))
+    (letter,) = [one for one in read_newest(tmp_path / "state.sqlite", 10) if one.receiver == "boss"]
+    assert letter.subject == "Nadipur: NOT ACKNOWLEDGED for 10 min: Pressure is low, P0, W07 and 999 more"
+
+
+def test_what_one_minute_leaves_unanswered_is_told_together(opened: Callable[..., Delivery], tmp_path: Path) -> None:
+    ladder = Ladder("urgent", (), (Step(timedelta(minutes=10), "boss"),))
+    desk = opened(ladders=(ladder,))
+    known = [firing("P1", 0), firing("P2", 0.2), firing("P3", 0.7)]
+    for minute in (10, 10.3, 10.8, 11, 12):
+        desk.look(known, at(minute))
+    letters = [one for one in read_newest(tmp_path / "state.sqlite", 10) if one.receiver == "boss"]
+    assert sorted(len(one.facts["alarms"]) for one in letters) == [1, 2]
 
 
 def test_alarms_of_little_weight_wait_in_quiet_hours(opened: Callable[..., Delivery]) -> None:

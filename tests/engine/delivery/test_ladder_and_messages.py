@@ -58,4 +58,4 @@ def test_all_clear_says_that_it_is_over() -> None:
 
 
 def test_escalation_says_for_how_long_nobody_answered() -> None:
-    assert SPEAKER.unanswered(firing("P1"), at(12)).subject.startswith("Nadipur: NOT ACKNOWLEDGED for 12 min")
+    assert SPEAKER.unanswered([firing("P1")], at(12)).subject.startswith("Nadipur: NOT ACKNOWLEDGED for 12 min")
