@@ -468,3 +468,14 @@ def test_running_line_writes_down_what_the_web_process_hands_over(tmp_path: Path
         with pytest.raises(Misasked, match="used already"):
             asker.wait_for(porter.redeem(code, "", PASSWORD, peer="10.0.0.1", agent="", before=""))
     line.close()
+
+
+def test_demo_gives_its_operator_a_new_one_time_sign_in_at_each_start(door: Doorstep) -> None:
+    from pipelines.demo.run import sign_in_code
+
+    first, second = sign_in_code(door.path.parent, NOW), sign_in_code(door.path.parent, NOW)
+    with pytest.raises(Misasked, match="used already"):
+        door.redeem(first, password="")
+    visit = door.visit(door.redeem(second, password=""))
+    assert (visit.actor.name, visit.actor.role) == ("operator", "operator")
+    assert accounts.listed(door.path)["operator"].password is None
