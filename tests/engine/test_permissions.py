@@ -53,7 +53,7 @@ MATRIX |= {
 }
 MATRIX |= {("DELETE", "/api/v1/rules/x"): ACTING.replace("o", "4")}
 RULE = {
-    "name": "low", "watches": "pressure_m", "side": "below", "limit": 5, "tell": "crew", "instruction": "look at it",
+    "name": "low", "watches": "pressure_m", "side": "below", "limit": 5, "instruction": "look at it",
 }  # fmt: skip
 STATUS = {"o": 200, "1": 401, "3": 403, "4": 404}
 GIVEN = {"reason": "why", "owner": "asha", "comment": "so", "until": (NOW + timedelta(hours=1)).isoformat()}
