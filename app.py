@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
+# Seconds after which a thread that computes lets another one of its process go on.
+SWITCH_S = 0.0005
 
 
 def now() -> datetime:
@@ -140,6 +142,8 @@ def line(options: argparse.Namespace) -> int:
     """The line process."""
     # What a start makes stays: looking through it again and again for garbage would make the start longer.
     gc.disable()
+    # Whoever waits to be answered is let in soon while a beat computes.
+    sys.setswitchinterval(SWITCH_S)
     from pipelines.engine import registers
     from pipelines.engine.line import Line
     from pipelines.engine.people.desk import invite

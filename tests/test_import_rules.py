@@ -39,6 +39,8 @@ HOMES = {
     "pyarrow": (
         "pipelines/engine/archive.py",
         "pipelines/engine/cold.py",
+        "pipelines/engine/decode/plain_columns.py",
+        "pipelines/engine/journal_frames.py",
     ),
 }
 # Ages on a page are worded against the clock of this moment; these few modules may look at it, no others.

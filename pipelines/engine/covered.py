@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.engine.model import INSTANT
+from pipelines.engine.timed import micros
 
 Instants = npt.NDArray[np.int64]
 SHARE = pl.Schema({"window": INSTANT, "coverage": pl.Float64(), "as_of": INSTANT})
@@ -48,22 +49,24 @@ class Covered:
         """Shape: feed, low, high. `every`: how often each feed comes; until the next is due, nothing is missing."""
         self._every = {feed: pace // timedelta(microseconds=1) for feed, pace in every.items()}
         self._spans: dict[str, Spans] = {}
-        self._take(spans)
+        self._take(np.array(spans["feed"].to_list(), np.str_), micros(spans["low"]), micros(spans["high"]))
 
     def add(self, arrivals: pl.DataFrame) -> None:
         """Take in arrival rows that have just landed."""
-        landed = arrivals.filter(pl.col("outcome") == "landed")
-        if landed.height:
-            self._take(landed.select("feed", low="covers_from", high="observed_at"))
+        landed = np.array([outcome == "landed" for outcome in arrivals["outcome"].to_list()], bool)
+        if landed.any():
+            feeds = np.array(arrivals["feed"].to_list())[landed]
+            self._take(feeds, *(micros(arrivals[name])[landed] for name in ("covers_from", "observed_at")))
 
-    def _take(self, spans: pl.DataFrame) -> None:
-        for (feed,), part in spans.partition_by("feed", as_dict=True).items():
-            low, high = (_micros(part[name]) for name in ("low", "high"))
-            known = self._spans.get(str(feed))
+    def _take(self, feeds: npt.NDArray[np.str_], low: Instants, high: Instants) -> None:
+        """A few spans come with every batch: done without the thread pool, which the KPIs of a beat may keep busy."""
+        for feed in np.unique(feeds).tolist():
+            own = feeds == feed
+            known = self._spans.get(feed)
             if known is None:
-                self._spans[str(feed)] = joined(low, high, high)
+                self._spans[feed] = joined(low[own], high[own], high[own])
             else:
-                self._spans[str(feed)] = _appended(known, low, high)
+                self._spans[feed] = _appended(known, low[own], high[own])
 
     def of(self, feeds: Collection[str], since: int = NEVER) -> Spans:
         """The spans that any of these feeds covers and that end after `since`; each feed's last one until it is due."""
@@ -90,7 +93,7 @@ class Covered:
 
     def shares(self, feeds: Collection[str], windows: pl.DataFrame) -> tuple[list[float | None], list[datetime | None]]:
         """As `share`, as two lists."""
-        start, end = _micros(windows["window"]), _micros(windows["as_of"])
+        start, end = micros(windows["window"]), micros(windows["as_of"])
         spans = self.of(feeds, int(start.min(initial=0)))
         first = np.searchsorted(spans.high, start, side="right")
         after = np.maximum(np.searchsorted(spans.low, end, side="left"), first)
@@ -109,13 +112,8 @@ class Covered:
         shares = self.share([feed], grid)["coverage"].to_list()
         spans = self.of([feed])
         first = int(spans.low[0]) if spans.low.size else None
-        ends = _micros(grid["window"]) + 3_600_000_000
+        ends = micros(grid["window"]) + 3_600_000_000
         return [share if first is not None and end > first else None for share, end in zip(shares, ends, strict=True)]
-
-
-def _micros(instants: pl.Series) -> Instants:
-    exact = instants if instants.dtype == INSTANT else instants.cast(INSTANT)
-    return exact.to_numpy().view(np.int64)
 
 
 def _appended(known: Spans, low: Instants, high: Instants) -> Spans:

@@ -10,8 +10,10 @@ from io import BytesIO
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from pipelines.engine.model import INSTANT
+from pipelines.engine.timed import micros
 
 MAGIC = b"TBJ1"
 HEADER = struct.Struct("<4sIIQ")
@@ -97,9 +99,11 @@ def _body(rows: pl.DataFrame) -> bytes:
     """A few rows as a record, many as an Arrow stream."""
     if rows.height <= FEW_ROWS and all(kind in LETTERS for kind in rows.schema.values()):
         return _recorded(rows)
-    body = BytesIO()
-    rows.write_ipc_stream(body, compat_level=pl.CompatLevel.newest())
-    return body.getvalue()
+    # Not by Polars, whose thread pool the KPIs of a beat may keep busy: a sender waits for this.
+    table, body = rows.to_arrow(compat_level=pl.CompatLevel.newest()), pa.BufferOutputStream()
+    with pa.ipc.new_stream(body, table.schema, options=pa.ipc.IpcWriteOptions(use_threads=False)) as stream:
+        stream.write_table(table)
+    return body.getvalue().to_pybytes()
 
 
 def _recorded(rows: pl.DataFrame) -> bytes:
@@ -107,8 +111,8 @@ def _recorded(rows: pl.DataFrame) -> bytes:
     named = _named(tuple(rows.schema.items()))
     parts = [RECORD_HEAD.pack(RECORD, rows.height, len(named)), named]
     for column in rows.get_columns():
-        letter, cells = LETTERS[column.dtype], column.to_physical().to_list()
-        empty = column.null_count()
+        letter, empty = LETTERS[column.dtype], column.null_count()
+        cells = _cells(column)
         parts.append(bytes((empty > 0,)))
         if empty:
             parts.append(bytes(cell is None for cell in cells))
@@ -119,6 +123,13 @@ def _recorded(rows: pl.DataFrame) -> bytes:
             whole = [0 if cell is None else cell for cell in cells] if empty else cells
             parts.append(struct.pack(f"<{len(cells)}{FORMS.get(letter, letter)}", *whole))
     return b"".join(parts)
+
+
+def _cells(column: pl.Series) -> list[Any]:
+    """The cells as the record has them: days and instants as numbers."""
+    if column.dtype == INSTANT and not column.null_count():
+        return micros(column).tolist()
+    return (column.to_physical() if column.dtype.is_temporal() else column).to_list()
 
 
 @lru_cache(maxsize=256)

@@ -57,7 +57,8 @@ def run_folder(settings: Settings) -> Path:
 
 
 def _samples(entry: Entry) -> pl.DataFrame:
-    return pl.DataFrame([entry.rows[name].cast(kind) for name, kind in LATEST.items()])
+    columns = ((entry.rows[name], kind) for name, kind in LATEST.items())
+    return pl.DataFrame([column if column.dtype == kind else column.cast(kind) for column, kind in columns])
 
 
 def _newest(known: pl.DataFrame, landed: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.timed import micros
 
 NEW, CORRECTS, DUPLICATE = 0, 1, 2
 
@@ -56,7 +58,7 @@ class Newest:
 
 
 def _places(rows: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    return rows["series"].to_numpy(), rows["observed_at"].to_physical().to_numpy()
+    return rows["series"].to_numpy(), micros(rows["observed_at"])
 
 
 def spans_of(readings: pl.DataFrame) -> pl.DataFrame:
@@ -102,11 +104,15 @@ def sort_rows(table: Table, known: pl.DataFrame, frame: pl.DataFrame) -> Sorting
 def _repeats(keys: pl.DataFrame) -> bool:
     """Whether a key comes twice; readings in order of time or of series, as most send them, tell it at a glance."""
     if keys.width == 2 and all(kind.is_integer() or kind.is_temporal() for kind in keys.dtypes):
-        one, other = (np.diff(column.to_physical().to_numpy()) for column in keys.get_columns())
+        one, other = (np.diff(_whole_numbers(column)) for column in keys.get_columns())
         for first, second in ((one, other), (other, one)):
             if ((first > 0) | ((first == 0) & (second > 0))).all():
                 return False
     return bool(keys.is_duplicated().any())
+
+
+def _whole_numbers(column: pl.Series) -> NDArray[Any]:
+    return column.to_numpy() if column.dtype.is_integer() else micros(column.cast(INSTANT))
 
 
 def sort_whole(table: Table, standing: pl.DataFrame, frame: pl.DataFrame) -> Sorting:
@@ -122,4 +128,4 @@ def sort_whole(table: Table, standing: pl.DataFrame, frame: pl.DataFrame) -> Sor
 
 
 def _outcome(height: int, value: int) -> pl.Series:
-    return pl.repeat(value, height, dtype=pl.UInt8, eager=True)
+    return pl.Series(np.full(height, value, np.uint8))

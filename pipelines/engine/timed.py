@@ -4,10 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+from pipelines.engine.model import INSTANT
 
 MOST_PIECES = 16
 FAR = datetime.max.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(instants: pl.Series) -> NDArray[np.int64]:
+    """Microseconds since 1970, read without the thread pool that the KPIs of a beat may keep busy."""
+    exact = instants if instants.dtype == INSTANT else instants.cast(INSTANT)
+    return exact.to_numpy().view(np.int64)
 
 
 def place(frame: pl.DataFrame, at: datetime, column: str = "observed_at") -> int:

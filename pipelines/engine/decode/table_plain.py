@@ -5,23 +5,31 @@ way, which knows all of it; both give the same rows.
 """
 
 from collections.abc import Mapping
-from io import BytesIO
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 
 from pipelines.engine.decode.base import ROW, Decoded, RowOriginals
-from pipelines.engine.decode.clock import FIRST, INSTANT, LAST
+from pipelines.engine.decode.plain_columns import Texts, cells_of, instants, numbers, stripped, text_column
 
 COLUMNS = ("sensor", "observed_at", "value", "unit")
 # What a mapping may say without changing what a plain payload means.
 HARMLESS = frozenset({"format", "table", "zone", "feed", "kinds", "records", "max_mb", "known"})
-STAMP = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$"
-STAMP_FORM = "%Y-%m-%dT%H:%M:%S%.fZ"
-NUMBER = r"^-?\d+(\.\d+)?$"
 NUMBERS = frozenset({int, float, type(None)})
-Columns = dict[str, pl.Series]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The cells of a payload column by column, and which row its first one is; `value` is None when one is odd."""
+
+    sensor: Texts
+    observed_at: Texts
+    value: pl.Series | None
+    unit: Texts | None
+    first_row: int
 
 
 def read_plain(body: bytes, mapping: Mapping[str, Any]) -> Decoded | None:
@@ -41,29 +49,17 @@ def read_plain(body: bytes, mapping: Mapping[str, Any]) -> Decoded | None:
 
 def _checked(columns: Columns) -> pl.DataFrame | None:
     """The columns as the long way would give them, where nothing in them is odd."""
-    sensor = columns["sensor"].str.strip_chars()
-    stamps = columns["observed_at"]
-    if sensor.null_count() or not sensor.str.len_bytes().min() or not _all(stamps, STAMP):
-        return None
-    at = stamps.str.to_datetime(STAMP_FORM, strict=False, time_unit="us")
-    if at.null_count() or not at.is_between(FIRST, LAST).all():
-        return None
+    at, value = instants(columns.observed_at), columns.value
     # An infinite number is for the long way to refuse.
-    value = columns["value"]
-    if not value.is_finite().all():
+    if at is None or value is None or not np.isfinite(value.drop_nulls().to_numpy()).all():
         return None
-    unit = {}
-    if "unit" in columns:
-        given = columns["unit"].str.strip_chars()
-        unit = {"unit": given.set(given == "", None)}
-    rows = pl.int_range(columns["row"][0], columns["row"][0] + len(sensor), dtype=pl.UInt32, eager=True)
-    return pl.DataFrame({
-        "sensor": sensor, "observed_at": at.dt.replace_time_zone("UTC").cast(INSTANT), "value": value, **unit, ROW: rows
-    })  # fmt: skip
-
-
-def _all(texts: pl.Series, pattern: str) -> bool:
-    return not texts.null_count() and bool(texts.str.contains(pattern).all())
+    sensor = stripped(columns.sensor)
+    if sensor.null_count():
+        return None
+    unit = [] if columns.unit is None else [stripped(columns.unit).alias("unit")]
+    rows = np.arange(columns.first_row, columns.first_row + len(sensor), dtype=np.uint32)
+    named = [sensor.alias("sensor"), at.alias("observed_at"), value.alias("value"), *unit, pl.Series(ROW, rows)]
+    return pl.DataFrame(named)
 
 
 def _json(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, RowOriginals] | None:
@@ -112,10 +108,11 @@ def _columns(records: list[Any]) -> Columns | None:
     texts = kinds["sensor"] == kinds["observed_at"] == {str} and kinds.get("unit", {str}) <= {str, type(None)}
     if not texts or not kinds["value"] <= NUMBERS:
         return None
-    series = {name: pl.Series(cells[name], dtype=pl.String) for name in names if name != "value"}
     value = pl.Series(cells["value"], dtype=pl.Float64, strict=False)
     # JSON's -0.0 is taken for the number 0, which has no sign.
-    return {**series, "value": value.set(value == 0, 0.0), "row": pl.Series([1])}
+    unsigned = value.set(value == 0, 0.0)
+    unit = text_column(cells["unit"]) if "unit" in cells else None
+    return Columns(text_column(cells["sensor"]), text_column(cells["observed_at"]), unsigned, unit, 1)
 
 
 def _csv(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, RowOriginals] | None:
@@ -129,17 +126,11 @@ def _csv(body: bytes, mapping: Mapping[str, Any]) -> tuple[Columns, RowOriginals
     odd = not rest or not rest.isascii() or any(mark in rest for mark in (b'"', b"\r", b"\0", b"\n\n"))
     if odd or rest.count(b",") != lines * (len(names) - 1):
         return None
-    try:
-        frame = pl.read_csv(BytesIO(rest), has_header=False, new_columns=names, infer_schema=False)
-    except pl.exceptions.PolarsError:
+    cells = cells_of(rest, names)
+    if cells is None or len(cells["sensor"]) != lines:
         return None
-    text = frame["value"]
-    if frame.height != lines or not text.drop_nulls().str.contains(NUMBER).all():
-        return None
-    value = text.cast(pl.Float64, strict=False)
-    if value.null_count() != text.null_count():
-        return None
-    return {**frame.to_dict(), "value": value, "row": pl.Series([2])}, _line_of(body)
+    columns = Columns(cells["sensor"], cells["observed_at"], numbers(cells["value"]), cells.get("unit"), 2)
+    return columns, _line_of(body)
 
 
 def _line_of(body: bytes) -> RowOriginals:

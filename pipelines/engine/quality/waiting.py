@@ -33,7 +33,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._due: dict[int, Due] = {}
-        self._fresh: list[pl.DataFrame] = []
+        self._fresh: list[tuple[pl.DataFrame, int, datetime]] = []
         self._pace: dict[int, timedelta] = {}
         self._reach: dict[int, int] = {}
 
@@ -43,7 +43,7 @@ class Waiting:
         Like `take`, `confirm` and `undo` called by whoever keeps others from landing. Shape: series, low, high.
         """
         if self._reach:
-            self._fresh.append(spans.with_columns(seq=pl.lit(seq, pl.Int64), since=pl.lit(now, INSTANT)))
+            self._fresh.append((spans, seq, now))
 
     def _sorted_in(self) -> None:
         """Bring what was touched into the book, series by series: done once a beat, not once a batch."""
@@ -55,7 +55,10 @@ class Waiting:
             schema={"series": pl.Int32, "near": pl.Int64},
         )
         low, high = (pl.col(edge).dt.epoch("us") for edge in ("low", "high"))
-        spans = pl.concat(fresh).with_columns(low=low, high=high).join(reach, on="series").sort("series", "low")
+        marked = [
+            spans.with_columns(seq=pl.lit(seq, pl.Int64), since=pl.lit(now, INSTANT)) for spans, seq, now in fresh
+        ]
+        spans = pl.concat(marked).with_columns(low=low, high=high).join(reach, on="series").sort("series", "low")
         apart = pl.col("low") > pl.col("high").cum_max().shift().over("series") + pl.col("near")
         joined = (
             spans.with_columns(_part=apart.fill_null(value=False).cum_sum())
@@ -69,7 +72,7 @@ class Waiting:
 
     def settled_before(self, seq: int) -> int:
         """The last frame up to which everything is judged; `seq` when nothing waits."""
-        fresh = [int(frame["seq"][0]) - 1 for frame in [*self._fresh] if frame.height]
+        fresh = [seq - 1 for spans, seq, _ in [*self._fresh] if spans.height]
         return min([*fresh, *(due.seq - 1 for due in [*self._due.values()])], default=seq)
 
     def take(self, now: datetime, *, all_due: bool = False) -> dict[int, Due]:
