@@ -26,6 +26,8 @@ log = logging.getLogger("townboard")
 # Windows that are computed in one call: their inputs stand in memory together, so they reach over some days only.
 MOST_WINDOWS, MOST_REACH = 320, timedelta(days=10)
 TOLERANCE = 1e-9
+# Of a beat's time when closed windows are due too; they get the rest, and what this leaves.
+SHARE_OF_OPEN = 0.75
 # Completing its rows together with the others' comes on top of calling a function.
 COMPLETING = 1.15
 AS_IS = {name: pl.col(name) for name in VALUE}
@@ -110,25 +112,42 @@ class Kpis:
         told = FOREVER if now - newest < LATELY else newest
         for name, (low, high) in touched.items():
             self.touch(name, low, high, told)
-        began, published = time.perf_counter(), []
         self.inputs.forget(touched)
         self._grids.clear()
-        wanting = [work for work in self.works.values() if work.wants(now)]
-        # What the clock alone may have moved waits when the time is short.
-        wanting.sort(key=lambda work: (work.looks > 0, not work.fresh, work.next_at, length(work.kpi.window)))
-        for_open = budget_s if self.settled else budget_s / 2
-        self._open_windows(affordable(wanting, for_open - (time.perf_counter() - began)), now)
+        # What is done for all, before the first KPI, is no part of what KPIs may take.
+        began = time.perf_counter()
+        for_open = budget_s if self.settled else budget_s * SHARE_OF_OPEN
+        self._open_windows(affordable(self._wanting(now), for_open), now)
         self._taken = {key: list(work.due) for key, work in self.works.items()}
         try:
-            for work in sorted(self.works.values(), key=lambda w: length(w.kpi.window)):
-                while work.due and time.perf_counter() - began < budget_s:
-                    published.append(self._closed_windows(work, now))
+            published = self._close(now, began + budget_s)
         except BaseException:
             self.undo()
             raise
         finally:
             forget_shared()
         return pl.concat([pl.DataFrame(schema=KPI_VALUES.schema), *published])
+
+    def _wanting(self, now: datetime) -> list[Work]:
+        """The KPIs to be computed, those that have waited longest first; of a beat's, those whose inputs changed."""
+        wanting = [work for work in self.works.values() if work.wants(now)]
+        for work in wanting:
+            work.waits_since = work.waits_since or now
+        wanting.sort(key=lambda w: (w.looks > 0, w.waits_since, not w.fresh, w.next_at, length(w.kpi.window)))
+        return wanting
+
+    def _close(self, now: datetime, until: float) -> list[pl.DataFrame]:
+        """The values of closed windows that are due, until an instant of the clock; at least some of one KPI.
+
+        Who was served longest ago comes first, so that none that is touched at every beat keeps the others waiting.
+        """
+        published: list[pl.DataFrame] = []
+        turns = sorted((w for w in self.works.values() if w.due), key=lambda w: (w.closed_at, length(w.kpi.window)))
+        for work in turns:
+            while work.due and ((left := until - time.perf_counter()) > 0 or not published):
+                work.closed_at = now
+                published.append(self._closed_windows(work, now, left))
+        return published
 
     def undo(self) -> None:
         """What the last `evaluate` took up is due again: its values could not be kept."""
@@ -177,12 +196,17 @@ class Kpis:
             self._grids[key] = past.filter(pl.col("end") + kpi.settles <= now).tail(1)
         return self._grids[key]
 
-    def _closed_windows(self, work: Work, now: datetime) -> pl.DataFrame:
-        """Values of the newest due windows that have ended, as rows to publish; the rest stays due."""
+    def _closed_windows(self, work: Work, now: datetime, seconds: float) -> pl.DataFrame:
+        """Values of the newest due windows that have ended, as rows to publish; the rest stays due.
+
+        So many windows as fit into the seconds by what one cost the last time; at least one.
+        """
+        began = time.perf_counter()
         low, high = work.due.pop()
         until = min(high, now)
         step = LENGTHS[work.kpi.window.step]
-        first = max(low, until - max(step, min(MOST_WINDOWS * step, MOST_REACH)))
+        fitting = max(1, int(min(MOST_WINDOWS, max(seconds, 0.0) / work.window_cost_s)))
+        first = max(low, until - max(step, min(fitting * step, MOST_REACH)))
         grid = self._ended(work.kpi, first, until, now)
         if first > low:
             calendar = work.kpi.window.kind == "calendar" and grid.height
@@ -190,7 +214,9 @@ class Kpis:
             work.due += [(low, edge)] if edge > low else []
         if grid.is_empty():
             return pl.DataFrame(schema=KPI_VALUES.schema)
-        return self._revised(work.kpi.id, grid, self._values([(work, grid)]), now)
+        revised = self._revised(work.kpi.id, grid, self._values([(work, grid)]), now)
+        work.window_cost_s = (time.perf_counter() - began) / grid.height
+        return revised
 
     def _ended(self, kpi: Kpi, low: datetime, high: datetime, now: datetime) -> pl.DataFrame:
         """The windows over and due: calendar ones that touch [low, high), rolling ones that end in (low, high]."""

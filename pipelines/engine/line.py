@@ -38,7 +38,7 @@ from pipelines.engine.sorting import spans_of
 from pipelines.engine.state import State
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
-from pipelines.engine.works import Span
+from pipelines.engine.works import Span, arrivals_of
 
 log = logging.getLogger("townboard")
 HOT = timedelta(days=2)
@@ -294,7 +294,11 @@ class Line:
         edges = [min(edge, received) for edge in (*flow.edges(table, entry.rows, self.settings.zone), *before)] or [
             received
         ]
-        self._widen(entry.table, min(edges), max(edges))
+        names = [entry.table]
+        if entry.table == "arrivals":
+            names += map(arrivals_of, set(entry.rows["feed"].to_list()))
+        for name in names:
+            self._widen(name, min(edges), max(edges))
 
     def _widen(self, name: str, low: datetime, high: datetime) -> None:
         known = self._touched.get(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, floor, hourly
+from pipelines.engine.calendar import ROLLUP_SCHEMA, daily, floor, ordered_rolled
 from pipelines.engine.model import INSTANT
 from pipelines.engine.store import Store
 from pipelines.engine.tables import SUSPECT
@@ -90,7 +90,7 @@ class Recent:
         known = self._rolled.get((quantity, grain))
         if known is None:
             if grain == "hourly":
-                rows = hourly(self.readings(quantity)[COLUMNS], self._zone)
+                rows = ordered_rolled(self.readings(quantity)[COLUMNS], "hour", self._zone)
             else:
                 rows = daily(self._kept_rollups(quantity, "hourly")[list(ROLLUP_SCHEMA)], self._zone)
             known = self._rolled[quantity, grain] = _shown(rows, self._places.get(quantity, NOWHERE), grain)
@@ -115,7 +115,7 @@ class Recent:
         """Rollups of [low, high), edges of the grain, by quantity: hours of readings, days of hours."""
         if grain == "hourly":
             readings = [between(self.readings(quantity), low, high)[COLUMNS] for quantity in quantities]
-            rows = hourly(pl.concat(readings), self._zone)
+            rows = ordered_rolled(pl.concat(readings), "hour", self._zone)
         else:
             hours = [between(self._kept_rollups(quantity, "hourly"), low, high) for quantity in quantities]
             rows = daily(pl.concat(hours)[list(ROLLUP_SCHEMA)], self._zone)

@@ -4,7 +4,6 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import accumulate
 
 import polars as pl
 
@@ -15,6 +14,7 @@ from pipelines.engine.model import GRAINS, Kpi
 Span = tuple[datetime, datetime]
 # What a KPI that was never computed is thought to cost.
 USUAL_COST_S = 0.01
+ROUNDING_S = 1e-9
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 WHOLE_DAYS = ("day", "week", "month", "year")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,8 +25,9 @@ class Work:
     """What is known and due of one KPI: the open window's values, and the spans of closed windows to compute.
 
     A span of rolling windows holds their ends, so that a part of it can be computed and the rest stay due. `fresh`:
-    an input changed since the last look. `next_at`: when the clock alone may have moved the value. `shown_until`: the
-    end of the window shown, where that is one that has ended.
+    an input changed since the last look. `next_at`: when the clock alone may have moved the value. `waits_since`: the
+    first beat since then that could have computed it. `shown_until`: the end of the window shown, where that is one
+    that has ended. `window_cost_s`: what a closed window cost when some were last computed, at `closed_at`.
     """
 
     kpi: Kpi
@@ -42,11 +43,18 @@ class Work:
     looks: int = 0
     cost_s: float = USUAL_COST_S
     next_at: datetime = LONG_AGO
+    waits_since: datetime | None = None
+    window_cost_s: float = USUAL_COST_S
+    closed_at: datetime = LONG_AGO
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """Tables and quantities that are inputs, rollups by the name of their quantity."""
-        return frozenset(map(stem, self.kpi.inputs))
+        """What is touched when an input changes: tables and quantities, rollups by the name of their quantity.
+
+        Of arrivals only those of the feeds that the KPI hears, where it says which.
+        """
+        names = frozenset(map(stem, self.kpi.inputs))
+        return names - {"arrivals"} | frozenset(map(arrivals_of, self.heard)) if self.kpi.hears else names
 
     @cached_property
     def pace(self) -> timedelta:
@@ -72,7 +80,13 @@ class Work:
     def looked(self, now: datetime) -> None:
         """Take note that the running window was computed at this instant."""
         self.looks += 1
-        self.fresh, self.next_at = False, now + self.pace - (now - EPOCH - self.phase) % self.pace
+        self.fresh, self.waits_since = False, None
+        self.next_at = now + self.pace - (now - EPOCH - self.phase) % self.pace
+
+
+def arrivals_of(feed: str) -> str:
+    """The name by which the arrivals of one feed are touched."""
+    return f"arrivals of {feed}"
 
 
 def stem(name: str) -> str:
@@ -94,8 +108,14 @@ def merge(spans: list[Span], low: datetime, high: datetime) -> list[Span]:
 
 
 def affordable(works: list[Work], seconds: float) -> list[Work]:
-    """As many of these as fit into so many seconds by what each cost last time; at least one."""
-    spent = accumulate(work.cost_s for work in works)
-    return [
-        work for number, (work, after) in enumerate(zip(works, spent, strict=True)) if not number or after <= seconds
-    ]
+    """The first of these, and of the others in turn each that still fits into so many seconds by its last cost.
+
+    One that costs more than a beat has comes when it is first; until then it keeps no cheap one from its turn.
+    """
+    chosen: list[Work] = []
+    left = seconds
+    for work in works:
+        if not chosen or work.cost_s <= left + ROUNDING_S:
+            chosen.append(work)
+            left -= work.cost_s
+    return chosen

@@ -1,5 +1,6 @@
 """Pressure, hours of supply and chlorine in the network."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import polars as pl
@@ -38,8 +39,14 @@ def pressure_compliance(
     judged = _pressures(rows, dmas, assets, minimum_m)
     on = pl.col("value") >= off_below_m
     parts = share(pl.when(on).then(pl.col("enough"))) | {"n": pl.len().cast(pl.Int64)}
-    areas = by_area(judged, LEVELS).group_by(KEYS).agg(**parts)
+    areas = _added_up(judged, parts)
     return areas.join(due(sensors, assets, windows, "pressure_m"), on=KEYS, how="left")
+
+
+def _added_up(rows: pl.DataFrame, parts: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Counts per window and area; those of each metered area and ward first, so that no reading is stacked by level."""
+    places = rows.group_by("window", "asset", "ward").agg(**parts)
+    return by_area(places, LEVELS).group_by(KEYS).agg(pl.col(*parts).sum())
 
 
 def supply_continuity(
@@ -95,7 +102,7 @@ def chlorine_compliance(
     """
     rows = at_dma(in_windows(once(chlorine_mg_l), windows), assets)
     good = between(pl.col("value"), pl.lit(low_mg_l), pl.lit(high_mg_l))
-    areas = by_area(rows, LEVELS).group_by(KEYS).agg(**share(good))
+    areas = _added_up(rows, share(good))
     return areas.join(due(sensors, assets, windows, "chlorine_mg_l"), on=KEYS, how="left")
 
 

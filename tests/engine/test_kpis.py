@@ -11,7 +11,7 @@ from tests.engine import small_town
 from tests.engine.decode.test_gtfs_realtime import message
 from tests.engine.small_town import NOON, beat, csv_of, send
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def costing(*seconds: float) -> list[Work]:
@@ -23,6 +23,12 @@ def costing(*seconds: float) -> list[Work]:
 def test_a_beat_takes_as_many_as_fit_and_at_least_one(seconds: float, taken: int) -> None:
     works = costing(0.02, 0.03, 0.04)
     assert affordable(works, seconds) == works[:taken]
+
+
+def test_what_costs_more_than_a_beat_has_keeps_no_cheap_one_from_its_turn_and_comes_when_it_is_first() -> None:
+    cheap, dear, cheaper = costing(0.02, 2.0, 0.01)
+    assert affordable([cheap, dear, cheaper], 0.05) == [cheap, cheaper]
+    assert affordable([dear, cheap, cheaper], 0.05) == [dear]
 
 
 def test_nothing_waits_for_nobody() -> None:
@@ -43,6 +49,23 @@ def test_a_reading_in_the_running_hour_makes_no_closed_window_due_and_a_late_one
     line.close()
 
 
+def test_a_kpi_that_hears_feeds_is_not_computed_for_the_arrivals_of_others(tmp_path: Path) -> None:
+    text = small_town.TOWN.format(zone=small_town.ZONE, domains='["water", "grievances", "transport"]')
+    text += '[feeds.shuttle]\nuse = "transport.vehicle_positions"\nfrom = "http_push"\n'
+    line = small_town.open_line(small_town.make(tmp_path / "town", text), NOON, frozenset({"feed_age"}))
+    work, at = line.kpis.works["feed_age"], NOON + timedelta(seconds=1)
+    beat(line, NOON)
+    send(line, "network", csv_of([("P1.p", NOON - timedelta(minutes=1), 9.0)]), at)
+    for name, span in line.drain_touched().items():
+        line.kpis.touch(name, *span)
+    assert (work.fresh, work.due) == (False, [])
+    send(line, "shuttle", message(clock=int(at.timestamp())), at)
+    for name, span in line.drain_touched().items():
+        line.kpis.touch(name, *span)
+    assert work.fresh
+    line.close()
+
+
 def test_the_window_that_ran_becomes_due_when_it_ends(tmp_path: Path) -> None:
     line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, frozenset({"pressure_compliance"}))
     send(line, "network", csv_of([("P1.p", NOON - timedelta(minutes=1), 9.0)]), NOON)
@@ -52,6 +75,34 @@ def test_the_window_that_ran_becomes_due_when_it_ends(tmp_path: Path) -> None:
     assert ended is not None
     published = line.kpis.evaluate({}, ended + timedelta(seconds=1))
     assert ended in published["end"].to_list()
+    line.close()
+
+
+def test_every_kpi_is_computed_in_turn_when_beats_have_time_for_one_only(tmp_path: Path) -> None:
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON)
+    works, at = list(line.kpis.works.values()), NOON
+    line.kpis.evaluate({}, at)
+    looks = {work.kpi.id: work.looks for work in works}
+    for _ in works:
+        at += timedelta(minutes=2)
+        for work in works:
+            work.fresh = True
+        line.kpis.evaluate({}, at, 0.0)
+    assert {work.kpi.id: work.looks - looks[work.kpi.id] for work in works} == dict.fromkeys(looks, 1)
+    line.close()
+
+
+def test_closed_windows_of_every_kpi_are_computed_in_turn_however_short_the_time(tmp_path: Path) -> None:
+    names = frozenset({"pressure_compliance", "tank_autonomy"})
+    line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, names)
+    line.kpis.evaluate({}, NOON)
+    days, quarters = (line.kpis.works[name] for name in ("pressure_compliance", "tank_autonomy"))
+    days.due, quarters.due = [(NOON - 5 * DAY, NOON - DAY)], [(NOON - HOUR, NOON)]
+    for n in (1, 2):
+        line.kpis.evaluate({}, NOON + timedelta(seconds=n), -1.0)
+    assert days.due == [(NOON - 5 * DAY, days.due[0][1])]
+    assert NOON - 3 * DAY < days.due[0][1] < NOON - DAY
+    assert quarters.due[0][1] == NOON - timedelta(minutes=15)
     line.close()
 
 
