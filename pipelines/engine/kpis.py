@@ -117,7 +117,7 @@ class Kpis:
         # What is done for all, before the first KPI, is no part of what KPIs may take.
         began = time.perf_counter()
         for_open = budget_s if self.settled else budget_s * SHARE_OF_OPEN
-        self._open_windows(affordable(self._wanting(now), for_open), now)
+        self._open(now, began + for_open)
         self._taken = {key: list(work.due) for key, work in self.works.items()}
         try:
             published = self._close(now, began + budget_s)
@@ -127,6 +127,18 @@ class Kpis:
         finally:
             forget_shared()
         return pl.concat([pl.DataFrame(schema=KPI_VALUES.schema), *published])
+
+    def _open(self, now: datetime, until: float) -> None:
+        """Compute running windows until about an instant of the clock; some, however little time there is.
+
+        What took less than the last time leaves room for others.
+        """
+        left = self._wanting(now)
+        while left:
+            taken = affordable(left, until - time.perf_counter())
+            self._open_windows(taken, now)
+            seconds = until - time.perf_counter()
+            left = [work for work in left if work.waits_since is not None and work.cost_s <= seconds]
 
     def _wanting(self, now: datetime) -> list[Work]:
         """The KPIs to be computed, those that have waited longest first; of a beat's, those whose inputs changed."""
