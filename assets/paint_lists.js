@@ -127,6 +127,7 @@
   board.alarmWords = {ward: wardName, place, against, standing};
   painters.push(['[data-alarms]', paintAlarms], ['[data-ranked]', paintRanked], ['[data-feed]', paintFeed], ['.ledger', paintLedger], ['[data-job]', paintJob],
     ['[data-f="feeds-sentence"]', (n) => text(n, feedsSentence())],
+    ['.overview [data-f="flood"]', (n) => { const words = board.state.alarm_summary?.words || ''; text(n.querySelector('span'), words); n.hidden = !words; }],
     ['[data-f="summary"]', (n) => text(n, `${capital(count(board.state.alarms.filter((a) => a.active).length, 'alarm'))} active. ${feedsSentence()}`)]);
   document.addEventListener('pointerout', (e) => { if (e.target.closest?.('[data-alarms],[data-ranked]')) board.soon(); }, {passive: true});
 })();

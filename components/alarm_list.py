@@ -131,9 +131,10 @@ def against(alarm: Mapping[str, Any]) -> str:
     if alarm.get("value") is None:
         return ""
     limit = alarm.get("limit")
-    text = wording.with_unit(alarm["value"], _digits(alarm["value"]), alarm.get("unit") or "")
-    return text if limit is None else f"{text}, limit {wording.number(limit, _digits(limit))}"
+    text = wording.with_unit(alarm["value"], digits(alarm["value"]), alarm.get("unit") or "")
+    return text if limit is None else f"{text}, limit {wording.number(limit, digits(limit))}"
 
 
-def _digits(value: float) -> int:
+def digits(value: float) -> int:
+    """Decimals that a value of this size is written with."""
     return 0 if abs(value) >= 100 or float(value).is_integer() else 2 if abs(value) < 10 else 1

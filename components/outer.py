@@ -17,7 +17,9 @@ from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, enc
 from components.console import Console
 from components.forms import FOREIGN, foreign
 from components.live import Wire
+from components.messages_page import MessagesPage
 from components.plain import guarded
+from components.rules_page import RulesPage
 from components.security import policy
 from components.shift_page import ShiftPage
 from components.signing_in import SigningIn
@@ -48,7 +50,8 @@ class Outer:
             "api/v1/stream": self.wire.serve_stream,
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
-        pages = {**SigningIn(prefix).addresses, **Console().addresses, **ShiftPage().addresses}
+        makers = (SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage())
+        pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}
         self._policy: Headers = []
         self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()

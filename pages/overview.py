@@ -47,6 +47,7 @@ def overview(query: Mapping[str, Any]) -> html.Div:
                 ],
                 className="page-head",
             ),
+            _flood(state),
             html.Div([_alarms(state, view), _map(state, view), html.Div(cards, className="cards")], className="three"),
         ],
         className="page overview",
@@ -60,6 +61,14 @@ def summary(state: Mapping[str, Any]) -> str:
         return "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
     active = sum(1 for a in state["alarms"] if a["active"])
     return f"{wording.count(active, 'alarm').capitalize()} active. {feeds_in_a_sentence(state)}"
+
+
+def _flood(state: Mapping[str, Any]) -> html.P:
+    """A flood of alarms in one sentence, with the way to the console; hidden without one."""
+    words = state.get("alarm_summary", {}).get("words", "")
+    told = html.Span(words, **props({"data-f": "flood-words"}))
+    link = html.A("All alarms", href=glass.href("alarms"), **props({"data-nav": "away"}))
+    return html.P([told, " ", link], className="told", role="status", hidden=not words, **props({"data-f": "flood"}))
 
 
 def _alarms(state: Mapping[str, Any], view: View) -> html.Section:

@@ -164,3 +164,15 @@ def test_without_scripts_signing_in_acknowledging_and_the_shift_log_work(
     page.click("button:has-text('Sign out')")
     assert page.locator("text=Sign in >> nth=0").is_visible()
     context.close()
+
+
+def test_flood_appears_on_the_overview_while_somebody_looks_and_goes_again(operator: Operator, served: Served) -> None:
+    page = operator.go("/")
+    told = page.locator('[data-f="flood"]')
+    assert told.is_hidden()
+    served.town.flood = "Alarm flood: 42 alarms in ten minutes. Standing: 40 high."
+    try:
+        page.wait_for_selector('[data-f="flood"]:has-text("42 alarms in ten minutes")', timeout=10_000)
+    finally:
+        served.town.flood = ""
+    told.wait_for(state="hidden", timeout=10_000)

@@ -20,6 +20,7 @@ from pipelines.engine.tables import KPI_CORRECTIONS
 from pipelines.engine.usual import Usual
 from tests.glass.fake_domains import FIVE
 from tests.glass.fake_room import FakeRoom
+from tests.glass.fake_rules import furnish
 
 INSTANT = pl.Datetime("us", "UTC")
 STARTED = datetime.now(UTC).replace(microsecond=0)
@@ -66,6 +67,7 @@ class FakeTown:
     """Twelve wards, a few hundred assets (water: thousands), a board that moves when told to."""
 
     name, zone, languages = "Nadipur", "Asia/Kolkata", ["en"]
+    flood = ""
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:
         self.domains = domains
@@ -90,6 +92,7 @@ class FakeTown:
         self.shift = ShiftLog(Path("no-store-here/state.sqlite"), None)  # type: ignore[arg-type]
         if any(domain.name == "water" for domain in domains):
             self.alarms.begin(self._assets)
+        furnish(self, [kpi for domain in domains for kpi in domain.kpis])
         self.heard = pl.DataFrame(schema=SHOWN_DEVICES)
         self.off = pl.DataFrame(schema=SHOWN_CLOCKS)
         self._snapshot: Snapshot | None = None
@@ -356,7 +359,7 @@ class FakeTown:
         feeds = {name: _feed(name, title, domains, state, now) for name, title, domains, state in FEEDS}
         return {
             "seq": seq, "built_at": now.isoformat(), "build": "test", "town": {"name": self.name, "timezone": self.zone, "population": 70_000, "languages": ["en"], "demo": True},
-            "kpis": kpis, "feeds": feeds, "assets": self._asset_states(), "alarms": self.alarms.shown(), "jobs": [],
+            "kpis": kpis, "feeds": feeds, "assets": self._asset_states(), "alarms": self.alarms.shown(), "alarm_summary": {"words": self.flood}, "jobs": [],
             "ledger": {"decoded": 1_204_410, "stored": 1_203_000, "duplicate": 1_396, "quarantined": 14},
         }  # fmt: skip
 

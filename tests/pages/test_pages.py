@@ -141,6 +141,16 @@ def test_the_board_does_not_start_when_a_page_is_broken(town: FakeTown, monkeypa
     assert "cannot start" in said["message"]
 
 
+def test_flood_of_alarms_is_told_on_the_overview_and_the_console(town: FakeTown) -> None:
+    (calm,) = get(town, "/")
+    assert re.search(r'<p class="told"[^>]* hidden', calm.text)
+    town.flood = "Alarm flood: 42 alarms in ten minutes. Standing: 2 critical, 40 high."
+    town.beat(1001)
+    for page in get(town, "/", "/alarms"):
+        told = re.search(r'<p class="told"[^>]*data-f="flood"[^>]*>(.*?)</p>', page.text)
+        assert told and town.flood in told[0] and " hidden" not in told[0].partition(">")[0]
+
+
 def test_the_worst_headlines_come_first_on_the_overview(town: FakeTown) -> None:
     from components import glass
     from components.address import View

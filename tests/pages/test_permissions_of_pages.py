@@ -36,6 +36,12 @@ MATRIX = {
     ("POST", "alarms.csv"):       " 5   5   5   5   5   5   5   5",
     ("GET", "shift"):             " o   o   o   o   o   o   o   o",
     ("POST", "shift"):            " 1   3   3   >   >   >   1   1",
+    ("GET", "rules"):             " o   o   o   o   o   o   o   o",
+    ("POST", "rules"):            " 1   3   3   2   2   2   1   1",  # of a rule without anything in it
+    ("GET", "messages"):          " o   o   o   o   o   o   o   o",
+    ("POST", "messages"):         " 1   3   3   2   2   2   1   1",  # of a channel that is none
+    ("GET", "messages.csv"):      " 1   3   3   o   o   o   1   1",
+    ("POST", "messages.csv"):     " 5   5   5   5   5   5   5   5",
     ("POST", "signout"):          " >   >   >   >   >   >   >   >",
 }  # fmt: skip
 STATUS = {"o": 200, ">": 303, "1": 401, "2": 422, "3": 403, "5": 405}

@@ -61,6 +61,12 @@ class Vocabulary:
         self._wards = dict(registers.wards.select("ward", "name").iter_rows())
         self._assets = dict(registers.assets.select("asset", "name").iter_rows())
 
+    def words(self) -> list[tuple[str, str, str, str]]:
+        """What may be watched: domain, id, words, unit."""
+        quantities = [(one.name, one.meaning or one.name, one.unit) for one in self.quantities.values()]
+        kpis = [(one.id, one.title, one.unit) for one in self.kpis.values()]
+        return [(self._domains[id], id, words, unit) for id, words, unit in (*kpis, *quantities)]
+
     def knows(self, own: OwnRule) -> bool:
         """Whether what it watches, and where, is still there."""
         level, _, name = own.area.partition(":")

@@ -37,7 +37,11 @@ class RuleDesk:
         Raises Forbidden.
         """
         actor.check("read")
-        return [self._told(OwnRule(**facts)) for facts in read_rules(self._state)]
+        return [self._told(own) for own in self.kept()]
+
+    def kept(self) -> list[OwnRule]:
+        """The rules as they are kept."""
+        return [OwnRule(**facts) for facts in read_rules(self._state)]
 
     def _told(self, own: OwnRule) -> dict[str, Any]:
         resting = not self.vocabulary.knows(own)
@@ -71,7 +75,7 @@ class RuleDesk:
         Raises Forbidden; Misasked (404) when there is none.
         """
         actor.check("operate")
-        known = [OwnRule(**facts).id for facts in read_rules(self._state)]
+        known = [own.id for own in self.kept()]
         if id not in known:
             raise Misasked(f"There is no own rule `{id[:80]}`. Known are: {', '.join(known) or 'none'}.", 404)
         return await self._town.line.set_rule(id, None)

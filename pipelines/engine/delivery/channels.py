@@ -35,6 +35,11 @@ class Channel:
     url: str = ""
     folder: Path | None = None
 
+    @property
+    def needs_address(self) -> bool:
+        """Whether a message by it goes to an address of its own."""
+        return self.kind == "sms_spool" or ADDRESS in self.url
+
 
 class Sender(NamedTuple):
     """`send` hands one parcel over and returns when the other side has taken it; `close` ends its connections.

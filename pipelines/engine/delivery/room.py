@@ -9,9 +9,11 @@ import polars as pl
 from pipelines.engine.alarms.record import Alarm
 from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery import cap
+from pipelines.engine.delivery.channels import Channel
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.noticing import notice
 from pipelines.engine.delivery.outbox import Letter
+from pipelines.engine.delivery.rota import Rota
 from pipelines.engine.model import KINDS, Column
 from pipelines.engine.people.roles import Actor
 from pipelines.engine.settings import Settings
@@ -39,8 +41,8 @@ NO_CAP = "This town publishes no CAP warnings; town.toml [delivery.cap] says whe
 class PostRoom:
     """The messages of a town, from outside the line."""
 
-    def __init__(self, settings: Settings, line: "LineClient") -> None:
-        self._settings, self._line = settings, line
+    def __init__(self, settings: Settings, line: "LineClient", rota: Rota) -> None:
+        self._settings, self._line, self._rota = settings, line, rota
 
     def messages(self, actor: Actor) -> pl.DataFrame:
         """The newest messages, newest first (shape: COLUMNS).
@@ -49,6 +51,20 @@ class PostRoom:
         """
         actor.check("operate")
         return frame(read_newest(self._settings.store / "state.sqlite", NEWEST))
+
+    @property
+    def channels(self) -> list[Channel]:
+        """The channels of this town; none where it tells nobody."""
+        return list(self._settings.delivery.channels.values()) if self._settings.delivery else []
+
+    def on_duty(self, actor: Actor, now: datetime) -> dict[str, tuple[str, ...]]:
+        """Role -> who has it now.
+
+        Raises Forbidden.
+        """
+        actor.check("operate")
+        roles = dict.fromkeys(shift.role for shift in self._rota.shifts)
+        return {role: self._rota.on_duty(role, now) for role in roles}
 
     async def try_channel(
         self, channel: str, address: str, actor: Actor

@@ -1,0 +1,138 @@
+"""Messages about alarms: who is on duty, what was sent, what waits or failed and why, and a test of each channel."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import polars as pl
+
+from components import glass, plain, wording
+from components.asgi import App, Receive, Scope, Send, answer
+from components.forms import read_own, redirect
+from components.line_answer import answered
+from components.visitor import current
+from pipelines.engine.asking import Misasked
+from pipelines.engine.delivery.room import COLUMNS
+from pipelines.engine.extracts import of_frame
+from pipelines.engine.forms import streamed
+from pipelines.engine.people.roles import Forbidden
+
+SENT, OPEN = pl.col("sent_at").is_not_null(), pl.col("next_at").is_not_null()
+SHOWN = {"": "All", "sent": "Sent", "waiting": "Waiting", "failed": "Given up"}
+NARROWED = {"sent": SENT, "waiting": ~SENT & OPEN, "failed": ~SENT & ~OPEN}
+MOST_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a test, in words."""
+
+    words: str = ""
+    refused: bool = False
+    status: int = 200
+
+
+class MessagesPage:
+    """The addresses of the messages."""
+
+    def __init__(self) -> None:
+        self.addresses: Mapping[str, App] = {"messages": self._messages, "messages.csv": self._csv}
+
+    async def _messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _asked(scope)
+        if scope["method"] in ("GET", "HEAD"):
+            return await self._show(scope, send, asked, _tested(asked.get("tested", "")))
+        if scope["method"] != "POST":
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+        try:
+            form = await read_own(scope, receive)
+            channel, address = form.one("channel"), form.one("address").strip()[:200]
+            await _test(channel, address)
+        except (Misasked, Forbidden) as error:
+            status = error.status if isinstance(error, Misasked) else 403
+            return await self._show(scope, send, asked, Outcome(error.words, True, status))
+        return await answer(scope, send, 303, b"", redirect(glass.href("messages", tested=channel)))
+
+    async def _show(self, scope: Scope, send: Send, asked: Mapping[str, str], outcome: Outcome) -> None:
+        body = await asyncio.to_thread(page, asked.get("show", ""), outcome)
+        await plain.give(scope, send, body, outcome.status)
+
+    async def _csv(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Exactly the messages that the page at the same query shows, and those that are more."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
+        try:
+            rows = await asyncio.to_thread(messages, _asked(scope).get("show", ""))
+        except Forbidden as error:
+            status = 403 if error.known else 401
+            return await answer(scope, send, status, error.words.encode(), [(b"content-type", b"text/plain")])
+        wanted = of_frame("messages", rows, COLUMNS)
+        body = await asyncio.to_thread(lambda: b"".join(streamed(wanted, wanted.frames(), "csv")))
+        headers = [
+            (b"content-type", b"text/csv; charset=utf-8"), (b"cache-control", b"no-store"),
+            (b"content-disposition", b'attachment; filename="messages.csv"'), (b"x-content-type-options", b"nosniff"),
+        ]  # fmt: skip
+        return await answer(scope, send, 200, body, headers)
+
+
+def _asked(scope: Scope) -> dict[str, str]:
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return {name: values[-1] for name, values in query.items()}
+
+
+def _tested(channel: str) -> Outcome:
+    """What the address says of a test just made, of channels that there are only."""
+    known = [one.name for one in glass.town().post.channels]
+    return Outcome(f"The channel {channel} has taken a test message." if channel in known else "")
+
+
+async def _test(channel: str, address: str) -> None:
+    current().actor.check("operate")
+    known = {one.name: one for one in glass.town().post.channels}
+    if channel not in known:
+        raise Misasked("This channel is unknown. Load the page again.")
+    if known[channel].needs_address and not address:
+        raise Misasked(f"Say to which number or address the test message by {channel} goes.")
+    await answered(glass.town().post.try_channel(channel, address, current().actor))
+
+
+def messages(show: str) -> pl.DataFrame:
+    """The messages of a view, newest first (shape: room.COLUMNS).
+
+    Raises Forbidden.
+    """
+    rows = glass.town().post.messages(current().actor)
+    return rows.filter(NARROWED[show]) if show in NARROWED else rows
+
+
+def page(show: str, outcome: Outcome) -> bytes:
+    """The whole page; for those who act, since it names people and their numbers."""
+    actor, town = current().actor, glass.town()
+    if not actor.may("operate"):
+        return plain.document("Messages", plain.content("messages_closed.html"))
+    found, show = messages(show), show if show in NARROWED else ""
+    body = plain.content(
+        "messages.html", show=show, shown=SHOWN, outcome=outcome, rows=_rows(found.head(MOST_SHOWN).to_dicts()),
+        total=found.height, channels=town.post.channels, duty=town.post.on_duty(actor, town.now()),
+        csv=glass.href("messages.csv", show=show),
+    )  # fmt: skip
+    return plain.document("Messages", body)
+
+
+def _rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "clock": wording.clock(row["made_at"], glass.town().zone), "became": _became(row)} for row in found]
+
+
+def _became(row: Mapping[str, Any]) -> str:
+    """What became of one message, in words."""
+    zone = glass.town().zone
+    if row["sent_at"]:
+        return f"sent {wording.clock(row['sent_at'], zone)}"
+    if row["next_at"] is None:
+        return f"given up after {wording.count(row['tries'], 'try', 'tries')}: {row['words']}"
+    if not row["tries"]:
+        return "waits to be sent"
+    tried = wording.count(row["tries"], "try", "tries")
+    return f"waits after {tried}, next at {wording.clock(row['next_at'], zone)}: {row['words']}"
