@@ -28,7 +28,7 @@ from components.visitor import current, welcome
 from components.words_page import failed
 from pipelines.engine.line import run_folder
 
-API_TREES = ("api/", "open311/")
+API_TREES = ("api/", "cap/", "open311/")
 API_FILES = ("openapi.json", "healthz", "readyz", "metrics")
 MOST_PAGES_KEPT = 64
 MARKER = b"<!--first-->"

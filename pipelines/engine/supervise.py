@@ -1,6 +1,7 @@
 """Starts the line and the web process, watches both, and starts again what has died."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ LOOK_S = 0.2
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 YOUNG_S = 20.0
 GRACE_S = 5.0
+# glibc keeps what was let go for later use, in an arena for each thread; a town's memory is needed by others.
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "2"}
 # prctl(2) of Linux: the signal that a process gets when the one that started it has died.
 PARENT_DEATH = 1
 LIBC = ctypes.CDLL(None)
@@ -33,7 +36,9 @@ class Child:
     def start(self) -> None:
         """Start it."""
         # The supervisor has one thread only, so nothing can be held at the moment of the fork.
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=_end_with_parent)  # noqa: PLW1509
+        self.process = subprocess.Popen(
+            self.command, env=MEMORY | os.environ, start_new_session=True, preexec_fn=_end_with_parent  # noqa: PLW1509
+        )  # fmt: skip
         self.started = time.monotonic()
 
     def watch(self) -> None:

@@ -64,7 +64,7 @@ class Town:
         self.shift = ShiftLog(path_of(settings.store), self.line)
         self.alarms = AlarmRoom(self)
         self.rules = RuleDesk(self)
-        self.post = PostRoom(settings, self.line, self.registers.rota)
+        self.post = PostRoom(settings, self.line, self.registers)
         self._board = Board(run_folder(settings) / "board")
         own = (table for domain in settings.domains for table in domain.tables)
         self._store = Store(settings.store, (*ENGINE_TABLES, *own))

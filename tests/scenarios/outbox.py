@@ -64,8 +64,6 @@ def work(delivery: Delivery, count: int, clock: Callable[[], datetime], turns: i
 class Hook(BaseHTTPRequestHandler):
     """Notes the key of everything that is posted."""
 
-    protocol_version = "HTTP/1.1"
-
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.keys.append(self.headers["Idempotency-Key"])  # type: ignore[attr-defined]
@@ -101,7 +99,8 @@ def killed(folder: Path, address: str, count: int, kills: int, seed: int) -> int
         before = len(list(spool.glob("*.sms")))
         # Killed while it works: behind the next file, in the midst of the rest.
         ahead = before + 1 + chance.randrange(max(1, count // kills))
-        while process.poll() is None and time.monotonic() < until:
+        while time.monotonic() < until:
+            assert process.poll() is None, f"it ended by itself with {process.returncode}"
             if done < kills and len(list(spool.glob("*.sms"))) >= min(ahead, count):
                 threading.Event().wait(chance.random() * 0.03)
                 break

@@ -6,13 +6,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 
 from pipelines.engine.delivery.alertmanager import Alertmanager
@@ -110,7 +110,7 @@ def alertmanager(folder: Path) -> Iterator[tuple[str, dict[str, list[Said]]]]:
     )  # fmt: skip
     try:
         until = time.monotonic() + 30
-        while not _answers(url):
+        while not _answers(url.rpartition(":")[2]):
             assert time.monotonic() < until and process.poll() is None
             threading.Event().wait(0.05)
         yield url, hook.said  # type: ignore[attr-defined]
@@ -121,11 +121,13 @@ def alertmanager(folder: Path) -> Iterator[tuple[str, dict[str, list[Said]]]]:
         hook.server_close()
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready", timeout=1).is_success
-    except httpx.TransportError:
-        return False
+def _answers(port: str) -> bool:
+    with closing(HTTPConnection("127.0.0.1", int(port), timeout=5)) as connection:
+        try:
+            connection.request("GET", "/-/ready")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
 
 
 def play(url: str) -> dict[str, list[Said]]:

@@ -25,6 +25,7 @@ class Naming:
     """Names of assets, their wards, and the sensors that one cannot tell apart by their asset."""
 
     def __init__(self, registers: Registers) -> None:
+        self.wards = {ward: name or ward for ward, name in registers.wards.select("ward", "name").iter_rows()}
         names = registers.assets.select("asset", "name", "ward").iter_rows()
         self.assets = {asset: (name or asset, ward) for asset, name, ward in names}
         # Phases of a transformer, inlets of an area: their alarms name the sensor, or they would all read the same.

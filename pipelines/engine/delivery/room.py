@@ -13,9 +13,9 @@ from pipelines.engine.delivery.channels import Channel
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.noticing import notice
 from pipelines.engine.delivery.outbox import Letter
-from pipelines.engine.delivery.rota import Rota
 from pipelines.engine.model import KINDS, Column
 from pipelines.engine.people.roles import Actor
+from pipelines.engine.registers import Registers
 from pipelines.engine.settings import Settings
 from pipelines.engine.state_delivery import read_newest
 
@@ -41,8 +41,9 @@ NO_CAP = "This town publishes no CAP warnings; town.toml [delivery.cap] says whe
 class PostRoom:
     """The messages of a town, from outside the line."""
 
-    def __init__(self, settings: Settings, line: "LineClient", rota: Rota) -> None:
-        self._settings, self._line, self._rota = settings, line, rota
+    def __init__(self, settings: Settings, line: "LineClient", registers: Registers) -> None:
+        self._settings, self._line, self._rota = settings, line, registers.rota
+        self._wards = {ward: name or ward for ward, name in registers.wards.select("ward", "name").iter_rows()}
 
     def messages(self, actor: Actor) -> pl.DataFrame:
         """The newest messages, newest first (shape: COLUMNS).
@@ -83,7 +84,7 @@ class PostRoom:
         """
         warnings, plan = self._warnings(), self._settings.delivery
         base = f"{plan.link.rstrip('/')}/cap/" if plan and plan.link else base
-        return cap.feed(warnings, _notices(alarms), self._settings.name, base, now)
+        return cap.feed(warnings, self._notices(alarms), self._settings.name, base, now)
 
     def warning(self, alarms: Iterable[Mapping[str, Any]], identifier: str) -> bytes:
         """One CAP message.
@@ -91,10 +92,13 @@ class PostRoom:
         Raises Misasked when nothing on the board has this identifier, or the town publishes none.
         """
         warnings, plan = self._warnings(), self._settings.delivery
-        for one in warnings.published(_notices(alarms)):
+        for one in warnings.published(self._notices(alarms)):
             if cap.identifier(one) == identifier:
                 return cap.message(warnings, one, self._settings.name, plan.link if plan else "")
         raise Misasked("There is no such warning any more; /cap/feed.xml lists those that there are.", 404)
+
+    def _notices(self, rows: Iterable[Mapping[str, Any]]) -> list[Notice]:
+        return [notice(Alarm.recalled({"latched": False, **row}), self._wards) for row in rows]
 
     def _warnings(self) -> cap.Warnings:
         plan = self._settings.delivery
@@ -107,7 +111,3 @@ def frame(letters: Iterable[Letter]) -> pl.DataFrame:
     """Messages as rows of COLUMNS, in the order given."""
     schema = pl.Schema({column.name: KINDS[column.kind] for column in COLUMNS})
     return pl.DataFrame([[getattr(one, name) for name in schema] for one in letters], schema=schema, orient="row")
-
-
-def _notices(rows: Iterable[Mapping[str, Any]]) -> list[Notice]:
-    return [notice(Alarm.recalled({"latched": False, **row})) for row in rows]
