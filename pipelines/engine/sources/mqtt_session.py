@@ -19,6 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pipelines.engine.disk import in_words
 from pipelines.engine.flow import Receipt
 from pipelines.engine.settings import Broker
+from pipelines.engine.sources.mqtt_wire import Wire
 
 log = logging.getLogger("townboard")
 KEEPALIVE_S = 30
@@ -29,6 +30,16 @@ FAREWELL_S = 1.5
 # Messages that MQTT 5 lets be on their way at once: so much the broker sends before the first is durable.
 MOST_UNACKNOWLEDGED = 2000
 Take = Callable[[str, bytes], list["Future[Receipt]"] | None]
+
+
+class _Client(Client):
+    """paho over a wire of large pieces; it asks its socket three times for each message, and sends each answer alone.
+
+    `_create_socket` is paho's own place for sockets of another kind (it makes those of websockets there).
+    """
+
+    def _create_socket(self) -> Any:
+        return Wire(super()._create_socket())
 
 
 class Session:
@@ -55,7 +66,7 @@ class Session:
 
     def _made(self) -> Client:
         v5 = self._broker.version == "5"
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2, self._broker.client_id, None if v5 else False, manual_ack=True,
             protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
         )  # fmt: skip
@@ -74,7 +85,7 @@ class Session:
             return _unreachable(self._broker, error)
         while not ending.is_set() and not self._fault:
             if self._loop() and not self._fault:
-                self._fault = f"The connection to the broker {self._broker.shown} was lost. It is tried again."
+                self._fault = _lost(self._broker)
         if ending.is_set():
             self._farewell()
         self._client.disconnect()
@@ -102,7 +113,20 @@ class Session:
             before = self._read
             rc = self._client.loop_read()
         self._answer()
+        self._wire(Wire.flush)
         return rc
+
+    def _wire(self, work: Callable[[Wire], None]) -> bool:
+        """Do something with the wire; whether there is one still."""
+        wire = self._client.socket()
+        if not isinstance(wire, Wire):
+            return False
+        try:
+            work(wire)
+        except OSError:
+            self._fault = self._fault or _lost(self._broker)
+            return False
+        return True
 
     def _answer(self) -> None:
         """Answer what has become durable meanwhile: a batch of messages wakes this thread once."""
@@ -110,9 +134,9 @@ class Session:
             with self._lock:
                 durable, self._durable = self._durable, []
                 self._answering = bool(durable)
-            for mid, qos in durable:
-                self._client.ack(mid, qos)
-            self.acknowledged += len(durable)
+            mids = [mid for mid, qos in durable if qos]
+            if self._wire(partial(Wire.acknowledge, mids=mids)):
+                self.acknowledged += len(durable)
 
     def _farewell(self) -> None:
         """Answer what is just being written."""
@@ -195,6 +219,11 @@ class Session:
                 # This wakes the session's thread, which answers those that follow.
                 self._client.ack(mid, qos)
                 self.acknowledged += 1
+
+
+def _lost(broker: Broker) -> str:
+    """Why a connection ended that nobody ended."""
+    return f"The connection to the broker {broker.shown} was lost. It is tried again."
 
 
 def _unreachable(broker: Broker, error: OSError) -> str:
