@@ -65,8 +65,10 @@ class LineConnection(http.client.HTTPConnection):
 class Running:
     """`python app.py serve` on a town of its own, with the web and line processes it has started."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = small_town.make(folder, TOWN)
+    def __init__(self, folder: Path, text: str = TOWN, furnish: Callable[[Path], None] = lambda folder: None) -> None:
+        """`furnish` is given the town's folder before anything starts."""
+        self.folder = small_town.make(folder, text)
+        furnish(self.folder)
         self.settings = small_town.read(self.folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
