@@ -23,6 +23,17 @@ ALARMS = (
         matters=("power", "electric", "outage", "blackout"),
     ),
     AlarmRule(
+        name="breaker_not_closed",
+        title="Feeder breaker not closed",
+        watches="breaker_position",
+        priority="high",
+        instruction="Ask the substation who opened it and why. Position 3 is a fault of its contacts: have it looked "
+        "at before anybody relies on it.",
+        equals=(1.0, 3.0),
+        on_delay=timedelta(seconds=20),
+        off_delay=MINUTE,
+    ),
+    AlarmRule(
         name="transformer_overload",
         title="Transformer overloaded",
         watches="transformer_loading",

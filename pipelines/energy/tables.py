@@ -18,6 +18,13 @@ QUANTITIES = (
         meaning="Active power at the feeder head",
     ),
     Quantity(
+        name="breaker_position",
+        unit="dimensionless",
+        low=0,
+        high=3,
+        meaning="Position of the feeder's breaker as IEC 61850-7-3 codes it: 0 between, 1 open, 2 closed, 3 bad",
+    ),
+    Quantity(
         name="feeder_reactive_kvar", unit="kvar", low=-50_000, high=50_000, meaning="Reactive power at the feeder head"
     ),
     Quantity(

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pipelines.engine import flow
 from pipelines.engine.alarms.desk import Deed
+from pipelines.engine.flow import RawMessage
+from pipelines.engine.local import pushed
 from pipelines.engine.people.roles import person
 from pipelines.engine.town import Town
 from tests.engine import small_town
@@ -256,3 +259,96 @@ def test_shift_is_judged_by_what_called_and_by_whom_it_was_answered(evening: Eve
     # The town's clock is five and a half hours ahead: its shifts begin at 14:00 and 22:00, which is 16:30 UTC.
     assert [(shift["start"], shift["alarms"]) for shift in judged["shifts"]] == [(clock("16:30:00"), 2)]
     assert judged["stale"] == 0
+
+
+def test_breaker_that_opens_with_its_feeder_is_a_consequence_and_alone_an_alarm_of_its_own(tmp_path: Path) -> None:
+    sensors = SENSORS + "F1.cb,F1,breaker_position,dimensionless,1 min\n"
+    evening = Evening(tmp_path / "town", "18:00:00", sensors=sensors)
+    evening.values["F1.cb"] = 2.0
+    evening.until("18:02:00")
+    evening.values["F1.cb"] = 0.0
+    evening.until("18:04:00")
+    assert evening.rung() == []
+    evening.values["F1.cb"] = 1.0
+    evening.until("18:06:00")
+    row = evening.row("breaker_not_closed|F1.cb")
+    assert (evening.calling(), row["value"], row["limit"]) == (["breaker_not_closed|F1.cb"], None, None)
+    evening.until("18:08:00", F1=0.0)
+    assert evening.calling() == [CAUSE]
+    evening.values["F1.cb"] = 2.0
+    evening.until("18:30:00", F1=400.0)
+    assert evening.calling() == []
+    evening.values["F1.cb"] = 3.0
+    evening.until("18:32:00")
+    assert evening.calling() == ["breaker_not_closed|F1.cb"]
+    evening.line.close()
+
+
+def test_panel_that_was_dark_all_night_rings_in_the_morning_until_a_night_with_light(evening: Evening) -> None:
+    head = "panel,ward,lamps,burn_hours,outage_lamp_hours,lit_at\n"
+
+    def report(at: str, **dark: float) -> None:
+        rows = [f"{panel},W1,20,11,{hours},{clock(at).isoformat()}\n" for panel, hours in dark.items()]
+        feed = pushed(evening.line.settings.feeds["push"], "csv", "street_light_nights")
+        message = RawMessage(feed, (head + "".join(rows)).encode(), evening.now)
+        assert [one.stored for one in flow.take(evening.line, [message], evening.now)] == [len(rows)]
+        flow.beat(evening.line, evening.now)
+
+    # 20 lamps for 11 hours are 220 lamp-hours: two dark lamps (22) are no alarm, half a night dark (110) is one.
+    report("12:30:00", L1=22.0, L2=110.0)
+    row = evening.row("street_lights_dark|L2")
+    assert evening.calling() == ["street_lights_dark|L2"]
+    assert (row["area"], row["value"], row["limit"]) == ("panel:L2", 110.0, 100.0)
+    report("13:30:00", L1=0.0, L2=220.0)
+    assert evening.calling() == ["street_lights_dark|L2"]
+    report("14:30:00", L2=0.0)
+    assert evening.calling() == []
+    assert [alarm for _, alarm in evening.rung()] == ["street_lights_dark|L2"]
+
+
+TANK = {
+    "assets": "asset,domain,kind,name,ward,lat,lon,parent\nT1,water,tank,Hill tank,W1,,,\nD1,water,dma,North zone,W1,,,\n",
+    "sensors": "sensor,asset,quantity,unit,every\nT1.level,T1,tank_level_m,m,5 min\nD1.in,D1,inflow_m3_h,m^3/h,5 min\n",
+}  # fmt: skip
+FIVE = timedelta(minutes=5)
+
+
+def over_time(evening: Evening, sensor: str, values: list[float]) -> list[tuple[str, str]]:
+    """A value every five minutes from now on; what rang by then."""
+    for value in values:
+        evening.now += FIVE
+        send(evening.line, "network", csv_of([(sensor, evening.now, value)]), evening.now)
+        flow.beat(evening.line, evening.now)
+    return evening.rung()
+
+
+def test_tank_that_empties_fast_rings_after_two_quarters_of_an_hour_and_one_in_use_does_not(tmp_path: Path) -> None:
+    evening = Evening(tmp_path / "town", "08:00:00", **TANK)
+    # A morning's draw of 1.2 m an hour for an hour, then a burst of 3 m an hour: 0.25 m in five minutes.
+    in_use = [6.0 - 0.1 * n for n in range(13)]
+    assert over_time(evening, "T1.level", in_use) == []
+    rung = over_time(evening, "T1.level", [4.8 - 0.25 * n for n in range(1, 13)])
+    ((at, alarm),) = rung
+    # Of the burst's first quarter of an hour the rate is known at 09:20; fifteen minutes later it has lasted.
+    assert alarm == "tank_falls_fast|T1.level" and "09:30" <= at <= "09:40"
+    assert -3.01 <= float(str(evening.row(alarm)["value"])) <= -2.0
+    over_time(evening, "T1.level", [1.8] * 12)
+    assert evening.states() == {"returned_unacknowledged": 1}
+    evening.line.close()
+
+
+def test_inflow_outside_what_is_usual_rings_after_an_hour_and_only_where_a_band_is_known(tmp_path: Path) -> None:
+    evening = Evening(tmp_path / "town", "08:00:00", **TANK)
+    assert over_time(evening, "D1.in", [95.0] * 20) == [], "no band is known"
+    evening.line.alarms.expected = lambda now: pl.DataFrame(
+        {"sensor": ["D1.in"], "at": [now - FIVE], "low": [40.0], "high": [60.0]}
+    )
+    assert over_time(evening, "D1.in", [55.0, 95.0, 55.0]) == []
+    begun = evening.now + FIVE
+    ((at, alarm),) = over_time(evening, "D1.in", [30.0] * 14)
+    assert (at, alarm) == (f"{begun + timedelta(hours=1):%H:%M}", "inflow_unusual|D1.in")
+    # How far below the band of 40 to 60 it lies.
+    assert evening.row(alarm)["value"] == 10.0
+    over_time(evening, "D1.in", [50.0] * 8)
+    assert evening.states() == {"returned_unacknowledged": 1}
+    evening.line.close()
