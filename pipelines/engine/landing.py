@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines.engine.journal import Entry
 from pipelines.engine.model import Table
-from pipelines.engine.tables import RECEIVED, shaped, stamped
+from pipelines.engine.tables import RECEIVED, alike, shaped, stamped
 
 # So many frames, and about so many rows, are put into the tables at once.
 MOST_FRAMES, MOST_ROWS = 500, 200_000
@@ -88,8 +88,6 @@ def _insert(
 
 def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:
     """The rows of an entry as the hot table holds them."""
-    return (
-        shaped(stamped(entry.rows, entry.facts), table)
-        .select(*(c.name for c in table.columns), RECEIVED)
-        .with_columns(_seq=pl.lit(seq, pl.Int64))
-    )
+    rows = shaped(stamped(entry.rows, entry.facts), table)
+    columns = [rows[name] for name in (*(c.name for c in table.columns), RECEIVED)]
+    return pl.DataFrame([*columns, alike("_seq", seq, pl.Int64(), rows.height)])
