@@ -10,6 +10,7 @@ import polars as pl
 from pipelines.engine.calendar import LENGTHS
 from pipelines.engine.judge import age_state, judge
 from pipelines.engine.ledger import total
+from pipelines.engine.model import Kpi
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.trail import Trail
 from pipelines.engine.version import BUILD
@@ -176,57 +177,50 @@ class Publisher:
         return {**row, "status": judge(work.kpi, row["value"], as_of, row["every_s"], now)}
 
     def _built_rows(self, work: Work, now: datetime) -> list[tuple[str, dict[str, Any]]]:
-        kpi, found = work.kpi, {}
-        for row in work.current.iter_rows(named=True):
-            found[row["area"]] = row
+        kpi = work.kpi
+        found = {row["area"]: row for row in work.current.iter_rows(named=True)}
         frame = next(iter(found.values()), None)
+        empty = {"reason": "no_data", **({"window": frame["window"], "end": frame["end"]} if frame else {})}
+        declared = {
+            "kpi": kpi.id, "domain": work.domain, "unit": kpi.unit, "decimals": kpi.decimals,
+            "target": kpi.target, "better": kpi.better, "every_s": self.every[kpi.id],
+        }  # fmt: skip
         rows = []
         for area in dict.fromkeys([*self._areas[kpi.id], *found]):
-            shown = self._shown(work, area, found.get(area), frame, now)
-            rows.append((f"{kpi.id}|{area}", shown))
+            shown = self._shown(work, area, found.get(area, empty), now)
+            rows.append((f"{kpi.id}|{area}", {**declared, **shown}))
         return rows
 
-    def _shown(
-        self, work: Work, area: str, row: Mapping[str, Any] | None, frame: Mapping[str, Any] | None, now: datetime
-    ) -> dict[str, Any]:
-        kpi = work.kpi
-        row = row or {
-            "reason": "no_data",
-            "window": frame["window"] if frame else None,
-            "end": frame["end"] if frame else None,
-        }
-        value, as_of = row.get("value"), row.get("as_of")
-        every_s = self.every[kpi.id]
-        reason = row.get("reason")
-        words = self._line.kpis.faults.get(kpi.id) or REASONS.get(reason or "", reason)
-        if reason == "insufficient_data" and row.get("coverage") is not None and row["coverage"] < kpi.min_coverage:
-            words = f"only {row['coverage']:.0%} of what is expected has arrived; {kpi.min_coverage:.0%} is needed"
+    def _shown(self, work: Work, area: str, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """What the board says of one area, besides what is declared of the KPI."""
+        kpi, get = work.kpi, row.get
+        value, as_of, window = get("value"), get("as_of"), get("window")
         return {
-            "kpi": kpi.id,
-            "domain": work.domain,
             "area": area,
             "ward": area.partition(":")[2] if area.startswith("ward:") else None,
             "value": _rounded(value),
-            "unit": kpi.unit,
-            "decimals": kpi.decimals,
-            "target": kpi.target,
-            "better": kpi.better,
-            "status": judge(kpi, value, as_of, every_s, now),
-            "reason": words if value is None else None,
-            "window_start": _iso(row.get("window")),
-            "window_end": _iso(row.get("end")),
+            "status": judge(kpi, value, as_of, self.every[kpi.id], now),
+            "reason": self._why(kpi, row) if value is None else None,
+            "window_start": _iso(window),
+            "window_end": _iso(get("end")),
             "as_of": _iso(as_of),
-            "every_s": every_s,
-            "coverage": _rounded(row.get("coverage")),
-            "numerator": _rounded(row.get("numerator")),
-            "denominator": _rounded(row.get("denominator")),
-            "n": row.get("n"),
-            "n_expected": row.get("n_expected"),
-            "detail": row.get("detail"),
-            "last_week": _rounded(self._trail.last_week(kpi.id, area, row.get("window"))),
+            "coverage": _rounded(get("coverage")),
+            "numerator": _rounded(get("numerator")),
+            "denominator": _rounded(get("denominator")),
+            "n": get("n"),
+            "n_expected": get("n_expected"),
+            "detail": get("detail"),
+            "last_week": _rounded(self._trail.last_week(kpi.id, area, window)),
             "spark": [_rounded(value) for value in self._trail.spark(kpi.id)] if area == "town" else [],
             "corrected": self._correction(f"{kpi.id}|{area}", now),
         }
+
+    def _why(self, kpi: Kpi, row: Mapping[str, Any]) -> str | None:
+        """Why there is no value, in words."""
+        reason, coverage = row.get("reason"), row.get("coverage")
+        if reason == "insufficient_data" and coverage is not None and coverage < kpi.min_coverage:
+            return f"only {coverage:.0%} of what is expected has arrived; {kpi.min_coverage:.0%} is needed"
+        return self._line.kpis.faults.get(kpi.id) or REASONS.get(reason or "", reason)
 
     def _interval(self, work: Work) -> float | None:
         """Seconds in which new data for this KPI is expected."""

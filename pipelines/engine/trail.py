@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -59,10 +60,14 @@ class Trail:
         known = self._values.get((kpi, area))
         if window is None or not known:
             return None
-        local = (window.astimezone(self._zone) - WEEK).astimezone(UTC)
-        return known.get(local, known.get(window - WEEK))
+        return known.get(_week_before(window, self._zone), known.get(window - WEEK))
 
     def spark(self, kpi: str) -> list[float | None]:
         """The last values of the town, oldest first."""
         known = self._values.get((kpi, "town"), {})
         return [known[window] for window in sorted(known)[-SPARK:]]
+
+
+@lru_cache(maxsize=512)
+def _week_before(at: datetime, zone: ZoneInfo) -> datetime:
+    return (at.astimezone(zone) - WEEK).astimezone(UTC)
