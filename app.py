@@ -147,7 +147,7 @@ def line(options: argparse.Namespace) -> int:
     from pipelines.engine import registers
     from pipelines.engine.line import Line
     from pipelines.engine.people.desk import invite
-    from pipelines.engine.service import Service
+    from pipelines.engine.service import Service, keep_what_the_start_made
     from pipelines.engine.upkeep import command
 
     settings = _settings(options)
@@ -155,7 +155,7 @@ def line(options: argparse.Namespace) -> int:
     service = Service(opened, now, command(settings.folder, "compact"))
     if not settings.demo and (words := invite(settings.store, now())):
         print(words, flush=True)
-    gc.freeze()
+    keep_what_the_start_made()
     gc.enable()
     service.run()
     return 0

@@ -27,7 +27,7 @@ from pipelines.engine import flow, registers, settings
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
-from pipelines.engine.service import BEAT_BUDGET_S
+from pipelines.engine.service import BEAT_BUDGET_S, keep_what_the_start_made
 from pipelines.engine.works import LONG_AGO
 
 LIMIT_MS = 200.0
@@ -73,6 +73,8 @@ def _opened(folder: Path) -> Line:
     flow.beat(line, NOW)
     while not line.kpis.settled:
         flow.beat(line, NOW)
+    # As app.py runs the line.
+    keep_what_the_start_made()
     return line
 
 

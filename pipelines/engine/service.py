@@ -1,5 +1,6 @@
 """The line as a process: sources, schedule, beat, compaction and the local socket around one Line."""
 
+import gc
 import logging
 import os
 import signal
@@ -33,6 +34,14 @@ PATIENCE_S = 120.0
 BEAT_BUDGET_S = 0.15
 CATCH_UP_S = 0.6
 NICE = 10
+# New objects after which Python looks for garbage: a beat makes some ten thousand, nearly all of them freed without.
+GARBAGE_AFTER = 20_000
+
+
+def keep_what_the_start_made() -> None:
+    """Garbage is no longer sought in what exists now, and less often in what comes: 12 ms of a beat."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
 
 
 class Service:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, lasting, local
+from pipelines.engine.measures import KEYS, by_area, in_windows, instant, lasting, local
 
 LEVELS = ("town", "ward", "asset")
 MIN_SHARE = 0.75
@@ -100,6 +100,8 @@ def in_trailing(rows: pl.DataFrame, stretched: pl.DataFrame, at: str) -> pl.Data
 
 def relabelled(rows: pl.DataFrame, stretched: pl.DataFrame) -> pl.DataFrame:
     """The rows with their stretched window's start replaced by the month it is labelled by."""
+    if stretched.height == 1:
+        return rows.with_columns(window=instant(stretched["labelled"][0]))
     labels = stretched.select("window", "labelled")
     return rows.join(labels, on="window").drop("window").rename({"labelled": "window"})
 

@@ -19,13 +19,12 @@ def _hours(windows: pl.DataFrame) -> pl.DataFrame:
     return windows.with_columns(labelled="window", window=pl.col("end") - HOUR)
 
 
-def _last_hour(readings: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """The readings of the hour up to the end of each window, once each, in order of time."""
-    hours = _hours(windows)
-    return relabelled(in_windows(once(readings), hours), hours).sort("observed_at")
+def _last_hour(readings: pl.DataFrame, hours: pl.DataFrame) -> pl.DataFrame:
+    """The readings of the hour up to the end of each window, once each."""
+    return relabelled(in_windows(once(readings), hours), hours)
 
 
-def _mean_flow(flow_m3_h: pl.DataFrame, windows: pl.DataFrame, name: str) -> pl.DataFrame:
+def _mean_flow(flow_m3_h: pl.DataFrame, hours: pl.DataFrame, name: str) -> pl.DataFrame:
     """Mean flow of the last hour per window and tank, the tank's pipes added up.
 
     The hour's mean is that of its spells of five minutes: a meter that has begun to report every few seconds tells
@@ -33,14 +32,14 @@ def _mean_flow(flow_m3_h: pl.DataFrame, windows: pl.DataFrame, name: str) -> pl.
     """
     pipe = ["window", "asset", "sensor"]
     spell = pl.col("observed_at").dt.truncate(SPELL)
-    spells = _last_hour(flow_m3_h, windows).group_by(*pipe, spell).agg(pl.col("value").mean())
+    spells = _last_hour(flow_m3_h, hours).group_by(*pipe, spell).agg(pl.col("value").mean())
     pipes = spells.group_by(pipe).agg(pl.col("value").mean())
     return pipes.group_by("window", "asset").agg(pl.col("value").sum().alias(name))
 
 
-def _tank_levels(tank_level_m: pl.DataFrame, tanks: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+def _tank_levels(tank_level_m: pl.DataFrame, tanks: pl.DataFrame, last_hours: pl.DataFrame) -> pl.DataFrame:
     """Usable water and the outflow that the fall of the level tells, per window and tank; `stale` for an old level."""
-    levels = _last_hour(tank_level_m, windows)
+    levels = _last_hour(tank_level_m, last_hours).sort("observed_at")
     first, last = pl.col("value").first(), pl.col("value").last()
     hours = (pl.col("observed_at").last() - pl.col("observed_at").first()).dt.total_seconds() / 3600
     seen = levels.group_by("window", "asset").agg(
@@ -71,9 +70,10 @@ def tank_autonomy(
     metered, the fall of the level. A level from before the quarter of an hour ahead of the window is stale.
     The town is the tank that runs out first, named in `detail`.
     """
-    outflow = _mean_flow(tank_outflow_m3_h, windows, "outflow")
-    inflow = _mean_flow(tank_inflow_m3_h, windows, "inflow")
-    levels = _tank_levels(tank_level_m, tanks, windows)
+    hours = _hours(windows)
+    outflow = _mean_flow(tank_outflow_m3_h, hours, "outflow")
+    inflow = _mean_flow(tank_inflow_m3_h, hours, "inflow")
+    levels = _tank_levels(tank_level_m, tanks, hours)
     joined = levels.join(outflow, on=["window", "asset"], how="left").join(inflow, on=["window", "asset"], how="left")
     net = pl.coalesce(pl.col("outflow") - pl.col("inflow"), "fall_m3_h")
     known = joined.with_columns(net=net).filter(pl.col("net").is_not_null())
@@ -87,7 +87,7 @@ def tank_autonomy(
         detail=pl.when(fresh & filling).then(pl.lit("filling")),
         tank="asset",
     )
-    owed = relabelled(due(sensors, assets, _hours(windows), "tank_level_m", ("asset",)), _hours(windows))
+    owed = relabelled(due(sensors, assets, hours, "tank_level_m", ("asset",)), hours)
     counted = rows.join(owed, on=KEYS, how="left")
     return pl.concat([counted.drop("tank"), _first_to_run_out(counted)])
 
