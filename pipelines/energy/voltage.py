@@ -4,7 +4,7 @@ import polars as pl
 from polars import DataFrame as Frame
 
 from pipelines.energy import formulas
-from pipelines.engine.measures import KEYS, by_area, in_windows
+from pipelines.engine.measures import KEYS, by_area, in_windows, lasting
 
 INTERVAL_S = 600
 SECONDS_OF_ALL_TIME = 10**12
@@ -24,6 +24,7 @@ def interval_means(voltage_v: Frame, sensors: Frame) -> Frame:
     return pl.concat([timed.filter(means).select(columns), grouped.select(columns)])
 
 
+@lasting
 def declared(assets: Frame, transformers: Frame, *, declared_v: float, tolerance_pct: float) -> Frame:
     """What every asset declares: its own row in transformers, else its parent's, else the town's figures.
 

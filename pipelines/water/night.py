@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows, local, shared
+from pipelines.engine.measures import KEYS, by_area, in_windows, lasting, local, shared
 from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import HOURS_A_DAY, hour_day_factor, net_night_flow, night_leakage_m3_day
 from pipelines.water.readings import MIN_SHARE, at_dma, once
@@ -19,6 +19,13 @@ OFF_HOURS = 2
 NIGHT_IS_OVER = timedelta(hours=TO_HOUR) - DAY
 
 
+@lasting
+def _inlets(sensors: pl.DataFrame) -> pl.DataFrame:
+    """How many inlets each district metered area has, and the slowest pace of them: `asset, inlets, every_s`."""
+    flows = sensors.filter(pl.col("quantity") == "inflow_m3_h")
+    return flows.group_by("asset").agg(inlets=pl.len(), every_s=pl.col("every_s").max().cast(pl.Int64))
+
+
 def _night_flows(inflow: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str) -> pl.DataFrame:
     """Flow into each district metered area between two and four, all inlets together, one row per reading interval.
 
@@ -26,9 +33,7 @@ def _night_flows(inflow: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFr
     """
     hour = local(pl.col("observed_at"), zone).dt.hour()
     night = in_windows(once(inflow).filter((hour >= FROM_HOUR) & (hour < TO_HOUR)), windows)
-    flows = sensors.filter(pl.col("quantity") == "inflow_m3_h")
-    inlets = flows.group_by("asset").agg(inlets=pl.len(), every_s=pl.col("every_s").max().cast(pl.Int64))
-    placed = night.join(inlets, on="asset").with_columns(
+    placed = night.join(_inlets(sensors), on="asset").with_columns(
         slot=pl.col("observed_at").dt.epoch("s") // pl.col("every_s") * pl.col("every_s")
     )
     means = placed.group_by("window", "asset", "slot", "sensor", "inlets", "every_s").agg(pl.col("value").mean())

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.engine.measures import KEYS, in_windows, local
+from pipelines.engine.measures import KEYS, in_windows, lasting, local
 from pipelines.engine.model import Kpi, every
 from pipelines.water.formulas import LITRES, non_revenue, per_head
 from pipelines.water.readings import (
@@ -37,6 +37,7 @@ def daily_volumes(inflow_daily: pl.DataFrame, sensors: pl.DataFrame, zone: str) 
     return joined.select("asset", "observed_at", "volume_m3")
 
 
+@lasting
 def _inlets(sensors: pl.DataFrame) -> pl.DataFrame:
     flows = sensors.filter(pl.col("quantity") == "inflow_m3_h")
     return flows.group_by("asset").agg(inlets=pl.len())
