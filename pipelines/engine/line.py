@@ -114,8 +114,9 @@ class Line:
         self._beat_at = now
         self._latest = self.store.latest().cast(LATEST)
         self._samples: list[pl.DataFrame] = []
-        # Those that a beat has taken up and not yet made part of `_latest`.
-        self._drained: list[pl.DataFrame] = []
+        # Those that are not part of `_latest` yet.
+        self._unseen: list[pl.DataFrame] = []
+        self._looking = threading.Lock()
         self._resume(now)
         if "at" in cursor:
             # The windows that ran then and those that ended since have nobody else who remembers them.
@@ -134,7 +135,7 @@ class Line:
             self._touch(entries, seq, now)
             for entry in entries:
                 if entry.table == "readings" and not entry.facts.get("judged"):
-                    self._samples.append(_samples(entry).filter(pl.col("observed_at") > now - WATCHED))
+                    self._sampled(_samples(entry).filter(pl.col("observed_at") > now - WATCHED))
             self._seen_seq = seq
 
     @property
@@ -143,22 +144,31 @@ class Line:
 
         Shape: sensor, asset, kind, ward, quantity, every_s, observed_at, value.
         """
-        with self.writing:
-            known, parts = self._latest, [*self._drained, *self._samples]
-        return _newest(known, parts).join(self.inputs.dimension, on="series", how="inner")
+        return self._newest_now().join(self.inputs.dimension, on="series", how="inner")
+
+    def _sampled(self, readings: pl.DataFrame) -> None:
+        self._samples.append(readings)
+        self._unseen.append(readings)
+
+    def _newest_now(self) -> pl.DataFrame:
+        """The newest reading of every series; each that lands is looked at once, however many ask between two beats."""
+        with self._looking:
+            parts = [*self._unseen]
+            # After a flood this takes long: nobody who lands waits for it.
+            newest = _newest(self._latest, parts)
+            with self.writing:
+                self._latest = newest
+                del self._unseen[: len(parts)]
+            return newest
 
     def drain_samples(self) -> pl.DataFrame:
         """The readings that landed since the last call and the newest of every sensor, in the columns of `latest`.
 
         An excursion that came and went within one payload is among them.
         """
+        newest = self._newest_now()
         with self.writing:
-            self._drained, self._samples = [*self._drained, *self._samples], []
-            parts = self._drained
-        # After a flood this takes long: nobody who lands waits for it.
-        newest = _newest(self._latest, parts)
-        with self.writing:
-            self._latest, self._drained = newest, []
+            parts, self._samples = self._samples, []
         rows = pl.concat([newest, *parts]).unique(["series", "observed_at"], keep="last")
         return rows.join(self.inputs.dimension, on="series", how="inner")
 
@@ -201,7 +211,7 @@ class Line:
                 self.quality.use(self.series.numbers)
                 self.meters.use(self.series.numbers)
             elif entry.table == "readings" and not entry.facts.get("judged"):
-                self._samples.append(_samples(entry))
+                self._sampled(_samples(entry))
         self._touch(entries, self.journal.seq, datetime.fromtimestamp(entries[0].facts["received_s"], UTC))
         self._seen_seq = self.journal.seq
 
