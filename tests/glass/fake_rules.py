@@ -85,4 +85,4 @@ def furnish(town: Any, kpis: list[Any]) -> None:
         references={}, quantities=quantities, wards=town.wards(), assets=town.assets(), rota=ROTA
     )
     town.rules = FakeRules(town, town.line)
-    town.post = FakePost(town.settings, town.line, ROTA)
+    town.post = FakePost(town.settings, town.line, town.registers)
