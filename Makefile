@@ -59,6 +59,7 @@ bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.forecast
 	@$(BIN)/python -m benchmarks.delivery
+	@$(BIN)/python -m benchmarks.alarm_quality
 	@$(BIN)/python -m benchmarks.glass
 
 torture: venv-dev system ## Kills, power cuts, torn files, full disks, bad payloads (at most 15 minutes)
