@@ -32,7 +32,7 @@ group_wait = "1 s"
 group_by = ["domain", "ward"]
 [delivery.ladders.urgent]
 matchers = ['alarm="pressure_low"']
-steps = ["12 s: engineer"]
+steps = ["18 s: engineer"]
 """
 )
 # The phones of the one on duty and of the engineer above.
@@ -108,7 +108,7 @@ def test_incident_is_seen_acknowledged_ignored_escalated_and_stands_in_log_and_e
     falls(town, "P2.p")
     desk.wait_for_selector('[data-alarm="pressure_low|P2.p"]:has-text("High Street")', timeout=10_000)
     until(lambda: spooled(town, ON_DUTY, "High Street"), 10, "the one on duty is told")
-    until(lambda: spooled(town, ENGINEER, "NOT ACKNOWLEDGED", "High Street"), 30, "the engineer is told")
+    until(lambda: spooled(town, ENGINEER, "NOT ACKNOWLEDGED", "High Street"), 40, "the engineer is told")
     assert spooled(town, ON_DUTY, "Mill Lane") and not spooled(town, ENGINEER, "Mill Lane")
 
     phone.goto(f"{town.url}/shift")
