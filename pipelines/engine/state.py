@@ -15,6 +15,7 @@ from pipelines.engine.state_file import (
     RUN_COLUMNS,
     connect,
     is_damage,
+    is_unreadable,
     newest_runs,
     put_cursor,
     salvage,
@@ -49,7 +50,7 @@ class State:
         try:
             return connect(self.path)
         except sqlite3.DatabaseError as error:
-            if is_damage(error):
+            if is_damage(error) or is_unreadable(error):
                 return self._mended(error)
             raise StoreError(
                 f"{self.path} cannot be opened ({error}). Check that the disk has space and that this user may write "

@@ -239,6 +239,11 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def is_unreadable(error: sqlite3.DatabaseError) -> bool:
+    """Whether opening met something that is no fault of the disk or of rights: a header or schema with changed bytes."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR
+
+
 def salvage(aside: Path, fresh: sqlite3.Connection) -> int:
     """Copy every row that can still be read; gives their number."""
     with closing(read_only(aside)) as old:
