@@ -240,7 +240,7 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 
 
 def is_unreadable(error: sqlite3.DatabaseError) -> bool:
-    """Whether opening met something that is no fault of the disk or of rights: a header or schema with changed bytes."""
+    """Whether opening met what is no fault of disk or rights: a header or schema with changed bytes."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR
 
 
