@@ -125,8 +125,9 @@ def beat(line: Line, now: datetime) -> dict[str, Any]:
 
 def readings(line: Line) -> list[tuple[str, datetime, float | None]]:
     """Every stored reading by sensor and instant."""
-    names = {number: sensor for sensor, number in line.series.numbers.items()}
-    rows = line.store.rows("readings", columns=["series", "observed_at", "value"])
+    with line.writing:
+        names = {number: sensor for sensor, number in line.series.numbers.items()}
+        rows = line.store.rows("readings", columns=["series", "observed_at", "value"])
     return sorted((names[series], at, value) for series, at, value in rows.iter_rows())
 
 

@@ -226,7 +226,15 @@ def polled(server: Server, tmp_path: Path) -> Iterator[tuple[Service, Callable[[
     line = small_town.open_line(make(tmp_path / "town", text), NOON, frozenset({"pressure_compliance"}))
     service = Service(line, clock, [])
     service.intake.start()
-    yield service, service.schedule._jobs["poll network"].work, clock
+    work = service.schedule._jobs["poll network"].work
+
+    def booked() -> int | None:
+        # A payload is answered for when it is durable; the line books it before it lets go of the lock.
+        rows = work()
+        with service.line.writing:
+            return rows
+
+    yield service, booked, clock
     service.intake.stop()
     for poll in service._polls:
         poll.close()
