@@ -52,7 +52,7 @@ receivers:
 """
 # Second at which it begins, second at which it is over, the alarm.
 LIVES = (
-    (0.0, 7.0, firing("T1")),
+    (0.0, 6.0, firing("T1")),
     (0.4, 99.0, firing("T2")),
     (3.6, 99.0, firing("MAIN", priority="critical")),
     (3.8, 9.6, firing("FEEDER", priority="critical")),

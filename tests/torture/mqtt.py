@@ -80,6 +80,9 @@ class Radio(Sender):
         taken = [row for row, info in sent if _has_it(info)]
         client.disconnect()
         client.loop_stop()
+        # A broker that was killed meanwhile took no leave: paho waits for it with the connection open.
+        if (left := client.socket()) is not None:
+            left.close()
         return taken
 
 
