@@ -5,7 +5,7 @@ import pytest
 from tests.torture.processes import tortured
 
 # The kills cut the connections of the devices, which live in this process; some of their sockets are collected late.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
+pytestmark = [pytest.mark.slow]
 SEED, KILLS, SECONDS = 3, 12, 40.0
 
 

@@ -33,10 +33,11 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         """Send until told to end; whatever is not acknowledged by then is finished first."""
-        while not self.ending.is_set():
-            self.turn()
-            # The link comes and goes; what was measured meanwhile comes in one burst.
-            self.ending.wait(self.chance.choice([0.1, 0.2, 0.2, 0.4, 2.0]))
+        with self.link:
+            while not self.ending.is_set():
+                self.turn()
+                # The link comes and goes; what was measured meanwhile comes in one burst.
+                self.ending.wait(self.chance.choice([0.1, 0.2, 0.2, 0.4, 2.0]))
 
     def turn(self) -> None:
         """Send once."""
