@@ -12,8 +12,8 @@
   const unitWords = (unit) => given('units')[unit] ?? (unit || '').replaceAll('_', ' ').replaceAll('^3', '³').replaceAll('^2', '²');
   const against = (a) => {
     if (a.value === null || a.value === undefined) return '';
-    const value = `${number(a.value, digits(a.value))} ${unitWords(a.unit)}`.trim();
-    return a.limit === null || a.limit === undefined ? value : `${value}, limit ${number(a.limit, digits(a.limit))}`;
+    const figure = (v) => number(v, a.decimals ?? digits(v)), value = `${figure(a.value)} ${unitWords(a.unit)}`.trim();
+    return a.limit === null || a.limit === undefined ? value : `${value}, limit ${figure(a.limit)}`;
   };
   const wardName = (id) => given('wards')[id] || `Ward ${id}`;
   const areaWords = (area) => {

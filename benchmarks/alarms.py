@@ -62,17 +62,17 @@ def samples(rng: np.random.Generator, now: datetime, low: int) -> pl.DataFrame:
     )
 
 
-def beats(alarms: Alarms, start: datetime, low: int) -> list[float]:
-    """Milliseconds of CPU that each beat took."""
-    rng, took = np.random.default_rng(7), []
+def beats(alarms: Alarms, start: datetime, low: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of CPU that each beat took, and those of beats in which something rang."""
+    rng, took, rang = np.random.default_rng(7), [], []
     kpis: Any = SimpleNamespace(works={kpi: SimpleNamespace(current=EMPTY) for kpi in KPIS})
     for n in range(BEATS):
         now = start + n * EVERY
         frame = samples(rng, now, low)
-        began = time.process_time()
+        before, began = len(alarms.book.alarms), time.process_time()
         alarms.watch(frame, kpis, {}, now)
-        took.append((time.process_time() - began) * 1_000)
-    return took[5:]
+        (took if before == len(alarms.book.alarms) else rang).append((time.process_time() - began) * 1_000)
+    return took[5:], rang
 
 
 EMPTY = pl.DataFrame(schema={"area": pl.String, "value": pl.Float64, "as_of": INSTANT})
@@ -88,17 +88,19 @@ def told(words: str, took: list[float]) -> float:
 
 
 def main() -> int:
-    """Run it; 1 when the median does not keep the limit."""
+    """Run it; 1 when a median, or the beat in which all ring, does not keep the limit."""
     with tempfile.TemporaryDirectory() as made:
         found, registered = town(Path(made) / "town")
         KPIS.extend(kpi.id for kpi in found.kpis)
         alarms = Alarms(found, registered, State(Path(made) / "state.sqlite"), START)
         number = len(alarms.watched.conditions.keys)
-        calm = told(f"{number:,} conditions, every value new, nothing rings", beats(alarms, START, 0))
-        ringing = told(f"{number:,} conditions, 1,000 alarms stand", beats(alarms, START + timedelta(hours=1), 1_000))
+        calm = told(f"{number:,} conditions, every value new, nothing rings", beats(alarms, START, 0)[0])
+        took, rang = beats(alarms, START + timedelta(hours=1), 1_000)
+        stand = told(f"{number:,} conditions, 1,000 alarms stand", took)
+        ring = told("the beat in which all of them ring", rang)
         standing = sum(alarm.active for alarm in alarms.book.alarms.values())
         print(f"alarms that stand: {standing:,}")
-    return 0 if max(calm, ringing) <= LIMIT_MS and standing == 1_000 else 1
+    return 0 if max(calm, stand, ring) <= LIMIT_MS and standing == 1_000 else 1
 
 
 if __name__ == "__main__":

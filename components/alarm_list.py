@@ -8,6 +8,7 @@ from dash import html
 from components import glass, wording
 from components.props import props
 from pipelines.engine.alarms import lifecycle
+from pipelines.engine.figures import digits
 
 RETURNED_SHOWN = 3
 BACK = ("normal", "returned_unacknowledged")
@@ -130,11 +131,8 @@ def against(alarm: Mapping[str, Any]) -> str:
     """The value against the limit: "3.20 m of head, limit 7"; empty when there is none."""
     if alarm.get("value") is None:
         return ""
-    limit = alarm.get("limit")
-    text = wording.with_unit(alarm["value"], digits(alarm["value"]), alarm.get("unit") or "")
-    return text if limit is None else f"{text}, limit {wording.number(limit, digits(limit))}"
-
-
-def digits(value: float) -> int:
-    """Decimals that a value of this size is written with."""
-    return 0 if abs(value) >= 100 or float(value).is_integer() else 2 if abs(value) < 10 else 1
+    limit, own = alarm.get("limit"), alarm.get("decimals")
+    text = wording.with_unit(alarm["value"], digits(alarm["value"]) if own is None else own, alarm.get("unit") or "")
+    if limit is None:
+        return text
+    return f"{text}, limit {wording.number(limit, digits(limit) if own is None else own)}"

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 import polars as pl
 
 from components import glass, plain
 from components.address import PERIODS, ward_names
-from components.console_view import SHOWN, ConsoleView, ending, in_words
+from components.console_view import SHOWN, ConsoleView, alarms, ending, in_words
 from components.happened import spoken
 from components.visitor import current
 from pipelines.engine.model import KINDS, PRIORITIES, Column
@@ -53,10 +54,10 @@ class Typed:
 
 def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
     """The whole page."""
-    state, actor = glass.state(), current().actor
+    state, actor, known = glass.state(), current().actor, alarms()
     listed, may_read = view.show not in FOR_READERS, actor.may("read")
-    rows = [] if not listed else view.rows(state["alarms"], actor.name)
-    opened = next((alarm for alarm in state["alarms"] if alarm["id"] == view.alarm), None)
+    rows = [] if not listed else view.rows(known, actor.name)
+    opened = next((alarm for alarm in known if alarm["id"] == view.alarm), None)
     choices = _choices(view)
     narrowed = [words.get(getattr(view, name), "") for name, _, words in choices if getattr(view, name)]
     narrowed += [f"“{view.q}”"] if view.q else []
@@ -74,15 +75,16 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
         flood=state.get("alarm_summary", {}).get("words", ""),
         outcome=outcome,
         typed=typed,
-        opened=_opened(opened, state["alarms"], view) if opened else None,
+        opened=_opened(opened, known, view) if opened else None,
         seq=state["seq"],
-        ending=[in_words(row, view) for row in ending(state["alarms"], glass.town().now())],
+        ending=[in_words(row, view) for row in ending(known, glass.town().now())],
         spans=SPANS,
         owners=owners() if can_act else [],
+        who=orjson.dumps(glass.town().alarms.who(actor)).decode() if may_read else "",
         csv=glass.href("alarms.csv", **view.opening("").query),
     )
     kept = {"ward": view.ward, "days": view.days}
-    return plain.document("Alarms", body, kept=kept, extra=("plain/console.js",))
+    return plain.document("Alarms", body, kept=kept, extra=("plain/console.js", "plain/fresh.js"))
 
 
 def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from components import glass, wording
 from components.address import PERIODS, ward_names
 from components.alarm_list import against, place, standing
+from components.visitor import current
 from pipelines.engine.model import PRIORITIES
 
 SHOWN = {"": "Open", "unacknowledged": "Not acknowledged", "mine": "Mine", "aside": "Put aside", "all": "All",
@@ -99,6 +100,11 @@ def in_words(alarm: Mapping[str, Any], view: ConsoleView) -> dict[str, Any]:
         "against": against(alarm),
         "standing": standing(alarm),
     }
+
+
+def alarms() -> list[dict[str, Any]]:
+    """The alarms of the board, with who did what where the one who looks may see it."""
+    return glass.town().alarms.told(current().actor, glass.state()["alarms"])
 
 
 def ending(alarms: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:

@@ -118,7 +118,7 @@ def page(show: str, outcome: Outcome) -> bytes:
         total=found.height, channels=town.post.channels, duty=town.post.on_duty(actor, town.now()),
         csv=glass.href("messages.csv", show=show),
     )  # fmt: skip
-    return plain.document("Messages", body)
+    return plain.document("Messages", body, extra=("plain/fresh.js",))
 
 
 def _rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ from urllib.parse import parse_qs
 
 from components import glass, plain, wording
 from components.address import ward_names
-from components.alarm_list import digits
 from components.asgi import App, Receive, Scope, Send, answer
 from components.forms import Form, read_own, redirect
 from components.line_answer import answered
 from components.visitor import current
 from pipelines.engine.alarms.own_rules import EXAMPLE
 from pipelines.engine.asking import Misasked
+from pipelines.engine.figures import digits
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.people.roles import Forbidden
 
@@ -136,7 +136,7 @@ def page(tried: Tried) -> bytes:
         things=_things(), wards=ward_names(), receivers=town.rules.vocabulary.receivers, priorities=PRIORITIES,
         rules=town.rules.rules(actor),
     )  # fmt: skip
-    return plain.document("Rules", body)
+    return plain.document("Rules", body, extra=("plain/fresh.js",))
 
 
 def _things() -> dict[str, list[tuple[str, str]]]:

@@ -11,7 +11,7 @@ import polars as pl
 from components import glass, performance, plain, wording
 from components.asgi import App, Receive, Scope, Send, answer
 from components.console_page import owners
-from components.console_view import ASIDE, WAITING, ConsoleView, in_words
+from components.console_view import ASIDE, WAITING, ConsoleView, alarms, in_words
 from components.forms import Form, read_own, redirect
 from components.happened import spoken
 from components.visitor import current
@@ -71,7 +71,7 @@ def page(hours: str, said: str, typed: str, *, refused: bool) -> bytes:
         "shift.html", **log, hours=hours, periods=PERIODS, said=said, refused=refused, typed=typed,
         owners=owners() if current().actor.may("operate") else [],
     )  # fmt: skip
-    return plain.document("Shift log", body, extra=("plain/shift.js",))
+    return plain.document("Shift log", body, extra=("plain/shift.js", "plain/fresh.js"))
 
 
 def _log(hours: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _log(hours: str) -> dict[str, Any]:
         start, trouble = now - USUAL, f"The notes cannot be read at the moment: {error}"
     past = town.alarms.history(actor, None, start)
     rang = past.filter(pl.col("annunciated"))
-    rows = [in_words(alarm, ConsoleView()) for alarm in state["alarms"]]
+    rows = [in_words(alarm, ConsoleView()) for alarm in alarms()]
     month = town.alarms.performance(actor, now - MONTH, now)
     shift = town.alarms.performance(actor, start, now)
     return {

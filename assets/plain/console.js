@@ -8,6 +8,18 @@
   const ASIDE = ['shelved', 'suppressed', 'out_of_service'], WAITING = ['unacknowledged', 'returned_unacknowledged', 'latched_unacknowledged'];
   const SOON = 15 * 60000, MOST = 500;
 
+  // ---- who did what: asked for by itself, since the stream that everybody gets holds no names ----------------------
+  let who = JSON.parse(page.dataset.who || '{}'), heard = null;
+  const known = () => board.state.alarms.map((a) => ({...a, ...who[a.id]}));
+  const askWho = () => {
+    const newest = board.state.alarms.reduce((last, a) => (a.done_at || '') > last ? a.done_at : last, '');
+    if (!page.dataset.who || newest === heard) return;
+    const before = heard;
+    heard = newest;
+    if (before === null && board.state.seq <= Number(page.dataset.seq)) return;
+    fetch(`${board.base}alarms/who`).then((answer) => answer.ok ? answer.json() : Promise.reject()).then((told) => { who = told; board.soon(); }, () => { heard = before; });
+  };
+
   // ---- which alarms, in which order ------------------------------------------------------------------------------
   const inGroup = (a) => ({
     unacknowledged: WAITING.includes(a.state), mine: a.owner === page.dataset.me && a.state !== 'normal', aside: ASIDE.includes(a.state), all: true,
@@ -54,9 +66,9 @@
   const reading = () => list.matches(':hover') || list.contains(document.activeElement) || chosen().length > 0;
   const paintRows = () => {
     if (!list || !board.state) return;
-    const rows = board.state.alarms.filter(wanted), byId = new Map(rows.map((a) => [a.id, a]));
+    const all = known(), rows = all.filter(wanted), byId = new Map(rows.map((a) => [a.id, a]));
     const nodes = new Map([...list.children].map((row) => [row.dataset.alarm, row]));
-    const every = new Map(board.state.alarms.map((a) => [a.id, a]));
+    const every = new Map(all.map((a) => [a.id, a]));
     for (const [id, row] of nodes) {
       if (every.has(id)) fill(row, every.get(id));
       row.classList.toggle('c-gone', !byId.has(id));
@@ -81,7 +93,7 @@
   const paintFlood = () => { const box = field(page, 'flood'), words = board.state.alarm_summary?.words || ''; text(box, words); box.hidden = !words; };
   const paintEnding = () => {
     const box = field(page, 'ending'), items = box.querySelector('ul');
-    const soon = board.state.alarms.filter((a) => a.state === 'shelved' && a.until && new Date(a.until) - now() <= SOON).sort((a, b) => new Date(a.until) - new Date(b.until));
+    const soon = known().filter((a) => a.state === 'shelved' && a.until && new Date(a.until) - now() <= SOON).sort((a, b) => new Date(a.until) - new Date(b.until));
     const told = JSON.stringify(soon.map((a) => [a.id, a.until]));
     box.hidden = !soon.length;
     if (items._told === told) return;
@@ -97,7 +109,7 @@
 
   // ---- a new critical one is heard --------------------------------------------------------------------------------
   const soundButton = document.getElementById('console-sound');
-  let audio = null, known = null, muted = false;
+  let audio = null, rung = null, muted = false;
   try { muted = localStorage.getItem('townboard-sound') === 'off'; } catch { /* private windows keep none */ }
   const labelSound = () => { text(soundButton, muted ? 'Sound off' : audio ? 'Sound on' : 'Sound on after a click'); soundButton.setAttribute('aria-pressed', String(!muted)); };
   const allow = () => { if (!audio && window.AudioContext) { audio = new AudioContext(); labelSound(); } };
@@ -114,8 +126,8 @@
   };
   const listen = () => {
     const critical = board.state.alarms.filter((a) => a.priority === 'critical' && a.state === 'unacknowledged').map((a) => a.id);
-    if (known && critical.some((id) => !known.has(id))) ring();
-    known = new Set(critical);
+    if (rung && critical.some((id) => !rung.has(id))) ring();
+    rung = new Set(critical);
     const waiting = board.state.alarms.filter((a) => WAITING.includes(a.state)).length, title = document.title.replace(/^\(\d+\) /, '');
     document.title = waiting ? `(${waiting}) ${title}` : title;
   };
@@ -125,7 +137,7 @@
 
   // ---- the opened alarm -----------------------------------------------------------------------------------------------
   let detailTold = '', detailAt = 0;
-  const openedRow = () => board.state?.alarms.find((a) => a.id === page.dataset.open);
+  const openedRow = () => board.state && known().find((a) => a.id === page.dataset.open);
   const load = async (url, push) => {
     const answer = await fetch(url, {headers: {accept: 'text/html'}});
     if (!answer.ok) { location.href = url; return; }
@@ -211,7 +223,7 @@
 
   labelSound();
   countChosen();
-  board.painters.push(['[data-console]', () => { paintRows(); paintFlood(); paintEnding(); paintDetail(); }]);
+  board.painters.push(['[data-console]', () => { askWho(); paintRows(); paintFlood(); paintEnding(); paintDetail(); }]);
   // What rings is heard from a tab behind others too.
   board.heard = listen;
   board.stays = true;

@@ -80,6 +80,7 @@ QUANTITIES = (
     Quantity(
         name="oil_temperature_c",
         signal="temperature",
+        span=150,
         unit="degC",
         low=-40,
         high=200,

@@ -192,7 +192,8 @@ class Quantity:
     Suspect is a change by more than `most_per_hour`, a single value further than `spike` from its neighbours, and the
     same value for `stuck_after` or longer, unless it is `rests_at`. None: nothing physical says so; not looked for.
     A `counter` is a register that only grows, up to its `modulus`.
-    `signal` is the kind of signal whose usual deadband and delays its alarms have: a key of SIGNALS.
+    `signal` is the kind of signal whose usual deadband and delays its alarms have: a key of SIGNALS; the deadband is a
+    share of `span`, what a usual instrument measures (what is possible reaches further), or of a sensor's own range.
     A `habitual` one follows the hours of the day and the days of the week: it may be told what is usual.
     """
 
@@ -209,6 +210,7 @@ class Quantity:
     counter: bool = False
     modulus: float | None = None
     signal: str | None = None
+    span: float | None = None
     habitual: bool = False
 
     def __post_init__(self) -> None:

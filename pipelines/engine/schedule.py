@@ -15,6 +15,8 @@ from pipelines.engine.state import State
 log = logging.getLogger("townboard")
 # Jobs that run every few seconds are recorded when they did something, or failed; the others always.
 QUIET_JOBS = timedelta(seconds=10)
+# A channel that does not answer keeps a thread waiting; the beat must find one all the same.
+MOST_AT_ONCE = 16
 # How long a stop waits for jobs that run; all has to be over within five seconds.
 PATIENCE_S = 2.0
 # How often it is looked whether the clock was set back, and by how much a job may be late before it is.
@@ -44,7 +46,7 @@ class Schedule:
         self._idle = threading.Condition()
         self._stopped = threading.Event()
         self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(8)},
+            executors={"default": ThreadPoolExecutor(MOST_AT_ONCE)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
@@ -76,6 +78,11 @@ class Schedule:
     def _watch_clock(self) -> None:
         while not self._stopped.wait(LOOK_AT_CLOCK_S):
             self.follow_clock()
+
+    def soon(self, name: str) -> None:
+        """Let a job run now instead of when its interval is over; while it runs, it goes on as it would have."""
+        if self._scheduler.running and not self._ending:
+            self._scheduler.modify_job(name, next_run_time=self._clock())
 
     def follow_clock(self) -> None:
         """Let no job wait longer than its interval: a clock set back by an hour must not stop the town for an hour."""

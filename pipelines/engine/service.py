@@ -99,7 +99,7 @@ class Service:
             *upkeep.jobs(self.line, self._clock),
         ]
         if self._delivery is not None:
-            jobs += deliveries.jobs(self._delivery, self.line, self._clock)
+            jobs += deliveries.jobs(self._delivery, self.line, self._clock, self._soon)
         folders = [DropFolder(f, settings.drop / f.name) for f in settings.feeds.values() if f.origin == "drop_folder"]
         if folders:
             jobs.append(Job("drop folders", LOOK_EVERY, "take in files that were dropped", self._looking(folders)))
@@ -120,6 +120,9 @@ class Service:
                     )
                 )
         return jobs
+
+    def _soon(self, job: str) -> None:
+        self.schedule.soon(job)
 
     def _beat(self) -> int | None:
         budget_s = CATCH_UP_S if self.line.kpis.behind else BEAT_BUDGET_S

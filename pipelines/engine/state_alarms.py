@@ -52,6 +52,17 @@ def read(
     return [_transition(row[1:]) for row in found]
 
 
+def read_alarms(path: Path) -> dict[str, dict[str, Any]]:
+    """Every alarm that stands or lately stood by its id, read from another process; none when the file cannot be."""
+    try:
+        with closing(read_only(path)) as db:
+            found = db.execute("SELECT id, state FROM alarms").fetchall()
+    except sqlite3.DatabaseError:
+        return {}
+    told = ((id, (unsealed(text) or {}).get("alarm")) for id, text in found)
+    return {id: alarm for id, alarm in told if alarm}
+
+
 def put_rule(db: sqlite3.Connection, name: str, facts: Mapping[str, Any] | None) -> None:
     """Keep a rule that somebody set; None takes it away."""
     if facts is None:

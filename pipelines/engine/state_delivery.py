@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ class Post:
     def keep(self, news: Mapping[str, Told], letters: Sequence[Letter]) -> None:
         """What was told, and the letters that tell it."""
         rows = [(key, sealed(_as_told(one))) for key, one in news.items()]
-        written = [(one.id, one.made_at.isoformat(), int(one.open), sealed(_as_letter(one))) for one in letters]
+        written = [(one.id, one.made_at.isoformat(), int(one.open), sealed(vars(one))) for one in letters]
 
         def work(db: sqlite3.Connection) -> None:
             db.executemany("REPLACE INTO delivery_told VALUES (?, ?)", rows)
@@ -77,11 +76,6 @@ def _as_told(one: Told) -> dict[str, Any]:
 def _told(raw: Mapping[str, Any]) -> Told:
     at = datetime.fromisoformat(raw["at"]) if raw["at"] else None
     return Told(frozenset(raw["firing"]), frozenset(raw["ended"]), at)
-
-
-def _as_letter(letter: Letter) -> dict[str, Any]:
-    own = asdict(letter)
-    return own | {name: own[name] and own[name].isoformat() for name in INSTANTS}
 
 
 def _letter(raw: Mapping[str, Any]) -> Letter:

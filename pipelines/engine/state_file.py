@@ -1,6 +1,5 @@
 """The SQLite file under the state: opened only when sound, mended when not, copied and read from outside its owner."""
 
-import json
 import logging
 import shutil
 import sqlite3
@@ -10,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 
 from pipelines.engine.errors import StoreError
@@ -53,8 +53,8 @@ PATIENCE_S = 20
 
 def sealed(value: Mapping[str, Any]) -> str:
     """JSON behind its checksum: SQLite has none, and a changed digit would be believed."""
-    text = json.dumps(dict(value))
-    return f"{zlib.crc32(text.encode()):08x} {text}"
+    text = orjson.dumps(dict(value))
+    return f"{zlib.crc32(text):08x} {text.decode()}"
 
 
 def unsealed(text: str) -> dict[str, Any] | None:
@@ -63,7 +63,7 @@ def unsealed(text: str) -> dict[str, Any] | None:
     if seal and seal != f"{zlib.crc32(body.encode()):08x}":
         return None
     try:
-        return json.loads(body)
+        return orjson.loads(body)
     except ValueError:
         return None
 

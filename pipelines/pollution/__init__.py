@@ -59,6 +59,20 @@ ALARMS = (
         instruction="Note the site and the night for the police station; look for a permit or a festival exemption.",
     ),
     AlarmRule(
+        name="effluent_ph",
+        title="Treated sewage too sour or too alkaline",
+        watches="effluent_samples",
+        column="ph",
+        thing="plant",
+        # What the NGT order of 30 April 2019 allows; the other limits of a consent are held by effluent_fails.
+        below=5.5,
+        above=9.0,
+        deadband=0.2,
+        priority="high",
+        instruction="Call the plant: ask what was let into the sewer and whether the outlet can be closed. Take a "
+        "second sample; at such values the treatment itself dies within hours.",
+    ),
+    AlarmRule(
         name="effluent_fails",
         title="Sewage plant outside its consent",
         watches="effluent_compliance",

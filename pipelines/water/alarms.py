@@ -1,4 +1,4 @@
-"""What calls a person about water. Deadbands and delays follow EEMUA 191 and ISA-18.2 by kind of signal."""
+"""What calls a person about water; where no deadband or delay is given, those of its kind of signal are usual."""
 
 from datetime import timedelta
 
@@ -13,8 +13,6 @@ ALARMS = (
         instruction="Look at the neighbouring pressure points and the inflow: a fall here with more inflow is a burst "
         "main. Send the crew to the point, close the nearest valves, tell the ward.",
         below=7.0,
-        deadband=1.0,
-        on_delay=timedelta(seconds=15),
         off_delay=timedelta(minutes=2),
         resident="Water pressure is low",
         matters=("water", "pressure"),
@@ -26,7 +24,6 @@ ALARMS = (
         priority="medium",
         instruction="Check the pressure reducing valve and the pump schedule: high pressure breaks pipes.",
         above=45.0,
-        deadband=1.0,
         on_delay=timedelta(minutes=1),
         off_delay=timedelta(minutes=2),
     ),
@@ -37,9 +34,6 @@ ALARMS = (
         priority="high",
         instruction="Start filling the tank or move demand to another one; if pumps run, look for a burst below it.",
         below=1.0,
-        deadband=0.1,
-        on_delay=timedelta(seconds=60),
-        off_delay=timedelta(seconds=60),
         resident="Water is short",
         matters=("water",),
     ),
@@ -99,9 +93,6 @@ ALARMS = (
         priority="critical",
         instruction="Check the doser and its stock, raise the dose, take a sample at the tap for the laboratory.",
         below=0.2,
-        deadband=0.02,
-        on_delay=timedelta(minutes=1),
-        off_delay=timedelta(minutes=1),
     ),
     AlarmRule(
         name="chlorine_high",

@@ -19,6 +19,8 @@ QUANTITIES = (
     ),
     Quantity(
         name="pressure_m",
+        signal="pressure",
+        span=50,
         unit="metre_head",
         habitual=True,
         meaning="Pressure at a point of the network",
@@ -29,6 +31,7 @@ QUANTITIES = (
     Quantity(
         name="tank_level_m",
         signal="level",
+        span=5,
         unit="m",
         meaning="Depth of water above the tank floor",
         low=0,
@@ -55,6 +58,7 @@ QUANTITIES = (
     Quantity(
         name="chlorine_mg_l",
         signal="analyser",
+        span=2,
         unit="mg/L",
         meaning="Free residual chlorine",
         low=0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.live import unblock
 from pipelines.engine import api, flow, tokens
 from pipelines.engine.line import Line
 from pipelines.engine.town import Town
@@ -97,6 +98,19 @@ def test_deed_is_on_the_board_before_the_next_beat(line: Line, ask: Hand) -> Non
     assert snapshot is not None
     assert [row["state"] for row in snapshot.state["alarms"] if row["id"] == ID] == ["acknowledged"]
     assert snapshot.state["alarm_summary"]["calling"] == {"high": 1}
+
+
+def test_names_and_words_of_people_are_told_to_those_with_a_role_alone(line: Line, ask: Hand) -> None:
+    ask("acknowledge", owner="ravi", comment="Meera is told")
+    snapshot = line.publisher.refresh(after(NOON, -10))
+    assert snapshot is not None and snapshot.state["alarms"][0]["done_at"] == NOON.isoformat()
+    for body in (snapshot.json, unblock(snapshot.stream_full), unblock(snapshot.stream_delta)):
+        assert not any(word in body for word in (b"ravi", b"Meera", b"night desk"))
+    for form in ("json", "csv"):
+        open_to_all = ask.asker("GET", f"/api/v1/alarms?format={form}").text
+        known = ask.asker("GET", f"/api/v1/alarms?format={form}", headers=ask.headers).text
+        for word in ("ravi", "Meera is told", "token night desk"):
+            assert word not in open_to_all and word in known
 
 
 def test_illegal_deed_is_a_conflict_that_names_what_is_possible(line: Line, ask: Hand) -> None:

@@ -10,8 +10,8 @@ from pipelines.engine.alarms import desk, performance
 from pipelines.engine.alarms.book import Book
 from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.alarms.lifecycle import Event
-from pipelines.engine.alarms.listing import rows
-from pipelines.engine.alarms.record import Alarm, Transition
+from pipelines.engine.alarms.listing import public, rows
+from pipelines.engine.alarms.record import PERSONAL, Alarm, Transition
 from pipelines.engine.alarms.room import frame
 from pipelines.engine.asking import Misasked
 from pipelines.engine.people.roles import Actor
@@ -64,7 +64,17 @@ class FakeRoom:
 
     def shown(self) -> list[dict[str, Any]]:
         """The list as the board has it."""
-        return rows(self.book.alarms.values())
+        return public(self.book.alarms.values())
+
+    def who(self, actor: Actor) -> dict[str, dict[str, Any]]:
+        actor.check("read")
+        return {
+            row["id"]: {name: row[name] for name in PERSONAL if row[name]} for row in rows(self.book.alarms.values())
+        }
+
+    def told(self, actor: Actor, alarms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        known = self.who(actor) if actor.may("read") else {}
+        return [{**dict.fromkeys(PERSONAL), **row, **known.get(row["id"], {})} for row in alarms]
 
     def history(
         self, actor: Actor, alarm: str | None = None, start: datetime | None = None, end: datetime | None = None

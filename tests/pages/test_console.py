@@ -11,6 +11,8 @@ import pytest
 
 from components import console_view, glass
 from components.console_view import ConsoleView
+from pipelines.engine.alarms import desk
+from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.alarms.lifecycle import Event
 from pipelines.engine.alarms.record import Alarm
 from tests.engine.people.doorstep import Doorstep
@@ -49,6 +51,19 @@ def refresh(town: FakeTown) -> None:
 
 
 # what is shown --------------------------------------------------------------------------------------------------------
+
+
+def test_who_did_what_is_asked_for_by_those_with_a_role_alone(town: FakeTown, door: Doorstep, operator: Any) -> None:
+    async def does(client: Client) -> tuple[httpx.Response, httpx.Response]:
+        return await client.get("/alarms/who"), await client.get("/alarms?show=all&alarm=a1")
+
+    desk.do(town.alarms.book, "a1", Deed("acknowledge", "asha", owner="ravi"), datetime.now(UTC))
+    refresh(town)
+    who, page = operator(does)
+    assert who.json()["a1"] == {"acknowledged_by": "asha", "owner": "ravi"}
+    assert "acknowledged, ravi sees to it" in page.text and "data-who" in page.text
+    closed, visited = at(town, door, does)
+    assert closed.status_code == 401 and not any(name in visited.text for name in ("ravi", "asha"))
 
 
 def test_visitor_sees_the_list_and_no_form_names_or_history(town: FakeTown, door: Doorstep) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.engine import flow
+from pipelines.engine.alarms import listing
 from pipelines.engine.alarms.desk import Deed
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.local import pushed
@@ -90,7 +91,7 @@ class Evening:
         self.line = small_town.open_line(self.folder, self.now, NO_KPIS)
 
     def row(self, id: str) -> dict[str, object]:
-        return next(alarm for alarm in self.line.alarms.listed() if alarm["id"] == id)
+        return next(alarm for alarm in listing.rows(self.line.alarms.book.alarms.values()) if alarm["id"] == id)
 
 
 @pytest.fixture

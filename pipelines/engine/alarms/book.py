@@ -49,11 +49,16 @@ class Book:
         """An alarm rings, or is noted aside when something explains it: (event, who, why, cause)."""
         known = self.alarms.get(alarm.id)
         standing = known.standing if known else Standing()
-        self.alarms[alarm.id] = replace(alarm, standing=standing, **_kept_aside(known))
         if aside is not None and (standing.state, aside[0]) not in _ALREADY:
             event, by, why, cause = aside
-            self.happen(alarm.id, event, now, who=by, why=why, at=now, by=by, reason=why, cause=cause)
-        self.happen(alarm.id, Event.RISE, now, who=who, at=alarm.since, since=alarm.since)
+            self.alarms[alarm.id] = replace(alarm, standing=standing, **_kept_aside(known))
+            known = self.happen(alarm.id, event, now, who=by, why=why, at=now, by=by, reason=why, cause=cause)
+            standing = known.standing
+        # In one step: a flood makes thousands of these in a beat.
+        risen = turn(standing, Event.RISE, now, latching=self._latching.get(alarm.rule, False))
+        after = replace(alarm, standing=risen, **_kept_aside(known))
+        self._set(after)
+        self.note(known or alarm, after, str(Event.RISE), now, who=who, at=alarm.since)
 
     def change(self, alarm: Alarm, event: str, now: datetime, *, who: str, why: str = "") -> Alarm:
         """Note what changes no state: a comment, an owner, a new title."""

@@ -99,7 +99,9 @@ def do(book: Book, id: str, deed: Deed, now: datetime) -> Alarm:
     alarm = book.alarms.get(id)
     if alarm is None:
         raise Misasked(f"There is no alarm `{id[:80]}`; `id` stands in /api/v1/alarms.", 404)
-    return DEEDS[deed.action](book, alarm, deed, now)
+    after = replace(DEEDS[deed.action](book, alarm, deed, now), done_at=now)
+    book.refresh(after)
+    return after
 
 
 def _acknowledge(book: Book, alarm: Alarm, deed: Deed, now: datetime) -> Alarm:

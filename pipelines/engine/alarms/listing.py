@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipelines.engine.alarms.lifecycle import ASIDE, STANDING, State
-from pipelines.engine.alarms.record import Alarm
+from pipelines.engine.alarms.record import PERSONAL, Alarm
 from pipelines.engine.alarms.suppression import consequences
 from pipelines.engine.model import PRIORITIES
 
@@ -15,10 +15,15 @@ SOON = timedelta(minutes=15)
 
 
 def rows(alarms: Iterable[Alarm]) -> list[dict[str, Any]]:
-    """Every alarm as the board shows it, with how many it explains and the most urgent of those."""
+    """Every alarm with how many it explains and the most urgent of those."""
     found = sorted(alarms, key=_order)
     under, titles = consequences(found), {alarm.id: alarm.title for alarm in found}
     return [_row(alarm, under, titles) for alarm in found]
+
+
+def public(alarms: Iterable[Alarm]) -> list[dict[str, Any]]:
+    """The same without who did what: as the board shows it to everybody."""
+    return [{name: value for name, value in row.items() if name not in PERSONAL} for row in rows(alarms)]
 
 
 def _order(alarm: Alarm) -> tuple[int, int, datetime, str]:

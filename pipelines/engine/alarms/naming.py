@@ -37,7 +37,8 @@ class Naming:
         rule = watch.rule
         return Alarm(
             id=watch.key, rule=rule.name, title=rule.title, domain=watch.domain, priority=rule.priority, since=at,
-            value=None if rule.equals else value, limit=limit, unit=watch.unit, instruction=rule.instruction,
+            value=None if rule.equals else value, limit=limit, unit=watch.unit,
+            decimals=watch.decimals, instruction=rule.instruction,
             **self.place(watch.area, watch.key.partition("|")[2]),
         )  # fmt: skip
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from pipelines.engine.alarms.lifecycle import STANDING, Standing, State
 
-INSTANTS = ("since", "returned_at", "acknowledged_at", "review_at")
+INSTANTS = ("since", "returned_at", "acknowledged_at", "review_at", "done_at")
+# Who did what and what they wrote: for those who have a role.
+PERSONAL = ("acknowledged_by", "owner", "by", "reason", "comment")
 # Who did what no person did.
 PROCESS, LOGIC, CLOCK, REGISTER = "process", "suppression", "clock", "out_of_service.csv"
 
@@ -19,7 +21,8 @@ class Alarm:
     """Of what, where and since when; where it stands, who has it in hand, and what explains it.
 
     `by` and `reason`: who put it aside and why; `cause`: the alarm that explains it; `owner` sees to it until
-    `review_at`, when it calls again. `announced`: it was told that its shelving ends soon.
+    `review_at`, when it calls again. `announced`: it was told that its shelving ends soon. `done_at`: when somebody
+    last did something to it.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Alarm:
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+    decimals: int | None = None
     instruction: str = ""
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
@@ -47,6 +51,7 @@ class Alarm:
     cause: str | None = None
     comment: str | None = None
     announced: bool = False
+    done_at: datetime | None = None
 
     @property
     def state(self) -> State:
@@ -60,16 +65,13 @@ class Alarm:
 
     def told(self) -> dict[str, Any]:
         """The alarm as JSON remembers it."""
-        own, standing = ({f.name: getattr(thing, f.name) for f in fields(thing)} for thing in (self, self.standing))
-        del own["standing"]
-        flat = own | {
-            "state": str(standing["state"]),
-            "condition": standing["active"],
-            "latched": standing["latched"],
-            "state_since": standing["since"],
-            "until": standing["until"],
-        }
-        return {name: _text(value) for name, value in flat.items()}
+        standing = self.standing
+        told = {name: getattr(self, name) for name in PLAIN}
+        told |= {name: _text(getattr(self, name)) for name in INSTANTS}
+        return told | {
+            "state": str(standing.state), "condition": standing.active, "latched": standing.latched,
+            "state_since": _text(standing.since), "until": _text(standing.until),
+        }  # fmt: skip
 
     @classmethod
     def recalled(cls, raw: Mapping[str, Any]) -> "Alarm":
@@ -79,10 +81,13 @@ class Alarm:
         return cls(**{**own, "standing": _standing(raw)})
 
     def shown(self) -> dict[str, Any]:
-        """The alarm as the board and the API show it."""
+        """The alarm as those with a role see it."""
         told = self.told()
         del told["latched"], told["announced"]
         return told | {"active": self.active}
+
+
+PLAIN = tuple(f.name for f in fields(Alarm) if f.name not in ("standing", *INSTANTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +120,8 @@ def _standing(raw: Mapping[str, Any]) -> Standing:
     )
 
 
-def _text(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -9,10 +9,10 @@ import polars as pl
 
 from pipelines.engine.alarms import performance
 from pipelines.engine.alarms.incidents import HOUR, Complaint, Incident, Place, answer, incidents, timeline
-from pipelines.engine.alarms.record import Transition
+from pipelines.engine.alarms.record import PERSONAL, Transition
 from pipelines.engine.model import KINDS, Column
 from pipelines.engine.people.roles import Actor
-from pipelines.engine.state_alarms import read
+from pipelines.engine.state_alarms import read, read_alarms
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
@@ -46,6 +46,24 @@ class AlarmRoom:
         self._town, self._line = town, town.line
         self._state = town.settings.store / "state.sqlite"
         self._rules = {rule.name: rule for domain in town.domains for rule in domain.alarms}
+
+    def who(self, actor: Actor) -> dict[str, dict[str, Any]]:
+        """Alarm -> who did what to it and what they wrote (PERSONAL, those that are known).
+
+        Raises Forbidden.
+        """
+        actor.check("read")
+        found = {
+            id: {name: alarm[name] for name in PERSONAL if alarm.get(name)}
+            for id, alarm in read_alarms(self._state).items()
+        }
+        return {id: told for id, told in found.items() if told}
+
+    def told(self, actor: Actor, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Alarms of the board, with who did what for those who may see it."""
+        known = self.who(actor) if actor.may("read") else {}
+        nobody = dict.fromkeys(PERSONAL)
+        return [{**nobody, **row, **known.get(row["id"], {})} for row in rows]
 
     def history(
         self, actor: Actor, alarm: str | None = None, start: datetime | None = None, end: datetime | None = None

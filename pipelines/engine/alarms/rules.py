@@ -55,12 +55,20 @@ def limit_of(
     above = np.inf if rule.above is None else rule.above
     if rule.deadband is not None:
         return Limit(below, above, rule.deadband, on_delay, off_delay)
-    low = low if low is not None else quantity.low if quantity else None
-    high = high if high is not None else quantity.high if quantity else None
-    known = low is not None and high is not None
-    span = (high - low) if known else 0.0  # type: ignore[operator]
     # A third of the band leaves room for the way back into it.
-    return Limit(below, above, min(usual.deadband * span, (above - below) / 3), on_delay, off_delay)
+    deadband = min(usual.deadband * _span(quantity, low, high), (above - below) / 3)
+    return Limit(below, above, deadband, on_delay, off_delay)
+
+
+def _span(quantity: Quantity | None, low: float | None, high: float | None) -> float:
+    """What the instrument spans: the range of the sensor where it has one of its own, else what is usual."""
+    if quantity is None:
+        return 0.0
+    own = (low, high) != (None, None) and (low, high) != (quantity.low, quantity.high)
+    if not own and quantity.span is not None:
+        return quantity.span
+    low, high = (quantity.low if low is None else low), (quantity.high if high is None else high)
+    return high - low if low is not None and high is not None else 0.0
 
 
 def coded(rule: AlarmRule, value: Any) -> float | None:

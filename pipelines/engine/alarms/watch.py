@@ -289,7 +289,7 @@ class Alarms:
                 self.book.undo(before, noted)
                 raise
             self._tell(happened, now)
-            rows = {row["id"]: row for row in self.listed()} if done else {}
+            rows = {row["id"]: row for row in listing.rows(self.book.alarms.values())} if done else {}
             return {"done": [rows[id] for id in done], "refused": refused}
 
     @property
@@ -298,9 +298,9 @@ class Alarms:
         return {alarm.asset for alarm in self.book.alarms.values() if alarm.rule == SILENT_RULE and alarm.asset}
 
     def listed(self) -> list[dict[str, Any]]:
-        """The alarm list as the board shows it."""
+        """The alarm list as the board shows it to everybody."""
         with self.lock:
-            return listing.rows(self.book.alarms.values())
+            return listing.public(self.book.alarms.values())
 
     def summary(self, now: datetime) -> dict[str, Any]:
         """The list in short: floods, what calls by priority, shelvings that end soon (shape: Flood.told)."""

@@ -49,6 +49,7 @@ class Watch:
     domain: str
     area: str
     unit: str
+    decimals: int | None = None
 
 
 class Watched:
@@ -156,7 +157,8 @@ class Watched:
 
     def _areas(self, domain: str, rule: AlarmRule, current: pl.DataFrame) -> tuple[Stamps, Numbers]:
         told, kpi, limit = current.filter(_telling_areas(rule)), self._kpis[rule.watches], limit_of(rule)
-        rows = [self._add(Watch(f"{rule.name}|{area}", rule, domain, area, kpi.unit), limit) for area in told["area"]]
+        watches = (Watch(f"{rule.name}|{area}", rule, domain, area, kpi.unit, kpi.decimals) for area in told["area"])
+        rows = [self._add(watch, limit) for watch in watches]
         return np.array(rows, np.int64), told["value"].cast(pl.Float64).to_numpy()
 
     def events(self, table: str, frame: pl.DataFrame, time: str) -> tuple[list[Turn], Stamps]:
@@ -190,8 +192,9 @@ class Watched:
         for domain, rule in (*self._on_kpis, *self._on_tables):
             if rule.name == name:
                 kpi = self._kpis.get(rule.watches)
-                area = thing if kpi else f"{rule.level}:{thing}"
-                return self._add(Watch(key, rule, domain, area, kpi.unit if kpi else ""), limit_of(rule))
+                if kpi:
+                    return self._add(Watch(key, rule, domain, thing, kpi.unit, kpi.decimals), limit_of(rule))
+                return self._add(Watch(key, rule, domain, f"{rule.level}:{thing}", ""), limit_of(rule))
         return None
 
 

@@ -55,6 +55,7 @@ EACH: Responses = {
 }  # fmt: skip
 
 
+LISTED = {**listed("alarms", board.ALARM_COLUMNS), **refusals(401, 429)}
 LOGGED = {**listed("transitions", COLUMNS), **refusals(401, 403, 429)}
 
 
@@ -75,17 +76,17 @@ JUDGED: Responses = {
 def routes(town: Town, door: Doorkeeper) -> APIRouter:
     """The addresses below /api/v1/alarms."""
     router = APIRouter(prefix="/api/v1/alarms", dependencies=[Depends(only_known)])
-    _list(router, town)
+    _list(router, town, Depends(door.whoever))
     _history(router, town, Security(door.needs("read"), scopes=["read"]))
     _judgement(router, town, Security(door.needs("read"), scopes=["read"]))
     _actions(router, town, Security(door.needs("operate"), scopes=["operate"]))
     return router
 
 
-def _list(router: APIRouter, town: Town) -> None:
+def _list(router: APIRouter, town: Town, whoever: Any) -> None:
     domains = [domain.name for domain in town.domains]
 
-    @router.get("", summary="The alarm list", responses=listed("alarms", board.ALARM_COLUMNS))
+    @router.get("", summary="The alarm list", responses=LISTED)
     def alarms(
         request: Request,
         state: Annotated[str | None, Query(description=", ".join(STATES))] = None,
@@ -96,12 +97,13 @@ def _list(router: APIRouter, town: Town) -> None:
         bom: Bom = "0",
         limit: Limit = None,
         cursor: Cursor = None,
+        grant: Grant = whoever,
     ) -> Response:
         one_of("state", state, STATES)
         one_of("priority", priority, PRIORITIES)
         one_of("domain", domain, domains)
         one_of("ward", ward, town.wards()["ward"])
-        found = board.alarms(town, state, priority=priority, domain=domain, ward=ward)
+        found = board.alarms(town, grant.actor, state, priority=priority, domain=domain, ward=ward)
         return give(found, Wish(request, form, "alarms", bom == "1", limit, cursor))
 
 

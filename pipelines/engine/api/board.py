@@ -12,6 +12,7 @@ from pipelines.engine.api.problems import NotNow
 from pipelines.engine.equity import interval
 from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import INSTANT, KINDS, Column
+from pipelines.engine.people.roles import Actor
 from pipelines.engine.registers import ASSETS
 from pipelines.engine.town import Town
 
@@ -71,8 +72,9 @@ ALARM_COLUMNS = _columns(
     ("value", "number", "The value that raised it."),
     ("limit", "number", "The limit it is beyond."),
     ("unit", "text", "Unit of value and limit."),
+    ("decimals", "integer", "Decimals that they are written with; empty: as many as their size asks for."),
     ("instruction", "text", "What the operator does."),
-    ("acknowledged_by", "text", "Who acknowledged it."),
+    ("acknowledged_by", "text", "Who acknowledged it; names and words of people are told to those with a role only."),
     ("acknowledged_at", "instant", "When."),
     ("owner", "text", "Who sees to it."),
     ("review_at", "instant", "When it calls again if it still stands."),
@@ -84,6 +86,7 @@ ALARM_COLUMNS = _columns(
     ("consequences", "integer", "How many alarms it explains."),
     ("consequences_priority", "text", "The most urgent priority among those."),
     ("comment", "text", "The newest comment."),
+    ("done_at", "instant", "When somebody last did something to it."),
 )
 FEED_COLUMNS = _columns(
     ("feed", "text", "Feed."),
@@ -155,9 +158,9 @@ def _sure(row: Mapping[str, Any], scale: float) -> dict[str, Any]:
     return {**row, "low": ends[0] if ends else None, "high": ends[1] if ends else None}
 
 
-def alarms(town: Town, is_now: str | None, **wanted: str | None) -> Extract:
-    """The alarm list; `is_now` is one of ALARM_STATES or ALARM_GROUPS."""
-    rows = _matching(state(town)["alarms"], wanted)
+def alarms(town: Town, actor: Actor, is_now: str | None, **wanted: str | None) -> Extract:
+    """The alarm list as somebody may see it; `is_now` is one of ALARM_STATES or ALARM_GROUPS."""
+    rows = town.alarms.told(actor, _matching(state(town)["alarms"], wanted))
     return listed_alarms(row for row in rows if is_now is None or _in(row, is_now))
 
 

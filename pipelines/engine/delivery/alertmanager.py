@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.errors import SourceDown
+from pipelines.engine.figures import spoken
 
 PATH = "/api/v2/alerts"
 # Prometheus says again each minute and lets an alert end after four: so does an Alertmanager that loses us.
@@ -22,7 +23,7 @@ def _alert(one: Notice, link: str, now: datetime) -> dict[str, Any]:
     labels = {name: value for name, value in one.labels.items() if name not in ("alarm", "priority")}
     annotations = {"summary": f"{one.title}, {one.where}", "description": one.instruction}
     if one.value is not None:
-        annotations["value"] = f"{one.value:g} {one.unit}".strip()
+        annotations["value"] = spoken(one.value, one.decimals, one.unit)
     return {
         "labels": {"alertname": one.labels["alarm"], "severity": one.priority, **labels},
         "annotations": {name: text for name, text in annotations.items() if text},

@@ -1,17 +1,19 @@
-"""The ways out: mail, chat and webhooks through apprise, text messages through a spool folder, each one idempotent."""
+"""The ways out: mail and chat through apprise, webhooks, text messages by spool folder or by the API of a gateway."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.engine.errors import SourceDown
 
-KINDS = ("apprise", "sms_spool", "webhook")
+KINDS = ("apprise", "sms_gateway", "sms_spool", "webhook")
 # What stands for the address of a person in a channel's url.
 ADDRESS = "{address}"
 TIMEOUT_S = 10.0
+# Threads that hand over what many alarms at once have to say.
+MOST_HANDS = 8
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Parcel:
     """One message to one address; `id` stays the same however often it is tried."""
 
     id: str
+    made_at: datetime
     address: str
     subject: str
     body: str
@@ -28,92 +31,54 @@ class Parcel:
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """A channel as declared in town.toml: an apprise or webhook url (kept in a file of its own), or a spool folder."""
+    """A channel as declared in town.toml: an apprise or http url (kept in a file of its own), or a spool folder.
+
+    `program` reads the spool folder. A gateway is asked by GET, or by POST where there is a `body`; an answer that
+    does not show `accepts` (a regular expression) says that it has not taken the message.
+    """
 
     name: str
     kind: str
     url: str = ""
     folder: Path | None = None
+    program: str = "smstools"
+    body: str = ""
+    accepts: str = ""
 
     @property
     def needs_address(self) -> bool:
         """Whether a message by it goes to an address of its own."""
-        return self.kind == "sms_spool" or ADDRESS in self.url
+        return self.kind.startswith("sms_") or ADDRESS in self.url
 
 
 class Sender(NamedTuple):
     """`send` hands one parcel over and returns when the other side has taken it; `close` ends its connections.
 
-    `send` raises SourceDown in words when it was not taken; the same parcel is tried again then.
+    `send` raises SourceDown in words when it was not taken; the same parcel is tried again then. `at_once`: how many
+    are handed over before it is noted, by so many `hands`. One that does not know a parcel that it had before takes
+    one at a time, so that a kill tells nobody twice of more than that one.
     """
 
     send: Callable[[Parcel], None]
     close: Callable[[], None] = lambda: None
+    at_once: int = 1
+    hands: int = 1
 
 
 def sender(channel: Channel) -> Sender:
     """How this channel sends."""
-    if channel.kind == "sms_spool":
-        return _spool(channel)
-    return _webhook(channel) if channel.kind == "webhook" else _apprise(channel)
+    if channel.kind == "apprise":
+        return _apprise(channel)
+    # What a channel needs is taken in when it is first needed: most towns start without.
+    from pipelines.engine.delivery import sms, webhook
 
-
-def _spool(channel: Channel) -> Sender:
-    """A file per message in the folder that smstools3, gammu-smsd or a modem's own program watches.
-
-    It appears whole, under a name that a second try would give again; this needs no network.
-    """
-    assert channel.folder is not None
-    folder = channel.folder
-
-    def send(parcel: Parcel) -> None:
-        target = folder / f"{parcel.id}.sms"
-        part = folder / f".{parcel.id}.part"
-        text = f"To: {parcel.address.lstrip('+')}\nAlphabet: UTF-8\n\n{parcel.short}\n"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        except OSError as error:
-            raise SourceDown(
-                f"the folder {folder} of the channel {channel.name} cannot be written ({error.strerror}). Check that "
-                "it is there and that this user may write into it."
-            ) from error
-
-    return Sender(send)
-
-
-def _webhook(channel: Channel) -> Sender:
-    """A POST of JSON whose Idempotency-Key is the parcel's id; any 2xx is taken as received."""
-    import httpx
-
-    client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
-
-    def send(parcel: Parcel) -> None:
-        url = channel.url.replace(ADDRESS, parcel.address)
-        told = {"id": parcel.id, "subject": parcel.subject, "body": parcel.body, **parcel.facts}
-        try:
-            answer = client.post(url, json=told, headers={"Idempotency-Key": parcel.id})
-        except httpx.HTTPError as error:
-            raise SourceDown(
-                f"the channel {channel.name} does not answer ({type(error).__name__}). Check the network and the "
-                "address in town.toml; it is tried again."
-            ) from error
-        if not answer.is_success:
-            raise SourceDown(
-                f"the channel {channel.name} answered {answer.status_code}, not that it has taken the message. It is "
-                "tried again; if this stays, ask whoever runs it."
-            )
-
-    return Sender(send, client.close)
+    made = {"sms_spool": sms.spool, "sms_gateway": sms.gateway, "webhook": webhook.webhook}
+    return made[channel.kind](channel)
 
 
 def _apprise(channel: Channel) -> Sender:
     """Whatever apprise knows: mail, chat, push; see its list of services."""
-    # Taken in when it is first needed: it reads a hundred services, and most towns start without one.
+    # It reads a hundred services.
     import apprise
 
     def send(parcel: Parcel) -> None:

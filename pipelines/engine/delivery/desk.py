@@ -1,31 +1,49 @@
-"""The delivery of a town: each second, what is due is made durable, then sent, then noted as sent."""
+"""The delivery of a town: each second, what is due is made durable; the postman sends it and notes it as sent."""
 
-import logging
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pipelines.engine.delivery import outbox
 from pipelines.engine.delivery.alertmanager import Alertmanager
-from pipelines.engine.delivery.channels import Channel, Sender, sender
 from pipelines.engine.delivery.flooding import Flooding
 from pipelines.engine.delivery.grouping import Grouping, Telling, Told
-from pipelines.engine.delivery.messages import Message, Speaker
+from pipelines.engine.delivery.messages import Speaker
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.outbox import Letter
 from pipelines.engine.delivery.plan import Plan
-from pipelines.engine.delivery.rota import Rota
+from pipelines.engine.delivery.postman import Postman
+from pipelines.engine.delivery.rota import Address, Rota
 from pipelines.engine.delivery.routes import direct
-from pipelines.engine.errors import SourceDown
 from pipelines.engine.state_delivery import Post
 
-log = logging.getLogger("townboard")
 ALIVE = "alive"
 TIDY_EVERY = timedelta(hours=1)
-AT_ONCE = 32
 # What nobody answers is told of together, at most so often to one receiver.
 ESCALATES_EVERY = timedelta(minutes=1)
+
+
+@dataclass
+class Look:
+    """What one look makes: letters, what they tell, and the groups that are still to be told of."""
+
+    letters: list[Letter] = field(default_factory=list)
+    news: dict[str, Told] = field(default_factory=dict)
+    said: list[Telling] = field(default_factory=list)
+    untold: list[Telling] = field(default_factory=list)
+    summed: list[str] = field(default_factory=list)
+    escalated: list[str] = field(default_factory=list)
+
+    def tell(self, tellings: Sequence[Telling], letters: Sequence[Letter]) -> bool:
+        """These letters tell of these groups; without a letter (nobody is on duty) they stay untold."""
+        if not letters:
+            self.untold += tellings
+            return False
+        self.letters += letters
+        self.said += tellings
+        self.news |= {telling.key: telling.news for telling in tellings}
+        return True
 
 
 class Delivery:
@@ -36,9 +54,7 @@ class Delivery:
         self._grouping = Grouping(plan.root, post.told(), direct(plan.root, plan.receivers))
         self._flooding = Flooding()
         self._escalated_at: dict[str, datetime] = {}
-        self._senders: dict[str, Sender] = {}
-        self._letters = {letter.id: letter for letter in post.waiting()}
-        self._lock = threading.Lock()
+        self._postman = Postman(plan.channels, post)
         self._manager = Alertmanager(plan.alertmanager) if plan.alertmanager else None
         self._alive_at: datetime | None = None
         self._tidied_at: datetime | None = None
@@ -48,42 +64,55 @@ class Delivery:
         """Put what is due into the outbox, durable when this returns; gives how many letters were made.
 
         `flood`: the board's sentence about an alarm flood, empty when there is none.
-        When the disk takes nothing, its error is raised and the same is due with the next look.
+        What nobody is on duty for stays due. When the disk takes nothing, its error is raised and the same is due with
+        the next look.
         """
         known = list(notices)
         moment = now.astimezone(ZoneInfo(self._speaker.zone)).time()
         tellings = self._grouping.due(known, now, lambda notice: self._is_held(notice, moment))
-        sifted = self._flooding.sift(tellings, self._grouping.told, flood, now)
-        said = [*sifted.alone, *(telling for own in sifted.summed.values() for telling in own)]
-        news = {telling.key: telling.news for telling in said}
-        made = [letter for telling in sifted.alone for letter in self._told(telling, now)]
-        made += [letter for name, own in sifted.summed.items() for letter in self._summed(name, own, flood, now)]
-        unanswered = self._unanswered(known, now)
-        for name, waits in unanswered.items():
-            news |= {key: Told(frozenset({one.id}), frozenset(), now) for key, one in waits.items()}
-            made += self._escalated(name, list(waits.values()), now)
+        made = self._made(tellings, known, flood, now)
         try:
-            self._keep(news, made)
+            self._keep(made)
         except Exception:
             self._grouping.again(tellings, now)
             raise
-        self._grouping.again(sifted.waiting, now)
-        for telling in said:
+        self._grouping.again(made.untold, now)
+        for telling in made.said:
             self._grouping.keep(telling)
-        self._grouping.told |= news
-        self._flooding.keep(sifted.summed, flood, now)
-        self._escalated_at |= dict.fromkeys(unanswered, now)
+        self._grouping.told |= made.news
+        self._flooding.keep(made.summed, flood, now)
+        self._escalated_at |= dict.fromkeys(made.escalated, now)
         self._tidy(now)
-        return len(made)
+        return len(made.letters)
+
+    def _made(self, tellings: Sequence[Telling], known: Sequence[Notice], flood: str, now: datetime) -> Look:
+        """The letters of what is due: group by group, as a flood's summary, and of what nobody answers."""
+        sifted = self._flooding.sift(tellings, self._grouping.told, flood, now)
+        made = Look(untold=list(sifted.waiting))
+        receivers = dict.fromkeys(telling.route.receiver for telling in tellings)
+        self.unreachable = {}
+        reached = {name: self._addresses(name, now) for name in receivers}
+        for telling in sifted.alone:
+            made.tell([telling], self._told(telling, reached[telling.route.receiver], now))
+        for name, own in sifted.summed.items():
+            if made.tell(own, self._summed(name, own, reached[name], flood=flood, now=now)):
+                made.summed.append(name)
+        for name, waits in self._unanswered(known, now).items():
+            if letters := self._escalated(name, list(waits.values()), now):
+                made.letters += letters
+                made.news |= {key: Told(frozenset({one.id}), frozenset(), now) for key, one in waits.items()}
+                made.escalated.append(name)
+        return made
 
     def sign_of_life(self, now: datetime) -> int:
         """Tell the dead man's switch that the board is alive, when that is due; gives how many letters were made."""
         last = self._alive_at
         if self.plan.alive is None or (last is not None and now - last < self.plan.alive_every):
             return 0
-        made = self._letters_to(self.plan.alive, ALIVE, self._speaker.alive(now), now)
-        self._keep({}, made)
-        self._alive_at = now
+        reached = self._addresses(self.plan.alive, now)
+        made = outbox.letters(ALIVE, self.plan.alive, self._speaker.alive(now), reached, now)
+        self._keep(Look(letters=made))
+        self._alive_at = now if made else None
         return len(made)
 
     def hand_over(self, notices: Iterable[Notice], now: datetime) -> int | None:
@@ -95,8 +124,7 @@ class Delivery:
 
     def close(self) -> None:
         """End the connections of every channel."""
-        for one in self._senders.values():
-            one.close()
+        self._postman.close()
         if self._manager:
             self._manager.close()
 
@@ -107,66 +135,48 @@ class Delivery:
         """
         message = self._speaker.trial(channel, now)
         (letter,) = outbox.letters(f"test {channel}", "test", message, [(channel, address)], now)
-        self._sender(self.plan.channels[channel]).send(letter.parcel)
+        self._postman.hand(channel, letter)
         self._post.keep({}, [letter.taken(now)])
 
-    def send(self, clock: Callable[[], datetime]) -> int | None:
-        """Hand over what waits, the oldest first; gives how many letters were taken, None when none was due.
+    def send(self, clock: Callable[[], datetime], channel: str | None = None) -> int | None:
+        """Hand over what waits, by one channel or by each; gives how many letters were taken, None when none was due.
 
-        So many at a time are noted in one commit: what a kill leaves unnoted is handed over again under the same name.
+        What a kill leaves unnoted is handed over again under the same name.
         """
-        with self._lock:
-            due = [one for one in self._letters.values() if one.next_at is not None and one.next_at <= clock()]
-        if not due:
-            return None
-        taken = 0
-        for start in range(0, len(due), AT_ONCE):
-            tried = [self._tried(letter, clock) for letter in due[start : start + AT_ONCE]]
-            self._post.keep({}, tried)
-            with self._lock:
-                for letter in tried:
-                    self._letters[letter.id] = letter
-                    if not letter.open:
-                        del self._letters[letter.id]
-            taken += sum(letter.sent_at is not None for letter in tried)
-        return taken
+        return self._postman.send(clock, channel)
+
+    @property
+    def channels(self) -> list[str]:
+        """All channels by which something may have to be sent, those among them that town.toml names no more."""
+        return sorted({*self.plan.channels, *self._postman.channels})
+
+    def waiting(self, now: datetime) -> set[str]:
+        """The channels that have something to send now."""
+        return self._postman.waiting(now)
 
     def troubles(self, now: datetime) -> dict[str, str]:
         """Channel -> what ails it, for channels that take nothing, and receivers whom nobody can reach."""
-        with self._lock:
-            waiting = list(self._letters.values())
-        return {**self.unreachable, **outbox.troubles(waiting, now)}
+        return {**self.unreachable, **self._postman.troubles(now)}
 
-    def _tried(self, letter: Letter, clock: Callable[[], datetime]) -> Letter:
-        """The letter after a try."""
-        try:
-            channel = self.plan.channels.get(letter.channel)
-            if channel is None:
-                raise SourceDown(f"the channel {letter.channel} was taken out of town.toml")
-            self._sender(channel).send(letter.parcel)
-        except SourceDown as down:
-            log.warning("a message to %s was not taken: %s", letter.receiver, down)
-            return letter.refused(clock(), str(down))
-        return letter.taken(clock())
-
-    def _sender(self, channel: Channel) -> Sender:
-        if channel.name not in self._senders:
-            self._senders[channel.name] = sender(channel)
-        return self._senders[channel.name]
-
-    def _told(self, telling: Telling, now: datetime) -> list[Letter]:
+    def _told(self, telling: Telling, reached: Sequence[Address], now: datetime) -> list[Letter]:
+        if not reached:
+            return []
         message = self._speaker.group(telling.firing, telling.ended, now)
-        return self._letters_to(
-            telling.route.receiver, telling.key, message, now,
+        return outbox.letters(
+            telling.key, telling.route.receiver, message, reached, now,
             alarms=[one.id for one in telling.firing], ended=[one.id for one in telling.ended],
         )  # fmt: skip
 
-    def _summed(self, receiver: str, tellings: Sequence[Telling], flood: str, now: datetime) -> list[Letter]:
+    def _summed(
+        self, receiver: str, tellings: Sequence[Telling], reached: Sequence[Address], *, flood: str, now: datetime
+    ) -> list[Letter]:
         """The letters of a flood's summary."""
+        if not reached:
+            return []
         firing = {one.id: one for telling in tellings for one in telling.firing}
         ended = {one.id: one for telling in tellings for one in telling.ended}
         message = self._speaker.summary(flood, list(firing.values()), list(ended.values()), now)
-        return self._letters_to(receiver, "flood", message, now, alarms=list(firing), ended=list(ended))
+        return outbox.letters("flood", receiver, message, reached, now, alarms=list(firing), ended=list(ended))
 
     def _unanswered(self, known: Sequence[Notice], now: datetime) -> dict[str, dict[str, Notice]]:
         """Receiver -> what it is to be told that nobody answers, by the key of the step."""
@@ -178,28 +188,27 @@ class Delivery:
         return found
 
     def _escalated(self, receiver: str, waits: Sequence[Notice], now: datetime) -> list[Letter]:
+        reached = self._addresses(receiver, now)
         message = self._speaker.unanswered(waits, now)
-        return self._letters_to(receiver, f"ladder {receiver}", message, now, alarms=[one.id for one in waits])
+        alarms = [one.id for one in waits]
+        return outbox.letters(f"ladder {receiver}", receiver, message, reached, now, alarms=alarms)
 
-    def _letters_to(self, name: str, key: str, message: Message, now: datetime, **facts: Sequence[str]) -> list[Letter]:
+    def _addresses(self, name: str, now: datetime) -> list[Address]:
+        """How a receiver is reached now; nobody who is, is a trouble."""
         receiver = self.plan.receivers[name]
-        addresses = [*receiver.to, *(at for role in receiver.roles for at in self._rota.addresses(role, now))]
-        if addresses:
-            self.unreachable.pop(name, None)
-        else:
+        found = [*receiver.to, *(at for role in receiver.roles for at in self._rota.addresses(role, now))]
+        if not found:
             roles = ", ".join(receiver.roles) or "nobody"
             self.unreachable[name] = (
-                f"nobody is on duty for {name} ({roles}), so nobody was told. Write into reference/rota.csv who is, or "
-                "give the receiver an address of its own in town.toml."
+                f"nobody is on duty for {name} ({roles}), so nobody was told; whoever comes on duty will be. Write "
+                "into reference/rota.csv who is, or give the receiver an address of its own in town.toml."
             )
-        return outbox.letters(key, name, message, list(dict.fromkeys(addresses)), now, **facts)
+        return list(dict.fromkeys(found))
 
-    def _keep(self, news: Mapping[str, Told], made: Sequence[Letter]) -> None:
-        if not news and not made:
-            return
-        self._post.keep(news, made)
-        with self._lock:
-            self._letters |= {letter.id: letter for letter in made}
+    def _keep(self, made: Look) -> None:
+        if made.news or made.letters:
+            self._post.keep(made.news, made.letters)
+            self._postman.take(made.letters)
 
     def _is_held(self, notice: Notice, clock: time) -> bool:
         return any(quiet.holds(notice.priority, clock) for quiet in self.plan.quiet)

@@ -11,6 +11,7 @@ from pipelines.engine.schedule import Job
 from pipelines.engine.state_delivery import Post
 
 EVERY = timedelta(seconds=1)
+LOOK, SEND = "messages", "outbox {}"
 
 
 def delivery(line: Line) -> Delivery | None:
@@ -22,20 +23,27 @@ def delivery(line: Line) -> Delivery | None:
     return Delivery(plan, line.registers.rota, speaker, Post(line.state))
 
 
-def jobs(desk: Delivery, line: Line, clock: Callable[[], datetime]) -> list[Job]:
-    """What the schedule does for delivery."""
+def jobs(desk: Delivery, line: Line, clock: Callable[[], datetime], soon: Callable[[str], None]) -> list[Job]:
+    """What the schedule does for delivery; what rings and what was made to be sent lets no job wait for its second.
+
+    Every channel has a job of its own: one that answers slowly holds up nobody else. `soon` runs a job now.
+    """
+    line.alarms.listeners.append(lambda happened, now: soon(LOOK))
 
     def say() -> int | None:
         now = clock()
         flood = line.alarms.summary(now)["words"]
         made = desk.look(notices(line.alarms), now, flood) + desk.sign_of_life(now)
         line.troubles["delivery_fails"] = "; ".join(f"{name}: {words}" for name, words in desk.troubles(now).items())
+        for channel in desk.waiting(now) if made else ():
+            soon(SEND.format(channel))
         return made or None
 
-    found = [
-        Job("messages", EVERY, "decide who is told of which alarm", say),
-        Job("outbox", EVERY, "send the messages that wait", lambda: desk.send(clock)),
-    ]
+    def sends(channel: str) -> Job:
+        why = f"send the messages that wait for {channel}"
+        return Job(SEND.format(channel), EVERY, why, lambda: desk.send(clock, channel))
+
+    found = [Job(LOOK, EVERY, "decide who is told of which alarm", say), *map(sends, desk.channels)]
     if desk.plan.alertmanager:
         found.append(
             Job("alertmanager", EVERY, "hand the alarms over", lambda: desk.hand_over(notices(line.alarms), clock()))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pipelines.engine.delivery.notice import Notice
+from pipelines.engine.figures import spoken
 from pipelines.engine.model import PRIORITIES
 
 MOST_LISTED = 10
@@ -75,8 +76,8 @@ class Speaker:
         """One alarm in sentences."""
         lines = [f"{notice.title}, {notice.where}.", self._since(notice, now)]
         if notice.value is not None and notice.limit is not None:
-            unit = f" {notice.unit}" if notice.unit and notice.unit != "dimensionless" else ""
-            lines.append(f"Value {_number(notice.value)}{unit}, limit {_number(notice.limit)}{unit}.")
+            value, limit = (spoken(one, notice.decimals, notice.unit) for one in (notice.value, notice.limit))
+            lines.append(f"Value {value}, limit {limit}.")
         if notice.consequences:
             lines.append(f"It explains {notice.consequences} further alarm{'s' * (notice.consequences > 1)}.")
         if notice.acknowledged:
@@ -127,10 +128,6 @@ def _more(count: int) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= SMS_CHARACTERS else text[: SMS_CHARACTERS - len(ELLIPSIS)].rstrip() + ELLIPSIS
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _span(length: timedelta) -> str:

@@ -23,6 +23,7 @@ class Notice:
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+    decimals: int | None = None
     instruction: str = ""
     consequences: int = 0
     owner: str | None = None

@@ -48,6 +48,7 @@ def notice(alarm: Alarm, wards: Mapping[str, str], consequences: int = 0, tell: 
         value=alarm.value,
         limit=alarm.limit,
         unit=alarm.unit,
+        decimals=alarm.decimals,
         instruction=alarm.instruction,
         consequences=consequences,
         owner=alarm.owner,

@@ -38,7 +38,7 @@ class Letter:
     @property
     def parcel(self) -> Parcel:
         """What the channel is handed."""
-        return Parcel(self.id, self.address, self.subject, self.body, self.short, self.facts)
+        return Parcel(self.id, self.made_at, self.address, self.subject, self.body, self.short, self.facts)
 
     @property
     def open(self) -> bool:

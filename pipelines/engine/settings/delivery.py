@@ -1,5 +1,6 @@
 """[delivery] of town.toml: channels, receivers, routes, ladders and quiet hours; every refusal in plain words."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import time, timedelta
@@ -16,7 +17,10 @@ from pipelines.engine.model import PRIORITIES
 from pipelines.engine.settings.document import Document, choice, duration
 
 DELIVERY_KEYS = ("link", "channels", "receivers", "route", "ladders", "quiet", "alive", "alertmanager", "cap")
-CHANNEL_KEYS = ("kind", "url", "url_file", "folder")
+CHANNEL_KEYS = ("kind", "url", "url_file", "folder", "program", "body", "accepts")
+PROGRAMS = ("smstools", "gammu")
+# What a text message cannot do without.
+SMS_PLACES = ("{address}", "{text}")
 RECEIVER_KEYS = ("roles", "to")
 ROUTE_KEYS = (
     "receiver", "matchers", "group_by", "group_wait", "group_interval", "repeat_interval", "continue", "routes",
@@ -91,8 +95,26 @@ class _Reading:
         kind = choice(self._document, section, raw, "kind", KINDS, None)
         folder = self._town / str(raw.get("folder", f"drop/{name}"))
         if kind == "sms_spool":
-            return Channel(name=name, kind=kind, folder=folder)
+            program = choice(self._document, section, raw, "program", PROGRAMS, "smstools")
+            return Channel(name=name, kind=kind, folder=folder, program=program)
+        if kind == "sms_gateway":
+            return self._gateway(name, section, raw)
         return Channel(name=name, kind=kind, url=self._url(section, raw))
+
+    def _gateway(self, name: str, section: str, raw: Mapping[str, Any]) -> Channel:
+        url, body, accepts = self._url(section, raw), str(raw.get("body", "")), str(raw.get("accepts", ""))
+        missing = [place for place in SMS_PLACES if place not in url + body]
+        if url and missing:
+            self._document.wrong(
+                section, "url", f"`url` or `body` must say where {' and '.join(missing)} go, for example "
+                '`url = "http://192.168.1.1/cgi-bin/sms_send?number={address}&text={text}"`.',
+            )  # fmt: skip
+        try:
+            re.compile(accepts)
+        except re.error as error:
+            self._document.wrong(section, "accepts", f"`accepts`: {accepts!r} is no regular expression ({error}).")
+            accepts = ""
+        return Channel(name=name, kind="sms_gateway", url=url, body=body, accepts=accepts)
 
     def _url(self, section: str, raw: Mapping[str, Any]) -> str:
         if file := raw.get("url_file"):

@@ -18,7 +18,7 @@ from pipelines.engine.delivery.ladder import Ladder, Step
 from pipelines.engine.delivery.messages import Speaker
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.plan import Plan, Quiet, Receiver
-from pipelines.engine.delivery.rota import Rota
+from pipelines.engine.delivery.rota import DAYS, Rota, Shift
 from pipelines.engine.delivery.routes import Route
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.state import State
@@ -51,9 +51,9 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Delivery]]:
     states: list[State] = []
     desks: list[Delivery] = []
 
-    def desk(**more: Any) -> Delivery:
+    def desk(rota: Rota = NOBODY, **more: Any) -> Delivery:
         states.append(State(tmp_path / "state.sqlite"))
-        desks.append(Delivery(plan(tmp_path, **more), NOBODY, SPEAKER, Post(states[-1])))
+        desks.append(Delivery(plan(tmp_path, **more), rota, SPEAKER, Post(states[-1])))
         return desks[-1]
 
     yield desk
@@ -204,6 +204,83 @@ def test_receiver_whom_nobody_has_is_a_trouble_in_words(opened: Callable[..., De
     desk = opened(receivers={"room": Receiver(name="room", roles=("operator",))})
     assert desk.look([firing("P1")], at(1)) == 0
     assert "reference/rota.csv" in desk.troubles(at(1))["room"]
+
+
+DAY = Shift("operator", "Asha", frozenset(DAYS), time(18), time(6))
+# Noon is 17:30 in Nadipur: Asha comes on duty half an hour later.
+ROTA = Rota((DAY,), frozenset(), {"Asha": (("sms", "+91111"),)}, "Asia/Kolkata")
+
+
+def test_what_rang_while_nobody_was_on_duty_is_told_to_whoever_comes_and_once(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    desk = opened(rota=ROTA, receivers={"room": Receiver(name="room", roles=("operator",))})
+    stays, passes = firing("P1"), firing("P2")
+    assert desk.look([stays, passes], at(1)) == 0
+    assert "reference/rota.csv" in desk.troubles(at(1))["room"]
+    assert [desk.look([stays, over(passes, 10)], at(minute)) for minute in (20, 29)] == [0, 0]
+    again = opened(rota=ROTA, receivers={"room": Receiver(name="room", roles=("operator",))})
+    assert [again.look([stays, over(passes, 10)], at(minute)) for minute in (30, 31, 60)] == [1, 0, 0]
+    (letter,) = read_newest(tmp_path / "state.sqlite", 10)
+    assert (letter.address, letter.facts["alarms"], letter.facts["ended"]) == ("+91111", [stays.id], [])
+    assert again.troubles(at(60)) == {}
+
+
+def test_step_of_a_ladder_that_finds_nobody_is_taken_when_somebody_comes(
+    opened: Callable[..., Delivery], tmp_path: Path
+) -> None:
+    ladder = Ladder("urgent", (), (Step(timedelta(minutes=10), "boss"),))
+    people = {"room": Receiver(name="room", to=(("sms", "+91"),)), "boss": Receiver(name="boss", roles=("operator",))}
+    desk = opened(rota=ROTA, receivers=people, ladders=(ladder,))
+    for minute in (0, 10, 20, 30, 31):
+        desk.look([firing("P1")], at(minute))
+    assert [(one.receiver, one.address) for one in read_newest(tmp_path / "state.sqlite", 10)] == [
+        ("boss", "+91111"), ("room", "+91"),
+    ]  # fmt: skip
+
+
+def test_flood_summary_waits_for_somebody_on_duty(opened: Callable[..., Delivery], tmp_path: Path) -> None:
+    desk = opened(rota=ROTA, root=replace(ROUTE, group_by=("ward",)),
+                  receivers={"room": Receiver(name="room", roles=("operator",))})  # fmt: skip
+    many = in_wards(100)
+    assert [desk.look(many, at(minute), FLOOD) for minute in (0, 10, 30, 31)] == [0, 0, 1, 0]
+    (letter,) = read_newest(tmp_path / "state.sqlite", 10)
+    assert len(letter.facts["alarms"]) == 100
+
+
+def test_sign_of_life_waits_for_somebody_on_duty(opened: Callable[..., Delivery]) -> None:
+    desk = opened(rota=ROTA, receivers={"room": Receiver(name="room", roles=("operator",))}, alive="room")
+    assert [desk.sign_of_life(at(minute)) for minute in (0, 29, 30, 31, 35)] == [0, 0, 1, 0, 1]
+
+
+def test_slow_channel_holds_up_no_other(opened: Callable[..., Delivery], tmp_path: Path, hook: HTTPServer) -> None:
+    url = f"http://127.0.0.1:{hook.server_port}/"
+    channels = {
+        "sms": Channel(name="sms", kind="sms_spool", folder=tmp_path / "spool"),
+        "hook": Channel(name="hook", kind="webhook", url=url),
+    }
+    desk = opened(channels=channels, receivers={"room": Receiver(name="room", to=(("hook", ""), ("sms", "+91")))})
+    desk.look([firing("P1")], at(0))
+    assert desk.waiting(at(0)) == {"sms", "hook"} and desk.channels == ["hook", "sms"]
+    assert desk.send(lambda: at(0), "sms") == 1
+    assert len(spooled(tmp_path)) == 1 and not hook.got  # type: ignore[attr-defined]
+    assert desk.send(lambda: at(0), "hook") == 1
+
+
+def test_messages_of_one_group_keep_their_order_though_many_hands_send(
+    opened: Callable[..., Delivery], hook: HTTPServer
+) -> None:
+    channels = {"hook": Channel(name="hook", kind="webhook", url=f"http://127.0.0.1:{hook.server_port}/")}
+    desk = opened(channels=channels, root=replace(ROUTE, group_by=("area",)),
+                  receivers={"room": Receiver(name="room", to=(("hook", ""),))})  # fmt: skip
+    many = [firing(f"P{number}") for number in range(30)]
+    desk.look(many, at(0))
+    desk.look([over(one, 6) for one in many], at(6))
+    assert desk.send(lambda: at(6)) == 60
+    told: dict[str, list[bool]] = {}
+    for _, one in hook.got:  # type: ignore[attr-defined]
+        told.setdefault((one["alarms"] or one["ended"])[0], []).append(bool(one["alarms"]))
+    assert len(told) == 30 and set(map(tuple, told.values())) == {(True, False)}
 
 
 def test_sign_of_life_goes_out_in_its_interval(opened: Callable[..., Delivery]) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from pipelines.engine.delivery.ladder import Ladder, Step
 from pipelines.engine.delivery.messages import SMS_CHARACTERS, Speaker
 from pipelines.engine.delivery.routes import Matcher
@@ -37,10 +39,26 @@ def test_message_says_what_where_since_when_how_much_and_what_to_do() -> None:
     message = SPEAKER.group([firing("P-W07", consequences=3)], [], at(8))
     assert message.subject == "Nadipur: HIGH: Pressure is low, P-W07, W07"
     for part in (
-        "Pressure is low, P-W07, W07.", "Since 17:30 on 17 June (IST), 8 min ago.", "Value 6.2 m, limit 7 m.",
+        "Pressure is low, P-W07, W07.", "Since 17:30 on 17 June (IST), 8 min ago.", "Value 6.20 m, limit 7 m.",
         "It explains 3 further alarms.", "What to do: Open valve V-7.", "The board: https://board.example/alarms",
     ):  # fmt: skip
         assert part in message.body
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "unit", "said"),
+    [
+        # The glass says 94.3 %, not 94.2 %: half away from zero, with the KPI's decimals.
+        (94.25, 1, "percent", "Value 94.3 %, limit 7.0 %."),
+        (1234.5, 0, "m^3/h", "Value 1,235 m3/h, limit 7 m3/h."),
+        (-0.4, 0, "dimensionless", "Value 0, limit 7."),
+        (6.204, None, "metre_head", "Value 6.20 m of head, limit 7 m of head."),
+    ],
+)
+def test_value_in_a_message_is_rounded_as_on_the_glass(
+    value: float, decimals: int | None, unit: str, said: str
+) -> None:
+    assert said in SPEAKER.told(firing("P1", value=value, limit=7.0, decimals=decimals, unit=unit), at(1))
 
 
 def test_short_message_fits_one_sms_and_names_the_most_urgent_first() -> None:
