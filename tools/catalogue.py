@@ -136,7 +136,8 @@ def reference() -> str:
     )
     parts.append(
         "## [delivery]\n\nWho is told of alarms. Below it stand [delivery.channels.NAME] (`kind` "
-        f"{', '.join(KINDS)}; `url`, `url_file` or `folder`; of a spool `program`, of a gateway `body` and `accepts`), [delivery.receivers.NAME] (`roles` of rota.csv, `to` "
+        f"{', '.join(KINDS)}; `url`, `url_file` or `folder`; of a spool `program`, of a gateway `body` and `accepts`), "
+        "[delivery.receivers.NAME] (`roles` of rota.csv, `to` "
         'such as "sms:+911234567890"), [delivery.route] with [[delivery.route.routes]] below it (the words of '
         f"Alertmanager: {', '.join(f'`{key}`' for key in ROUTE_KEYS)}; labels {', '.join(LABELS)}), "
         "[delivery.ladders.NAME] (`matchers`, `steps`), [[delivery.quiet]] (`from`, `to`, `priorities`), "
