@@ -106,7 +106,7 @@ class _Compaction:
                 standing[partition] = cold.write(self.folder, place, frame, table, done)
             if name == "readings":
                 Rollups(self.folder, self.zone, self._places(parts)).roll(parts, merged, done)
-        published = Manifest(done.rev, done.applied, parts, current.let_go)
+        published = Manifest(done.rev, done.applied, parts, current.let_go, current.held_seq)
         _publish(self.folder, current, published)
         return published
 

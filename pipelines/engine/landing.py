@@ -43,14 +43,14 @@ class Landing:
     def settle(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Put what is held into the tables; when that fails it is still held."""
         if self._frames:
-            self._put(cursor, self._frames, doubtful=False)
+            self._put(cursor, self._frames)
             self._frames, self._rows = [], 0
 
-    def put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
-        """Put frames as the journal has them into the tables: after a lost manifest Parquet may hold their rows."""
-        self._put(cursor, frames, doubtful=True)
+    def put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames, held: int) -> None:
+        """Put frames as the journal has them into the tables: rows of those up to `held` may be there already."""
+        self._put(cursor, frames, held)
 
-    def _put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames, *, doubtful: bool) -> None:
+    def _put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames, held: int = 0) -> None:
         """Put the rows of frames into the tables, in order, all at once."""
         gathered: dict[str, list[tuple[int, Entry]]] = {}
         for seq, entries in frames:
@@ -60,7 +60,7 @@ class Landing:
         cursor.execute("BEGIN")
         try:
             for name, found in gathered.items():
-                corrects = any(e.facts.get("corrects") for _, e in found) or (len(found) > 1 and doubtful)
+                corrects = any(seq <= held or e.facts.get("corrects") for seq, e in found)
                 _insert(cursor, self._tables[name], found, corrects=corrects)
             cursor.execute("COMMIT")
         except BaseException:

@@ -132,7 +132,7 @@ class Line:
         journal = self.settings.store / "journal"
         after = max([self._done_seq, *(number(path) - 1 for path in segments(journal)[:1])])
         for seq, entries in Tail(journal, after).poll():
-            self._touch(entries, seq, now)
+            self._touch(entries, seq)
             for entry in entries:
                 if entry.table == "readings" and not entry.facts.get("judged"):
                     self._sampled(_samples(entry).filter(pl.col("observed_at") > now - WATCHED))
@@ -212,7 +212,7 @@ class Line:
                 self.meters.use(self.series.numbers)
             elif entry.table == "readings" and not entry.facts.get("judged"):
                 self._sampled(_samples(entry))
-        self._touch(entries, self.journal.seq, datetime.fromtimestamp(entries[0].facts["received_s"], UTC))
+        self._touch(entries, self.journal.seq)
         self._seen_seq = self.journal.seq
 
     def failed(self, feed: Feed, at: datetime, words: str) -> None:
@@ -267,7 +267,7 @@ class Line:
             self.store.land(seq, entries)
             self.landed(entries)
 
-    def _touch(self, entries: Sequence[Entry], seq: int, now: datetime) -> None:
+    def _touch(self, entries: Sequence[Entry], seq: int) -> None:
         for entry in entries:
             if entry.rows.is_empty():
                 continue
@@ -275,8 +275,10 @@ class Line:
                 spans = spans_of(entry.rows)
                 self._spans.append(spans)
                 if not entry.facts.get("judged"):
-                    self.quality.touch(spans, seq, now)
-                    self.meters.touch(spans, seq, now)
+                    # Since it came, whoever was killed meanwhile: else a line that dies often would never judge.
+                    since = datetime.fromtimestamp(entry.facts["received_s"], UTC)
+                    self.quality.touch(spans, seq, since)
+                    self.meters.touch(spans, seq, since)
             elif entry.table in self.open_tables or entry.table == "arrivals":
                 self._touch_table(entry)
                 self.alarms.land(entry.table, entry.rows)

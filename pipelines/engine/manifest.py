@@ -52,13 +52,20 @@ class Manifest:
     """Everything that is compacted. parts: table (or rollup) -> partition -> Part.
 
     Invariant: the parts hold exactly the newest row per key of all frames up to applied_seq, but for what retention
-    has taken: let_go has, by table, the newest instant of a row that is gone.
+    has taken: let_go has, by table, the newest instant of a row that is gone. Made again after a loss, they may hold
+    rows of frames up to held_seq too, which lies beyond applied_seq then.
     """
 
     rev: int = 0
     applied_seq: int = 0
     parts: dict[str, dict[str, Part]] = field(default_factory=dict)
     let_go: dict[str, datetime] = field(default_factory=dict)
+    held_seq: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a row of the journal's tail may stand in the parts already."""
+        return self.held_seq > self.applied_seq
 
     def files(self) -> set[str]:
         """Paths of all files named."""
@@ -109,7 +116,7 @@ def _parsed(raw: bytes) -> Manifest:
         for table, partitions in document["parts"].items()
     }
     let_go = {table: datetime.fromisoformat(at) for table, at in document.get("let_go", {}).items()}
-    return Manifest(document["rev"], document["applied_seq"], parts, let_go)
+    return Manifest(document["rev"], document["applied_seq"], parts, let_go, document.get("held_seq", 0))
 
 
 def _part(about: Mapping[str, Any]) -> Part:
@@ -132,7 +139,8 @@ def write(store: Path, manifest: Manifest) -> None:
         for table, found in manifest.parts.items()
     }
     let_go = {table: at.isoformat() for table, at in manifest.let_go.items()}
-    document = {"rev": manifest.rev, "applied_seq": manifest.applied_seq, "parts": parts, "let_go": let_go}
+    about = {"rev": manifest.rev, "applied_seq": manifest.applied_seq, "held_seq": manifest.held_seq}
+    document = {**about, "parts": parts, "let_go": let_go}
     beside = store / f"{NAME}.new"
     with beside.open("w") as file:
         json.dump({**document, "crc": _checksum(document)}, file, indent=0)
@@ -191,6 +199,7 @@ def rebuilt(store: Path) -> Manifest:
     """
     newest: dict[tuple[str, str], tuple[int, Part]] = {}
     last: tuple[int, dict[str, Any]] = (0, {})
+    held = 0
     for path in [*store.glob("cold/*/*.parquet"), *store.glob("roll/*/*.parquet")]:
         about, rev = _about(path), _rev(path)
         if about is None:
@@ -203,6 +212,7 @@ def rebuilt(store: Path) -> Manifest:
             newest[key] = (rev, part)
         if about and rev > last[0]:
             last = (rev, about)
+        held = max(held, about.get("applied", 0))
     if not newest:
         return Manifest()
     if not last[1]:
@@ -215,7 +225,7 @@ def rebuilt(store: Path) -> Manifest:
     parts: dict[str, dict[str, Part]] = {}
     for (table, partition), (_, part) in sorted(newest.items()):
         parts.setdefault(table, {})[partition] = part
-    return Manifest(last[0], applied, parts)
+    return Manifest(last[0], applied, parts, held_seq=held)
 
 
 def _about(path: Path) -> dict[str, Any] | None:

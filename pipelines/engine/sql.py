@@ -77,3 +77,9 @@ def _is_day(table: Table) -> bool:
 def at(table: Table) -> str:
     """The time of a row as an instant, in SQL."""
     return f'CAST("{table.time}" AS TIMESTAMPTZ)' if _is_day(table) else f'"{table.time}"'
+
+
+def not_hot(table: Table) -> str:
+    """The condition that a row of `c` has no newer one among the hot rows."""
+    same = " AND ".join(f'h."{key}" = c."{key}"' for key in table.key)
+    return f'NOT EXISTS (SELECT 1 FROM "hot_{table.name}" h WHERE {same})'

@@ -104,7 +104,7 @@ class Store:
         for first in range(0, len(arrived), MOST_FRAMES):
             part = arrived[first : first + MOST_FRAMES]
             with self._lock:
-                self._landing.put(self._cursor(), part)
+                self._landing.put(self._cursor(), part, self.manifest.held_seq)
                 for seq, entries in part:
                     self._learn(entries)
                     self.seq = seq
@@ -279,12 +279,10 @@ class Store:
         sources = [f'SELECT {sql.names(table)}, _received_at FROM "hot_{name}" WHERE {condition}']
         parts = [] if table.replaces else self._parts(table, start, end)
         if parts:
-            same = " AND ".join(f'h."{key}" = c."{key}"' for key in table.key)
             since = f" AND {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
             sources.append(
                 f"SELECT {sql.names(table)}, _received_at FROM {sql.parquet(self.folder, parts, table)} c "
-                f"WHERE ({condition}){since} "
-                f'AND NOT EXISTS (SELECT 1 FROM "hot_{name}" h WHERE {same})'
+                f"WHERE ({condition}){since} AND {sql.not_hot(table)}"
             )
         return " UNION ALL ".join(sources)
 
@@ -340,8 +338,10 @@ class Store:
         table = self.tables[name]
         source, parts = f'SELECT {columns} FROM "hot_{name}"', self._parts(table, None, None)
         if parts:
-            since = f"WHERE {sql.at(table)} < '{self.hot_since}'" if self.hot_since else ""
-            source += f" UNION ALL SELECT {columns} FROM {sql.parquet(self.folder, parts, table)} {since}"
+            since = f"{sql.at(table)} < '{self.hot_since}'" if self.hot_since else "TRUE"
+            # Rows that nobody corrects stand in one place only, unless a lost manifest was made again.
+            once = f" AND {sql.not_hot(table)}" if self.manifest.doubtful else ""
+            source += f" UNION ALL SELECT {columns} FROM {sql.parquet(self.folder, parts, table)} c WHERE {since}{once}"
         return source
 
     def _asked(self) -> duckdb.DuckDBPyConnection:

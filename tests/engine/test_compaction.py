@@ -307,9 +307,12 @@ def lose(path: Path, left: str) -> None:
         path.write_bytes({"half": raw[: len(raw) // 2], "garbled": garbled, "empty": b""}[left])
 
 
-def test_lost_manifest_with_files_of_a_pass_that_was_never_published_loses_and_doubles_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frames", [1, 6])
+def test_lost_manifest_with_files_of_a_pass_that_was_never_published_loses_and_doubles_nothing(
+    tmp_path: Path, frames: int
+) -> None:
     origin = tmp_path / "origin"
-    truth = some_frames(origin, seed=21, count=6)
+    truth = some_frames(origin, seed=21, count=frames)
     compaction.compact(origin, TABLES, ROME)
     journal = Journal(origin / "journal")
     append(journal, "readings", readings((2, START + timedelta(minutes=7), 77.0)))
@@ -327,6 +330,8 @@ def test_lost_manifest_with_files_of_a_pass_that_was_never_published_loses_and_d
             reached = made() >= step
         (folder / "manifest.json").unlink()
         manifest.mended(folder)
+        for since in (START - timedelta(days=1), START + timedelta(days=2)):
+            check_opened(folder, truth, since)
         compaction.compact(folder, TABLES, ROME)
         assert cold(folder, "readings") == truth["readings"]
         assert cold(folder, "requests") == truth["requests"]
@@ -334,6 +339,18 @@ def test_lost_manifest_with_files_of_a_pass_that_was_never_published_loses_and_d
         if not reached:
             break
     assert step > 10
+
+
+def check_opened(folder: Path, truth: dict[str, dict[Row, Row]], hot_since: datetime) -> None:
+    """A writer that opens the store finds every row once, and counts it once."""
+    store = Store(folder, TABLES, hot_since)
+    store.open()
+    for name, columns in (("readings", ["series", "observed_at", "value"]), ("requests", ["id", "at", "note"])):
+        rows, keys = store.rows(name, columns=columns).rows(), len(TABLES[name == "requests"].key)
+        assert {row[:keys]: row[keys:] for row in rows} == truth[name]
+        assert len(rows) == len(truth[name])
+    counted = store.sums("readings", ["quality"], "series")
+    assert counted["payloads"].sum() == len(truth["readings"])
 
 
 @pytest.mark.parametrize("harm", ["gone", "cut", "garbled"])

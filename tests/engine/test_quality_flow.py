@@ -25,6 +25,7 @@ SENSORS = (
     "T1.level,T1,tank_level_m,m,15 min,0,10,2 h\n"
 )
 Row = tuple[str, datetime, float]
+SPIKY = [("T1.level", after(NOON, -15 * n), 5.0 if n == 3 else 3.0 + n / 100) for n in range(8)]
 
 
 def town(folder: Path) -> Path:
@@ -151,8 +152,7 @@ def test_late_reading_between_takes_the_suspicion_back(tmp_path: Path) -> None:
 
 def test_correction_of_a_suspect_value_is_judged_anew(tmp_path: Path) -> None:
     line = open_line(town(tmp_path / "town"), NOON, NO_KPIS)
-    rows = [("T1.level", after(NOON, -15 * n), 5.0 if n == 3 else 3.0 + n / 100) for n in range(8)]
-    send(line, "network", csv_of(rows), NOON)
+    send(line, "network", csv_of(SPIKY), NOON)
     line.judge(NOON, all_due=True)
     assert counts(line) == {("T1.level", 11): 1}
     receipt = send(line, "network", csv_of([("T1.level", after(NOON, -45), 3.03)]), NOON)
@@ -164,10 +164,9 @@ def test_correction_of_a_suspect_value_is_judged_anew(tmp_path: Path) -> None:
 
 def test_suspect_reading_that_comes_again_is_a_duplicate_and_keeps_its_code_and_its_time(tmp_path: Path) -> None:
     line = open_line(town(tmp_path / "town"), NOON, NO_KPIS)
-    rows = [("T1.level", after(NOON, -15 * n), 5.0 if n == 3 else 3.0 + n / 100) for n in range(8)]
-    send(line, "network", csv_of(rows), NOON)
+    send(line, "network", csv_of(SPIKY), NOON)
     line.judge(after(NOON, 9), all_due=True)
-    receipt = send(line, "network", csv_of(rows), after(NOON, 10))
+    receipt = send(line, "network", csv_of(SPIKY), after(NOON, 10))
     assert (receipt.stored, receipt.duplicate) == (0, 8)
     assert counts(line) == {("T1.level", 11): 1}
     assert line.store.rows("readings")["received_at"].unique().to_list() == [NOON]
@@ -176,11 +175,32 @@ def test_suspect_reading_that_comes_again_is_a_duplicate_and_keeps_its_code_and_
 
 def test_judgement_waits_for_an_interval_of_readings_and_follows_with_the_beat(tmp_path: Path) -> None:
     line = open_line(town(tmp_path / "town"), NOON, NO_KPIS)
-    rows = [("T1.level", after(NOON, -15 * n), 5.0 if n == 3 else 3.0 + n / 100) for n in range(8)]
-    send(line, "network", csv_of(rows), NOON)
+    send(line, "network", csv_of(SPIKY), NOON)
     flow.beat(line, after(NOON, 1))
     assert counts(line) == {}
     flow.beat(line, after(NOON, 6))
+    assert counts(line) == {("T1.level", 11): 1}
+    line.close()
+
+
+def test_judgement_waits_since_the_reading_came_however_often_the_line_is_killed(tmp_path: Path) -> None:
+    folder = town(tmp_path / "town")
+    line = open_line(folder, NOON, NO_KPIS)
+    send(line, "network", csv_of(SPIKY), NOON)
+    for minute in (2, 4):
+        abandon(line)
+        line = open_line(folder, after(NOON, minute), NO_KPIS)
+        flow.beat(line, after(NOON, minute))
+        assert counts(line) == {}
+    flow.beat(line, after(NOON, 6))
+    assert counts(line) == {("T1.level", 11): 1}
+    line.close()
+
+
+def test_judgement_does_not_wait_for_a_clock_that_was_put_back(tmp_path: Path) -> None:
+    line = open_line(town(tmp_path / "town"), NOON, NO_KPIS)
+    send(line, "network", csv_of(SPIKY), NOON)
+    flow.beat(line, after(NOON, -60))
     assert counts(line) == {("T1.level", 11): 1}
     line.close()
 
@@ -223,8 +243,7 @@ def test_codes_outlive_compaction_and_a_late_reading_reaches_what_was_compacted(
 
 def test_reading_that_lands_while_it_is_judged_is_judged_again(tmp_path: Path) -> None:
     line = open_line(town(tmp_path / "town"), NOON, NO_KPIS)
-    rows = [("T1.level", after(NOON, -15 * n), 5.0 if n == 3 else 3.0 + n / 100) for n in range(8)]
-    send(line, "network", csv_of(rows), NOON)
+    send(line, "network", csv_of(SPIKY), NOON)
     taken = line.quality.take(NOON, all_due=True)
     verdict = line.quality.judge(taken, NOON)
     assert sum(frame.height for frame in verdict.frames) == 1

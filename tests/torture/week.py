@@ -16,6 +16,7 @@ from pipelines.engine.flow import RawMessage
 from pipelines.engine.journal import segments
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
+from pipelines.engine.quality.waiting import PATIENCE
 from pipelines.engine.settings import Feed
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
@@ -27,7 +28,8 @@ END = MONDAY + STEPS * DAY + timedelta(hours=1)
 # So many KPIs does a disturbed week compute, drawn by its seed; the undisturbed one computes all that have values.
 AT_ONCE = 2
 NARROW = timedelta(minutes=2)
-
+# What comes last comes early enough to have been judged by the end.
+LAST = END - NARROW - PATIENCE
 
 # Sensor, instant, value, quality.
 Stored = tuple[str, datetime, float | None, int]
@@ -124,7 +126,7 @@ class Week:
     def run(self, steps: Sequence[Sequence[Payload]], *, disturbed: bool) -> Outcome:
         """Bring a week through the line; what stands at its end."""
         for step, payloads in enumerate(steps):
-            now = min(END, MONDAY + (step + 1) * DAY) + disturbed * self.chance.uniform(-1, 1) * NARROW
+            now = min(LAST, MONDAY + (step + 1) * DAY) + disturbed * self.chance.uniform(-1, 1) * NARROW
             size = self.chance.choice([2, 5, 9]) if disturbed else len(payloads)
             for first in range(0, len(payloads), size):
                 self._delivered(payloads[first : first + size], now, disturbed=disturbed)

@@ -41,13 +41,13 @@ class Waiting:
         self._pace: dict[int, timedelta] = {}
         self._reach: dict[int, int] = {}
 
-    def touch(self, spans: pl.DataFrame, seq: int, now: datetime) -> None:
-        """Readings landed with the frame `seq`: what they may change is due.
+    def touch(self, spans: pl.DataFrame, seq: int, since: datetime) -> None:
+        """Readings came at `since` and landed with the frame `seq`: what they may change is due.
 
         Like `take`, `confirm` and `undo` called by whoever keeps others from landing. Shape: series, low, high.
         """
         if self._reach:
-            self._fresh.append((spans, seq, now))
+            self._fresh.append((spans, seq, since))
 
     def _sorted_in(self) -> None:
         """Bring what was touched into the book, series by series: done once a beat, not once a batch."""
@@ -60,7 +60,7 @@ class Waiting:
         )
         low, high = (pl.col(edge).dt.epoch("us") for edge in ("low", "high"))
         marked = [
-            spans.with_columns(seq=pl.lit(seq, pl.Int64), since=pl.lit(now, INSTANT)) for spans, seq, now in fresh
+            spans.with_columns(seq=pl.lit(seq, pl.Int64), since=pl.lit(since, INSTANT)) for spans, seq, since in fresh
         ]
         spans = pl.concat(marked).with_columns(low=low, high=high).join(reach, on="series").sort("series", "low")
         apart = pl.col("low") > pl.col("high").cum_max().shift().over("series") + pl.col("near")
@@ -82,7 +82,8 @@ class Waiting:
     def take(self, now: datetime, *, all_due: bool = False) -> dict[int, Due]:
         """Take up the series that are to be judged now; `all_due` does not wait for an interval's worth of readings."""
         self._sorted_in()
-        ready = [s for s, due in self._due.items() if all_due or now - due.since >= self._pace[s]]
+        # A clock that was put back must not keep anybody waiting until it is there again.
+        ready = [s for s, due in self._due.items() if all_due or abs(now - due.since) >= self._pace[s]]
         return {series: self._due.pop(series) for series in ready}
 
     def again(self, taken: Mapping[int, Due]) -> list[int]:
