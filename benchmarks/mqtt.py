@@ -31,6 +31,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from benchmarks.ingest_readings import SENSORS, town
 from benchmarks.machine import cpu_s, free_port
+from tests.engine.broker import RADIO
 
 ROOT = Path(__file__).resolve().parents[1]
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -43,21 +44,6 @@ ON_THE_WAY = 1_000
 CONNECT = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04load"
 PUBACK_BYTES = 4
 STORED = re.compile(rb'^townboard_rows_total\{feed="radio",outcome="stored"\} (\d+)', re.MULTILINE)
-FEED = """
-[brokers.main]
-url = "mqtt://127.0.0.1:{port}"
-
-[feeds.radio]
-from = "mqtt"
-topic = "town/{{asset}}/{{what}}"
-format = "json"
-every = "1 min"
-
-[feeds.radio.mapping]
-time = "at"
-sensor = "{{asset}}.{{what}}"
-value = "value"
-"""
 
 
 @dataclass(frozen=True)
@@ -181,7 +167,7 @@ def ours(place: Path, broker_port: int, rounds: Sequence[Sequence[bytes]], a_sec
     """The same to the board: each message a reading that is durable before the broker hears of it."""
     town(place)
     with (place / "town.toml").open("a", encoding="utf-8") as file:
-        file.write(FEED.format(port=broker_port))
+        file.write(RADIO.format(port=broker_port))
     port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "--town", str(place), "serve", "--port", str(port)]
     with (place / "log").open("wb") as log:

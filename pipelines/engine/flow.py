@@ -4,17 +4,16 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 
-from pipelines.engine.calendar import earliest, extent
+from pipelines.engine.calendar import earliest
+from pipelines.engine.changes import edges
 from pipelines.engine.disk import in_words, troubles
 from pipelines.engine.journal import Entry
-from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.opening import MESSAGE, Opened, RawMessage, open_all, timed
 from pipelines.engine.settings import Feed
 from pipelines.engine.snapshot import Snapshot
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.engine.line import Line
 
 log = logging.getLogger("townboard")
-__all__ = ("Opened", "RawMessage", "Receipt", "beat", "keep", "run", "take")
+__all__ = ("Opened", "RawMessage", "Receipt", "beat", "keep", "keep_all", "open_all", "run", "take")
 COUNTED = ("decoded", "stored", "duplicate", "corrected", "quarantined")
 # By place of the message in its batch: how many rows were NEW, CORRECTS and DUPLICATE.
 Counts = dict[int, list[int]]
@@ -58,15 +57,17 @@ def take(line: "Line", messages: Sequence[RawMessage], now: datetime, told: Told
     `told` is called before that, as soon as rows are durable, with what became of which message.
     Raises OSError when nothing could be made durable: nothing may be acknowledged then.
     """
-    if not messages:
-        return []
-    opened = open_all(line, messages)
+    return keep_all(line, open_all(line, messages), now, told) if messages else []
+
+
+def keep_all(line: "Line", opened: Sequence[Opened], now: datetime, told: Told = lambda _: None) -> list[Receipt]:
+    """Steps 3 and 4 for what was opened; `told` and the receipts as `take` has them."""
     whole = any(line.store.tables[name].replaces for one in opened for name in one.good if name in line.store.tables)
     batches = [[one] for one in opened] if whole else [opened]
     receipts: dict[int, Receipt] = {}
     for batch in batches:
         receipts |= keep(line, batch, now, told)
-    return [receipts[place] for place in range(len(messages))]
+    return [receipts[place] for place in sorted(receipts)]
 
 
 def beat(line: "Line", now: datetime, budget_s: float = math.inf) -> Snapshot:
@@ -151,21 +152,6 @@ def _sorted_entries(
     if found.superseded.height and not line.store.tables[name].running:
         entries.append(Entry("corrections", _corrections(line, name, found.superseded, now), facts))
     return entries
-
-
-def edges(table: Table, rows: pl.DataFrame, zone: str) -> list[datetime]:
-    """The first and last instant of each time column of some rows; a day reaches from local midnight to the next."""
-    found: list[datetime] = []
-    for name in table.instants:
-        if rows[name].null_count() == rows.height:
-            continue
-        low, high = extent(rows[name].cast(INSTANT))
-        if isinstance(rows.schema[name], pl.Datetime):
-            found += [low, high]
-        else:
-            start, end = (datetime.combine(at.date(), time(), ZoneInfo(zone)).astimezone(UTC) for at in (low, high))
-            found += [start, end + timedelta(days=1)]
-    return found
 
 
 def _corrections(line: "Line", name: str, superseded: pl.DataFrame, now: datetime) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from pipelines.engine.decode.table_mapping import FORMATS as MAPPED
 from pipelines.engine.journal import Entry
 from pipelines.engine.line import Line
 from pipelines.engine.opening import MESSAGE, Opened, RawMessage, open_all
+from pipelines.engine.plain_readings import SENSOR
 from pipelines.engine.pushes import pushed
 from pipelines.engine.settings import Feed
 from pipelines.engine.store import Store
@@ -223,8 +224,7 @@ def _not_overtaken(line: Line, name: str, rows: pl.DataFrame, at: datetime) -> p
     if table.replaces:
         return rows
     if name == "readings":
-        number = pl.col("sensor").replace_strict(line.series.numbers, default=None, return_dtype=pl.Int32)
-        keyed = keyed.with_columns(series=number)
+        keyed = keyed.with_columns(line.series.at(rows[SENSOR]))
     keys = list(table.key)
     newer = line.store.received(name, keyed.select(keys).drop_nulls()).filter(pl.col("received_at") > at)
     late = keyed.select(keys).join(newer.with_columns(_newer=True), on=keys, how="left", maintain_order="left")

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.engine import flow
 from pipelines.engine.decode import together
 from pipelines.engine.disk import in_words
-from pipelines.engine.flow import RawMessage, Receipt
+from pipelines.engine.flow import Opened, RawMessage, Receipt
 from pipelines.engine.line import Line
 
 log = logging.getLogger("townboard")
@@ -28,6 +28,8 @@ PAGE_BYTES = 4096
 # Waiting was in vain when nobody came later than this; then so many batches are taken without.
 AT_ONCE_S = 0.01
 PAUSE = 256
+# From this size on opening a payload takes longer than the other hand needs to be told of it.
+LARGE_BYTES = 1 << 16
 # A batch is decoded whole, which takes many times its size: a few large payloads are a batch already.
 MOST_BYTES_AT_ONCE = 8 << 20
 
@@ -41,7 +43,10 @@ class Busy(Exception):
 
 
 class Intake:
-    """One thread that takes batches through the line; what waits while a batch is written becomes the next batch."""
+    """Two hands take batches through the line, hand over hand: while one keeps a batch, the other may open the next.
+
+    What came first is opened first and kept first. What waits meanwhile becomes the next batch.
+    """
 
     def __init__(self, line: Line, clock: Callable[[], datetime]) -> None:
         self.line, self._clock = line, clock
@@ -53,11 +58,13 @@ class Intake:
         self._pause = 1
         self._trouble: tuple[str, datetime] | None = None
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
+        self._opening, self._keeping = threading.Lock(), threading.Lock()
+        self._hands = [threading.Thread(target=self._work, name=f"intake {n}", daemon=True) for n in range(2)]
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        for hand in self._hands:
+            hand.start()
 
     def submit(self, message: RawMessage) -> "Future[Receipt]":
         """Queue a message; its future is done when the rows are durable.
@@ -97,17 +104,35 @@ class Intake:
         with self._lock:
             self._ending = True
         self._queue.put(None)
-        self._thread.join(timeout=30)
+        for hand in self._hands:
+            hand.join(timeout=30)
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, ended = self._gathered(first)
-            self._take(batch)
-            if ended:
-                return
+        while (opened := self._next()) is not None:
+            try:
+                self._keep(*opened)
+            finally:
+                self._keeping.release()
 
-    def _gathered(self, first: Waiting) -> tuple[list[Waiting], bool]:
-        """The first message with those that wait, or come within the window, behind it; and whether it is the end."""
+    def _next(self) -> tuple[list[Waiting], list[Opened]] | None:
+        """The next batch, opened, with the right to keep it; None at the end."""
+        with self._opening:
+            first = self._queue.get()
+            if first is None:
+                self._queue.put(None)
+                return None
+            # Ahead of its turn only what is large: small messages are better gathered than opened early.
+            ahead = len(first[0].payload) >= LARGE_BYTES
+            if not ahead:
+                self._keeping.acquire()
+            batch = self._gathered(first)
+            opened = self._open(batch)
+            if ahead:
+                self._keeping.acquire()
+            return batch, opened
+
+    def _gathered(self, first: Waiting) -> list[Waiting]:
+        """The first message with those that wait, or come within the window, behind it."""
         batch, began, last = [first], time.monotonic(), 0.0
         window = 0.0 if self._pause else WINDOW_S
         share, size = _share(first[0]), len(first[0].payload)
@@ -120,11 +145,12 @@ class Intake:
                 self._learn(len(batch), last, waited=window > 0 and size < PAGE_BYTES)
                 break
             if following is None:
-                return batch, True
+                self._queue.put(None)
+                break
             batch.append(following)
             last = time.monotonic() - began
             share, size = share + _share(following[0]), size + len(following[0].payload)
-        return batch, False
+        return batch
 
     def _learn(self, count: int, last: float, *, waited: bool) -> None:
         """Whether waiting pays: not when all wait for their answers and nobody came but at once."""
@@ -133,23 +159,38 @@ class Intake:
         elif not waited and count > 1:
             self._pause = max(0, self._pause - 1)
 
-    def _take(self, batch: list[Waiting]) -> None:
+    def _open(self, batch: list[Waiting]) -> list[Opened]:
+        """The batch decoded and checked; nothing when that is not possible, of which its senders are told."""
+        try:
+            return flow.open_all(self.line, [message for message, _ in batch])
+        except Exception as error:
+            self._failed(batch, error)
+            return []
+
+    def _keep(self, batch: list[Waiting], opened: list[Opened]) -> None:
+        """Make a batch durable and tell its senders."""
+
         def told(receipts: Mapping[int, Receipt]) -> None:
             self._let_go([batch[place] for place in receipts])
             for place, receipt in receipts.items():
                 batch[place][1].set_result(receipt)
 
         try:
-            flow.take(self.line, [message for message, _ in batch], self._clock(), told)
-            self._trouble = None
+            if opened:
+                flow.keep_all(self.line, opened, self._clock(), told)
+                self._trouble = None
         except Exception as error:
-            log.exception("a batch could not be written; those of its senders who were not answered keep it")
-            words = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            self._trouble = words, self._clock()
-            left = [waiting for waiting in batch if not waiting[1].done()]
-            self._let_go(left)
-            for _, future in left:
-                future.set_exception(error)
+            self._failed(batch, error)
+
+    def _failed(self, batch: list[Waiting], error: Exception) -> None:
+        """Whoever was not answered keeps what was sent."""
+        log.error("a batch could not be written; those of its senders who were not answered keep it", exc_info=error)
+        words = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        self._trouble = words, self._clock()
+        left = [waiting for waiting in batch if not waiting[1].done()]
+        self._let_go(left)
+        for _, future in left:
+            future.set_exception(error)
 
     def _let_go(self, batch: list[Waiting]) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.engine import flow
 from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.calendar import floor
+from pipelines.engine.changes import Changes
 from pipelines.engine.clocks import Clocks
 from pipelines.engine.correcting import Correcting
 from pipelines.engine.device_tables import DEVICE_TABLES
@@ -24,8 +25,9 @@ from pipelines.engine.kpis import Kpis
 from pipelines.engine.manifest import mended
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.minutes import Minutes
-from pipelines.engine.model import INSTANT
+from pipelines.engine.newest import NewestReadings
 from pipelines.engine.opening import Opened
+from pipelines.engine.plain_readings import SENSOR
 from pipelines.engine.publisher import Publisher
 from pipelines.engine.quality.assessor import Assessor
 from pipelines.engine.quality.meters import Books, Meters
@@ -38,11 +40,10 @@ from pipelines.engine.sorting import spans_of
 from pipelines.engine.state import State
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
-from pipelines.engine.works import Span, arrivals_of
+from pipelines.engine.works import Span
 
 log = logging.getLogger("townboard")
 HOT = timedelta(days=2)
-LATEST = pl.Schema({"series": pl.Int32(), "observed_at": INSTANT, "value": pl.Float64()})
 KPI_CURSOR = "_kpis"
 CARRIERS = "_carriers"
 # Seconds of a beat for judging readings by their neighbours; the rest waits for the next beat.
@@ -54,19 +55,6 @@ WATCHED = timedelta(days=1)
 def run_folder(settings: Settings) -> Path:
     """Where the processes of one town meet: the published board and the local socket."""
     return settings.store / "run"
-
-
-def _samples(entry: Entry) -> pl.DataFrame:
-    columns = ((entry.rows[name], kind) for name, kind in LATEST.items())
-    return pl.DataFrame([column if column.dtype == kind else column.cast(kind) for column, kind in columns])
-
-
-def _newest(known: pl.DataFrame, landed: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """The newest reading of every series among those known and those that landed since."""
-    if not landed:
-        return known
-    rows = pl.concat([known, *landed]).sort("observed_at", maintain_order=True)
-    return rows.unique("series", keep="last")
 
 
 class Line:
@@ -81,6 +69,24 @@ class Line:
         self.writing = threading.RLock()
         run_folder(settings).mkdir(parents=True, exist_ok=True)
         self.board_path = run_folder(settings) / "board"
+        # What ails the town besides its disk: name of the alarm -> words, kept by those who notice.
+        self.troubles: dict[str, str] = {}
+        self._open_store(now)
+        self._appoint(now)
+        cursor = self.state.cursor(KPI_CURSOR)
+        self._seen_seq = self._done_seq = int(cursor.get("seq", 0))
+        self._draining_seq, self._beat_at = 0, now
+        self._resume(now)
+        if "at" in cursor:
+            # The windows that ran then and those that ended since have nobody else who remembers them.
+            self.kpis.wake(datetime.fromisoformat(cursor["at"]), now)
+        self.publisher = Publisher(self, now)
+        self.correcting = Correcting(self.store, settings.kpis, self.publisher.every)
+        self.minutes = Minutes()
+
+    def _open_store(self, now: datetime) -> None:
+        """Journal, tables and state as the last life left them, mended where it was cut off."""
+        settings = self.settings
         applied = mended(settings.store).applied_seq
         self.journal = Journal(settings.store / "journal", at_least=applied, ballast_bytes=BALLAST_BYTES)
         self.open_tables = {table.name for domain in settings.domains for table in domain.tables}
@@ -92,40 +98,34 @@ class Line:
         if self.state.words:
             self.state.keep_run("start", now, now, 0, "mended", self.state.words)
         self.known = recall(self.store, now)
-        self.series = SeriesBook(self.store)
-        self.inputs = Inputs(self.store, registers, settings.zone)
-        self.inputs.use(self.series.numbers)
-        self.quality = Assessor(self.store, registers)
-        self.quality.use(self.series.numbers)
-        self.meters = Meters(self.store, registers)
-        self.meters.use(self.series.numbers)
-        feeds_of = of_tables(settings.feeds.values())
+        self.newest = NewestReadings(self.store.latest(), self.writing)
+        self.series = SeriesBook(self.store, self.registers.bounds.places)
+
+    def _appoint(self, now: datetime) -> None:
+        """Those who judge, count, compute and watch."""
+        settings, registers, store = self.settings, self.registers, self.store
+        self.inputs = Inputs(store, registers, settings.zone)
+        self.quality, self.meters = Assessor(store, registers), Meters(store, registers)
+        self._numbered = -1
+        self.tell_numbers()
         self.alarms = Alarms(settings, registers, self.state, now)
-        self.feeds = Feeds(settings.feeds, self.store)
+        self.feeds = Feeds(settings.feeds, store)
         self.feeds.restore(now)
         self.silence = Silence(registers, settings.feeds, self.state.cursor(CARRIERS), now)
-        self.clocks = Clocks(self.store)
-        self.kpis = Kpis(settings, self.inputs, feeds_of, self.feeds.covered)
-        self._touched: dict[str, Span] = {}
-        self._spans: list[pl.DataFrame] = []
-        self._draining_seq = 0
-        cursor = self.state.cursor(KPI_CURSOR)
-        self._seen_seq = self._done_seq = int(cursor.get("seq", 0))
-        self._beat_at = now
-        self._latest = self.store.latest().cast(LATEST)
-        self._samples: list[pl.DataFrame] = []
-        # Those that are not part of `_latest` yet.
-        self._unseen: list[pl.DataFrame] = []
-        self._looking = threading.Lock()
-        self._resume(now)
-        if "at" in cursor:
-            # The windows that ran then and those that ended since have nobody else who remembers them.
-            self.kpis.wake(datetime.fromisoformat(cursor["at"]), now)
-        # What ails the town besides its disk: name of the alarm -> words, kept by those who notice.
-        self.troubles: dict[str, str] = {}
-        self.publisher = Publisher(self, now)
-        self.correcting = Correcting(self.store, settings.kpis, self.publisher.every)
-        self.minutes = Minutes()
+        self.clocks = Clocks(store)
+        self.kpis = Kpis(settings, self.inputs, of_tables(settings.feeds.values()), self.feeds.covered)
+        self.changes = Changes(settings.zone)
+
+    def tell_numbers(self) -> None:
+        """Have those who go by series know the sensors that were numbered since: when they are asked, not as each
+        comes, for it costs them a look at the whole register.
+        """
+        with self.writing:
+            numbers = self.series.numbers
+            if self._numbered != len(numbers):
+                for one in (self.inputs, self.quality, self.meters):
+                    one.use(numbers)
+                self._numbered = len(numbers)
 
     def _resume(self, now: datetime) -> None:
         """Take up the KPI windows that were touched but not yet computed when the process ended."""
@@ -135,7 +135,7 @@ class Line:
             self._touch(entries, seq)
             for entry in entries:
                 if entry.table == "readings" and not entry.facts.get("judged"):
-                    self._sampled(_samples(entry).filter(pl.col("observed_at") > now - WATCHED))
+                    self.newest.add(entry.rows.filter(pl.col("observed_at") > now - WATCHED))
             self._seen_seq = seq
 
     @property
@@ -144,33 +144,13 @@ class Line:
 
         Shape: sensor, asset, kind, ward, quantity, every_s, observed_at, value.
         """
-        return self._newest_now().join(self.inputs.dimension, on="series", how="inner")
-
-    def _sampled(self, readings: pl.DataFrame) -> None:
-        self._samples.append(readings)
-        self._unseen.append(readings)
-
-    def _newest_now(self) -> pl.DataFrame:
-        """The newest reading of every series; each that lands is looked at once, however many ask between two beats."""
-        with self._looking:
-            parts = [*self._unseen]
-            # After a flood this takes long: nobody who lands waits for it.
-            newest = _newest(self._latest, parts)
-            with self.writing:
-                self._latest = newest
-                del self._unseen[: len(parts)]
-            return newest
+        self.tell_numbers()
+        return self.newest.rows().join(self.inputs.dimension, on="series", how="inner")
 
     def drain_samples(self) -> pl.DataFrame:
-        """The readings that landed since the last call and the newest of every sensor, in the columns of `latest`.
-
-        An excursion that came and went within one payload is among them.
-        """
-        newest = self._newest_now()
-        with self.writing:
-            parts, self._samples = self._samples, []
-        rows = pl.concat([newest, *parts]).unique(["series", "observed_at"], keep="last")
-        return rows.join(self.inputs.dimension, on="series", how="inner")
+        """The readings that landed since the last call and the newest of every sensor, in the columns of `latest`."""
+        self.tell_numbers()
+        return self.newest.drain().join(self.inputs.dimension, on="series", how="inner")
 
     def feed_states(self, now: datetime) -> dict[str, dict]:
         """Every feed as the snapshot shows it."""
@@ -188,8 +168,8 @@ class Line:
     def drain_touched(self) -> dict[str, Span]:
         """What changed since the last call: table or quantity -> span of time."""
         with self.writing:
-            self._touch_quantities()
-            touched, self._touched = self._touched, {}
+            self.tell_numbers()
+            touched = self.changes.drain(self.inputs.dimension.select("series", "quantity"))
             self._draining_seq = self._seen_seq
         return touched
 
@@ -197,7 +177,7 @@ class Line:
         """Arrival rows for a batch; whose readings came by which feed is noted."""
         for one in opened:
             if "readings" in one.good:
-                self.silence.heard(one.feed.name, set(one.good["readings"]["sensor"].to_list()))
+                self.silence.heard(one.feed.name, one.good["readings"][SENSOR].to_numpy())
         return flow.arrival_rows(opened, receipts, self.journal.seq + 1, self)
 
     def landed(self, entries: Sequence[Entry]) -> None:
@@ -207,11 +187,8 @@ class Line:
                 self.feeds.count(entry.rows)
             elif entry.table == "series":
                 self.series.keep(entry.rows)
-                self.inputs.use(self.series.numbers)
-                self.quality.use(self.series.numbers)
-                self.meters.use(self.series.numbers)
             elif entry.table == "readings" and not entry.facts.get("judged"):
-                self._sampled(_samples(entry))
+                self.newest.add(entry.rows)
         self._touch(entries, self.journal.seq)
         self._seen_seq = self.journal.seq
 
@@ -234,11 +211,13 @@ class Line:
     def judge(self, now: datetime, budget_s: float = math.inf, *, all_due: bool = False) -> None:
         """Settle what readings are worth by their neighbours and what registers say was used, and keep it."""
         with self.writing:
+            self.tell_numbers()
             taken, metered = (waiting.take(now, all_due=all_due) for waiting in (self.quality, self.meters))
         try:
             verdict = self.quality.judge(taken, now, budget_s if all_due else min(budget_s, JUDGE_BUDGET_S))
             books = self.meters.judge(metered)
             with self.writing:
+                self.tell_numbers()
                 self._keep_judged(self.quality.confirm(verdict), self.meters.confirm(books), now)
         except OSError as error:
             # A disk that refuses must not darken the board: the verdicts are found and kept again later.
@@ -255,7 +234,7 @@ class Line:
 
     def _keep_judged(self, rows: pl.DataFrame, books: Books, now: datetime) -> None:
         facts = {"received_s": now.timestamp(), "corrects": True}
-        used, registered = self.series.number(books.used, now)
+        used, registered = self.series.number(self.series.placed(books.used), now)
         entries = [
             Entry("series", registered, facts),
             Entry("readings", rows, {**facts, "judged": True}),
@@ -273,48 +252,15 @@ class Line:
                 continue
             if entry.table == "readings":
                 spans = spans_of(entry.rows)
-                self._spans.append(spans)
+                self.changes.readings(spans)
                 if not entry.facts.get("judged"):
                     # Since it came, whoever was killed meanwhile: else a line that dies often would never judge.
                     since = datetime.fromtimestamp(entry.facts["received_s"], UTC)
                     self.quality.touch(spans, seq, since)
                     self.meters.touch(spans, seq, since)
             elif entry.table in self.open_tables or entry.table == "arrivals":
-                self._touch_table(entry)
+                self.changes.rows(self.store.tables[entry.table], entry)
                 self.alarms.land(entry.table, entry.rows)
-
-    def _touch_quantities(self) -> None:
-        """Widen what is touched by the readings that landed since the last call, as a whole and by quantity."""
-        if not self._spans:
-            return
-        spans, self._spans = pl.concat(self._spans), []
-        edges = pl.col("low").min(), pl.col("high").max()
-        self._widen("readings", *spans.select(edges).row(0))
-        named = spans.join(self.inputs.dimension.select("series", "quantity"), on="series")
-        for quantity, low, high in named.group_by("quantity").agg(edges).iter_rows():
-            self._widen(quantity, low, high)
-
-    def _touch_table(self, entry: Entry) -> None:
-        table = self.store.tables[entry.table]
-        if table.replaces:
-            # A new timetable or list changes what was expected from now on, not what was published.
-            at = datetime.fromtimestamp(entry.facts["received_s"], UTC)
-            self._widen(entry.table, at, at)
-            return
-        received = datetime.fromtimestamp(entry.facts["received_s"], UTC)
-        before = [datetime.fromtimestamp(edge, UTC) for edge in entry.facts.get("replaced_s", ())]
-        edges = [min(edge, received) for edge in (*flow.edges(table, entry.rows, self.settings.zone), *before)] or [
-            received
-        ]
-        names = [entry.table]
-        if entry.table == "arrivals":
-            names += map(arrivals_of, set(entry.rows["feed"].to_list()))
-        for name in names:
-            self._widen(name, min(edges), max(edges))
-
-    def _widen(self, name: str, low: datetime, high: datetime) -> None:
-        known = self._touched.get(name)
-        self._touched[name] = (min(low, known[0]), max(high, known[1])) if known else (low, high)
 
     def settle(self, now: datetime | None = None) -> None:
         """Remember that every window touched so far has been computed, so that a restart need not look again."""

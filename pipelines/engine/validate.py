@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.engine.decode import Decoded
 from pipelines.engine.decode.base import ROW
 from pipelines.engine.model import INSTANT, KINDS, Table
-from pipelines.engine.plain_readings import all_good
+from pipelines.engine.plain_readings import SENSOR, all_good
 from pipelines.engine.registers import Registers
 from pipelines.engine.settings import Feed
 from pipelines.engine.tables import GOOD, MISSING, REFUSED
@@ -26,7 +26,7 @@ Fault = tuple[pl.Expr, str, pl.Expr]
 class Checked:
     """One payload after validation: good rows by table in declared columns, and quarantine rows.
 
-    Shape: readings have `sensor` in place of `series`; the quarantine frame those of tables.REFUSED.
+    Shape: readings have SENSOR (a place in the register) instead of `series`; the quarantine frame tables.REFUSED.
     `rows` gives the place in the payload of each good row.
     """
 
@@ -55,7 +55,7 @@ def check(
             continue
         if name == "readings":
             read, faults = _readings(frame, registers, latest)
-            columns = ["sensor", "observed_at", "value", "quality"]
+            columns = [SENSOR, "observed_at", "value", "quality"]
         elif name in tables:
             read, faults = _rows(frame, tables[name], registers, latest)
             columns = [c.name for c in tables[name].columns]
@@ -147,6 +147,7 @@ def _readings(frame: pl.DataFrame, registers: Registers, latest: datetime) -> tu
     if "unit" not in frame.columns:
         frame = frame.with_columns(unit=pl.lit(None, pl.String))
     known = registers.sensors.select("sensor", "quantity", "factor", "offset", "low", "high")
+    known = known.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias(SENSOR))
     frame = frame.with_columns(
         pl.col("sensor").cast(pl.String), _given="value", value=pl.col("value").cast(pl.Float64, strict=False)
     ).join(known, on="sensor", how="left", maintain_order="left")

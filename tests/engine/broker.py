@@ -15,6 +15,22 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 PATIENCE_S = 20.0
+# What a town.toml says of a broker at this port, and of a feed whose sensors are named by their topics.
+RADIO = """
+[brokers.main]
+url = "mqtt://127.0.0.1:{port}"
+
+[feeds.radio]
+from = "mqtt"
+topic = "town/{{asset}}/{{what}}"
+format = "json"
+every = "1 min"
+
+[feeds.radio.mapping]
+time = "at"
+sensor = "{{asset}}.{{what}}"
+value = "value"
+"""
 needed = pytest.mark.skipif(
     MOSQUITTO is None, reason="there is no Mosquitto on this computer: sudo apt-get install mosquitto"
 )

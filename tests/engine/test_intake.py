@@ -120,6 +120,59 @@ def test_batch_that_fills_a_page_does_not_wait_for_more(line: Line, monkeypatch:
     queue.stop()
 
 
+def test_a_large_payload_is_opened_while_the_one_before_is_kept_and_is_kept_after_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "LARGE_BYTES", 1)
+    opened, kept, go_on = threading.Semaphore(0), list[int](), threading.Event()
+    open_all, keep_all = flow.open_all, flow.keep_all
+
+    def opening(line: Line, messages: Any) -> Any:
+        found = open_all(line, messages)
+        opened.release()
+        return found
+
+    def keeping(line: Line, found: Any, *more: Any) -> Any:
+        kept.append(found[0].size)
+        assert go_on.wait(30)
+        return keep_all(line, found, *more)
+
+    monkeypatch.setattr(flow, "open_all", opening)
+    monkeypatch.setattr(flow, "keep_all", keeping)
+    queue = Intake(line, now)
+    queue.start()
+    first = queue.submit(message(line, 1))
+    assert opened.acquire(timeout=30)
+    second = queue.submit(RawMessage(line.settings.feeds["network"], csv_of([("P2.p", NOON, 20.0)] * 2), NOON))
+    assert opened.acquire(timeout=30), "the second is opened although the first is not kept yet"
+    assert len(kept) == 1
+    go_on.set()
+    assert (first.result(30).stored, second.result(30).stored) == (1, 1)
+    assert kept == sorted(kept)
+    queue.stop()
+
+
+def test_a_batch_that_cannot_be_opened_is_refused_and_the_next_is_taken(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, open_all, failed = Intake(line, now), flow.open_all, list[int]()
+
+    def opening(line: Line, messages: Any) -> Any:
+        if not failed:
+            failed.append(len(messages))
+            raise MemoryError("not enough")
+        return open_all(line, messages)
+
+    monkeypatch.setattr(flow, "open_all", opening)
+    queue.start()
+    first = queue.submit(message(line, 1))
+    with pytest.raises(MemoryError):
+        first.result(30)
+    assert queue.submit(message(line, 2)).result(30).stored == 1
+    assert queue.shown()["waiting_bytes"] == 0
+    queue.stop()
+
+
 def test_sender_is_told_busy_when_too_many_wait_and_may_come_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOST_WAITING", 3)
     queue = Intake(line, now)

@@ -124,15 +124,15 @@ def test_message_that_cannot_be_kept_is_not_acknowledged_and_comes_again(
     running = Running(town(tmp_path, plain(broker), version=version))
     listens(running, broker)
     refused: list[int] = []
-    whole = flow.take
+    whole = flow.keep_all
 
-    def take(line, messages, *more):
+    def keep_all(line, opened, *more):
         if len(refused) < 3:
-            refused.append(len(messages))
+            refused.append(len(opened))
             raise OSError(errno.ENOSPC, "No space left on device")
-        return whole(line, messages, *more)
+        return whole(line, opened, *more)
 
-    monkeypatch.setattr(flow, "take", take)
+    monkeypatch.setattr(flow, "keep_all", keep_all)
     broker.send(sent(0, 40))
     wait_until(lambda: running.stored() == 40, "every message")
     words = running.words()

@@ -15,6 +15,7 @@ from pipelines.engine import flow, opening
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.line import Line
 from pipelines.engine.opening import MESSAGE, Opened, open_all
+from pipelines.engine.plain_readings import SENSOR
 from tests.engine import small_town
 from tests.engine.small_town import NOON, make, readings
 
@@ -53,7 +54,8 @@ def test_messages_with_the_same_fields_are_decoded_once(line: Line, monkeypatch:
     monkeypatch.setattr(opening, "decoder", alone.append)
     (one,) = open_all(line, [message(line, {"t": AT, "v": float(n)}, ("P1", "P2")[n % 2]) for n in range(300)])
     assert (alone, len(one.places), one.good["readings"].height) == ([], 300, 300)
-    assert set(one.good["readings"]["sensor"]) == {"P1.p", "P2.p"}
+    sensors = line.registers.sensors["sensor"]
+    assert set(sensors.gather(one.good["readings"][SENSOR])) == {"P1.p", "P2.p"}
 
 
 def test_each_message_gets_its_own_receipt_and_a_broken_one_harms_no_other(line: Line) -> None:

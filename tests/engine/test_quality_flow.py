@@ -244,6 +244,7 @@ def test_codes_outlive_compaction_and_a_late_reading_reaches_what_was_compacted(
 def test_reading_that_lands_while_it_is_judged_is_judged_again(tmp_path: Path) -> None:
     line = open_line(town(tmp_path / "town"), NOON, NO_KPIS)
     send(line, "network", csv_of(SPIKY), NOON)
+    line.tell_numbers()
     taken = line.quality.take(NOON, all_due=True)
     verdict = line.quality.judge(taken, NOON)
     assert sum(frame.height for frame in verdict.frames) == 1

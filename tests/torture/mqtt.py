@@ -14,21 +14,6 @@ from tests.torture.senders import Meter, Sender
 from tests.torture.town import Row
 
 FEED = "radio"
-TOWN = """
-[brokers.main]
-url = "mqtt://127.0.0.1:{port}"
-
-[feeds.radio]
-from = "mqtt"
-topic = "town/{{asset}}/{{what}}"
-format = "json"
-every = "1 min"
-
-[feeds.radio.mapping]
-time = "at"
-sensor = "{{asset}}.{{what}}"
-value = "value"
-"""
 PATIENCE_S = 5.0
 
 

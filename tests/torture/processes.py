@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from tests.engine.broker import RADIO
 from tests.torture import mqtt, town
 from tests.torture.disk import Disk
 from tests.torture.ledger import Ledger, adds_up, held_against
@@ -43,7 +44,7 @@ class Torture:
         around = Around(broker=self.broker)
         if rough:
             around.disk, around.clock = Disk(place / "town"), WallClock(place)
-        text = TOWN + (mqtt.TOWN.format(port=self.broker.port) if self.broker else "")
+        text = TOWN + (RADIO.format(port=self.broker.port) if self.broker else "")
         folder = town.make(place / "town" / "town", text)
         self.serving = Serving(folder, place, around.clock.environment if around.clock else None)
         self.senders = list(self._senders(datetime.now(UTC).replace(microsecond=0) - HISTORY))

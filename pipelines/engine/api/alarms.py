@@ -1,10 +1,8 @@
 """Alarms over HTTP: the list, what happened to them, and what people with the scope `operate` do to them."""
 
-import logging
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import httpx
 import polars as pl
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response, Security
 
@@ -13,21 +11,18 @@ from pipelines.engine.alarms.room import COLUMNS
 from pipelines.engine.api import board
 from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import Wish, answer, give
+from pipelines.engine.api.hand_over import told
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, End, Form, Limit, Start, Ward, only_known
-from pipelines.engine.api.problems import NotNow, problem
+from pipelines.engine.api.problems import problem
 from pipelines.engine.api.schemas import Responses, listed, refusals, rows_of
 from pipelines.engine.asking import Misasked, one_of, span
 from pipelines.engine.extracts import of_frame
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.town import Town
 
-log = logging.getLogger("townboard")
 STATES = (*board.ALARM_GROUPS, *board.ALARM_STATES)
 JsonFirst = Annotated[Form, Query(alias="format", description=FORMAT)]
 AlarmId = Annotated[str, Path(description="`id` of the alarm, as in the list; | written as %7C.")]
-NO_LINE = (
-    "The line does not run, so nothing was done. Whoever looks after Townboard starts it with: python app.py serve"
-)
 NO_ANSWER = "The line gave no answer. Look at the alarm before you try again: it may have been done."
 TEXT = {"type": "string", "maxLength": 1_000}
 PROPERTIES: dict[str, dict[str, Any]] = {
@@ -179,9 +174,7 @@ def _single(router: APIRouter, town: Town, asked: Any, action: str) -> None:
                  openapi_extra=_body(action, many=False), operation_id=f"{_name(action)}_alarm")  # fmt: skip
     async def act(id: AlarmId, wanted: Annotated[Any, Body()] = None, grant: Grant = asked) -> Response:
         Deed.of(action, "", wanted, town.now())
-        outcome = await _asked_of_the_line(town, [id], action, grant, wanted)
-        if isinstance(outcome, Response):
-            return outcome
+        outcome = await told(town.alarms.act([id], action, wanted, grant.actor), NO_ANSWER)
         if outcome["refused"]:
             refused = outcome["refused"][0]
             return problem(refused["status"], refused["detail"], state=refused["state"], legal=refused["legal"])
@@ -199,25 +192,7 @@ def _bulk(router: APIRouter, town: Town, asked: Any, action: str) -> None:
             raise Misasked(f"At most {MOST_AT_ONCE} alarms at once; these are {len(ids)}.", 413)
         rest = {name: value for name, value in wanted.items() if name != "ids"}
         Deed.of(action, "", rest, town.now())
-        outcome = await _asked_of_the_line(town, ids, action, grant, rest)
-        return outcome if isinstance(outcome, Response) else answer(outcome)
-
-
-async def _asked_of_the_line(
-    town: Town, ids: list[str], action: str, grant: Grant, wanted: Any
-) -> dict[str, Any] | Response:
-    """What the line did, or the answer that says why it did nothing."""
-    try:
-        status, told, headers = await town.alarms.act(ids, action, wanted, grant.actor)
-    except httpx.ConnectError as error:
-        raise NotNow(NO_LINE) from error
-    except (httpx.TransportError, ValueError) as error:
-        log.warning("the line gave no usable answer to %s: %r", action, error)
-        raise NotNow(NO_ANSWER) from error
-    if status != httpx.codes.OK:
-        retry = {"Retry-After": headers["retry-after"]} if "retry-after" in headers else None
-        return problem(status, str(told.get("detail", "The line refused this.")), retry)
-    return told
+        return answer(await told(town.alarms.act(ids, action, rest, grant.actor), NO_ANSWER))
 
 
 def _body(action: str, *, many: bool) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from typing import Annotated, Any
 
-import httpx
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response, Security
 
 from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import Wish, answer, give
+from pipelines.engine.api.hand_over import told
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, Form, Limit, only_known
-from pipelines.engine.api.problems import NotNow, problem
 from pipelines.engine.api.schemas import Responses, listed, refusals
 from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery.room import COLUMNS
@@ -16,6 +15,7 @@ from pipelines.engine.extracts import of_frame
 from pipelines.engine.town import Town
 
 NO_LINE = "The line does not run, so nothing was sent. Whoever looks after Townboard starts it: python app.py serve"
+NO_ANSWER = "The line gave no answer. Look whether the message came before you send another."
 JsonFirst = Annotated[Form, Query(alias="format", description=FORMAT)]
 WANTED = {
     "type": "object",
@@ -70,14 +70,7 @@ def _tried(router: APIRouter, town: Town, asked: Any) -> None:
     )
     async def tried(wanted: Annotated[Any, Body()] = None, grant: Grant = asked) -> Response:
         channel, address = _wanted(wanted)
-        try:
-            status, told, headers = await town.post.try_channel(channel, address, grant.actor)
-        except httpx.TransportError as error:
-            raise NotNow(NO_LINE) from error
-        if status != httpx.codes.OK:
-            retry = {"Retry-After": headers["retry-after"]} if "retry-after" in headers else None
-            return problem(status, str(told["detail"]), retry)
-        return answer(told)
+        return answer(await told(town.post.try_channel(channel, address, grant.actor), NO_ANSWER, NO_LINE))
 
 
 def _wanted(wanted: Any) -> tuple[str, str]:

@@ -1,24 +1,22 @@
 """Ingest over HTTP: readings and event rows, handed to the line and answered when they are durable on disk."""
 
-import logging
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import httpx
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 
 from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import answer
-from pipelines.engine.api.bodies import RETRY_S, TOO_MUCH, Hold, Room, body_of
+from pipelines.engine.api.bodies import Hold, Room, body_of
+from pipelines.engine.api.hand_over import told
 from pipelines.engine.api.params import only_known
-from pipelines.engine.api.problems import NotNow, problem
+from pipelines.engine.api.problems import problem
 from pipelines.engine.api.schemas import Responses, refusals
 from pipelines.engine.asking import Misasked, one_of
 from pipelines.engine.decode import fills
 from pipelines.engine.settings import Feed
 from pipelines.engine.town import Town
 
-log = logging.getLogger("townboard")
 MOST_REASONS = 1_000
 CONTENT = {
     "application/json": "json",
@@ -87,26 +85,16 @@ async def _push(town: Town, request: Request, feed: Feed, table: str | None, hol
     """Hand the body to the line; without a table it is read as the feed says, whatever its content type."""
     form = _form(request) if table and feed.format in CONTENT.values() else None
     payload = await body_of(request, hold)
-    try:
-        status, told, headers = await town.line.take(feed.name, payload, form, table if form else None)
-    except httpx.PoolTimeout as error:
-        raise NotNow(TOO_MUCH, RETRY_S, 429) from error
-    except httpx.ConnectError as error:
-        raise NotNow(NO_LINE) from error
-    except (httpx.TransportError, ValueError) as error:
-        log.warning("the line gave no usable answer to a push: %r", error)
-        raise NotNow(NO_ANSWER) from error
-    return _answered(status, told, headers)
+    asked = town.line.take(feed.name, payload, form, table if form else None)
+    return _answered(await told(asked, NO_ANSWER, NO_LINE))
 
 
-def _answered(status: int, told: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    if status != httpx.codes.OK:
-        retry = {"Retry-After": headers["retry-after"]} if "retry-after" in headers else None
-        return problem(status, str(told.get("detail", "The line refused this.")), retry)
-    if told["refused_words"]:
-        return problem(422, f"{told['refused_words']} Nothing of it was stored; it is kept in quarantine as it came.")
-    reasons = [{"row": row, "reason": reason, "detail": detail} for row, reason, detail in told["reasons"]]
-    counts = {name: told[counted] for name, counted in COUNTS.items()}
+def _answered(receipt: Mapping[str, Any]) -> Response:
+    if receipt["refused_words"]:
+        words = f"{receipt['refused_words']} Nothing of it was stored; it is kept in quarantine as it came."
+        return problem(422, words)
+    reasons = [{"row": row, "reason": reason, "detail": detail} for row, reason, detail in receipt["reasons"]]
+    counts = {name: receipt[counted] for name, counted in COUNTS.items()}
     left_out = max(0, len(reasons) - MOST_REASONS)
     return answer({**counts, "reasons": reasons[:MOST_REASONS], "reasons_left_out": left_out})
 

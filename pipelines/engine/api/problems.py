@@ -28,7 +28,7 @@ class NotNow(Exception):
 
 
 class Refusing(Exception):
-    """Somebody may not do this; `headers` say how to ask (RFC 6750)."""
+    """What is asked for is refused; `headers` say how to ask (RFC 6750) or when to come again."""
 
     def __init__(self, status: int, words: str, headers: Mapping[str, str]) -> None:
         super().__init__(words)

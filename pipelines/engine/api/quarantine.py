@@ -1,25 +1,21 @@
 """Rows that were set aside: listed, counted, given back byte for byte, and taken in once more."""
 
-import logging
 from typing import Annotated, Any, Literal
 
-import httpx
 from fastapi import APIRouter, Body, Depends, Query, Request, Response, Security
 
 from pipelines.engine.api.access import Doorkeeper, Grant
 from pipelines.engine.api.answers import Wish, answer, give
-from pipelines.engine.api.ingest import NO_LINE
+from pipelines.engine.api.hand_over import told
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, Form, Limit, only_known
-from pipelines.engine.api.problems import NotNow, problem
 from pipelines.engine.api.schemas import Responses, listed, refusals
 from pipelines.engine.asking import Misasked, instant, one_of
 from pipelines.engine.extracts import QUARANTINE_COLUMNS, of_frame, quarantine
 from pipelines.engine.healing import MOST_ROWS
 from pipelines.engine.model import Column
-from pipelines.engine.people.roles import Actor
 from pipelines.engine.town import Town
 
-log = logging.getLogger("townboard")
+NO_ANSWER = "The line gave no answer. Ask again: what has healed stays healed, never twice."
 FeedName = Annotated[str | None, Query(description="Feed it came by.")]
 Reason = Annotated[str | None, Query(description="Short reason.")]
 JsonFirst = Annotated[Form, Query(alias="format", description=FORMAT)]
@@ -128,21 +124,7 @@ def _work(router: APIRouter, town: Town, asked: Any) -> None:
             raise Misasked(f"This token is for {', '.join(grant.token.feeds)}. Name one of them as `feed`.")
         if wish["feed"] is not None:
             grant.for_feed(wish["feed"])
-        return await _replayed(town, wish, grant.actor)
-
-
-async def _replayed(town: Town, wish: dict[str, Any], actor: Actor) -> Response:
-    try:
-        status, told, headers = await town.replay(wish, actor)
-    except httpx.ConnectError as error:
-        raise NotNow(NO_LINE) from error
-    except (httpx.TransportError, ValueError) as error:
-        log.warning("the line gave no usable answer to a replay: %r", error)
-        raise NotNow("The line gave no answer. Ask again: what has healed stays healed, never twice.") from error
-    if status != httpx.codes.OK:
-        retry = {"Retry-After": headers["retry-after"]} if "retry-after" in headers else None
-        return problem(status, str(told.get("detail", "The line refused this.")), retry)
-    return answer(told)
+        return answer(await told(town.replay(wish, grant.actor), NO_ANSWER))
 
 
 def _wish(town: Town, wanted: Any) -> dict[str, Any]:

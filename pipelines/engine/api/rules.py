@@ -1,24 +1,20 @@
 """Alarm rules that people set, over HTTP: listed, tried on the last 30 days, set, ended."""
 
 import asyncio
-import json
-import logging
 from typing import Annotated, Any
 
-import httpx
 from fastapi import APIRouter, Body, Depends, Path, Response, Security
 
 from pipelines.engine.alarms.own_rules import LONGEST_MINUTES, LONGEST_TEXT
 from pipelines.engine.api.access import Doorkeeper, Grant
-from pipelines.engine.api.alarms import NO_LINE
 from pipelines.engine.api.answers import answer
+from pipelines.engine.api.hand_over import told
 from pipelines.engine.api.params import only_known
-from pipelines.engine.api.problems import NotNow, problem
 from pipelines.engine.api.schemas import Responses, refusals, rows_of
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.town import Town
 
-log = logging.getLogger("townboard")
+NO_ANSWER = "The line gave no answer. Look at the list of rules before you try again."
 TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
 FIELDS: dict[str, dict[str, Any]] = {
     "name": {**TEXT, "description": "What people call it."},
@@ -68,22 +64,10 @@ def _work(router: APIRouter, town: Town, asked: Any) -> None:
                  responses=_given(TRIED, 409), openapi_extra=BODY)  # fmt: skip
     async def keep(wanted: Annotated[Any, Body()] = None, grant: Grant = asked) -> Response:
         tried = await asyncio.to_thread(town.rules.backtest, wanted, grant.actor)
-        return await _done(town.rules.set(wanted, tried, grant.actor), tried)
+        await told(town.rules.set(wanted, tried, grant.actor), NO_ANSWER)
+        return answer(tried)
 
     @router.delete("/{id}", summary="End a rule", responses=_given({"type": "object"}, 404))
     async def end(id: Annotated[str, Path(description="`id` of the rule.")], grant: Grant = asked) -> Response:
-        return await _done(town.rules.end(id, grant.actor), {"id": id})
-
-
-async def _done(asked: Any, told: dict[str, Any]) -> Response:
-    try:
-        status, said, headers = await asked
-    except httpx.ConnectError as error:
-        raise NotNow(NO_LINE) from error
-    except (httpx.TransportError, json.JSONDecodeError) as error:
-        log.warning("the line gave no usable answer about a rule: %r", error)
-        raise NotNow("The line gave no answer. Look at the list of rules before you try again.") from error
-    if status != httpx.codes.OK:
-        retry = {"Retry-After": headers["retry-after"]} if "retry-after" in headers else None
-        return problem(status, str(said.get("detail", "The line refused this.")), retry)
-    return answer(told)
+        await told(town.rules.end(id, grant.actor), NO_ANSWER)
+        return answer({"id": id})

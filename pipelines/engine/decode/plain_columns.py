@@ -1,5 +1,6 @@
 """Columns of text checked byte by byte in the caller's own thread: a sender waits for nobody else's work."""
 
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
@@ -14,13 +15,13 @@ from pipelines.engine.model import INSTANT
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
 Texts: TypeAlias = pa.StringArray
-SPACE, FIRST_BEYOND_ASCII, MINUS, POINT, ZERO = 0x20, 0x80, ord("-"), ord("."), ord("0")
-# 2026-06-01T00:00:00Z, with a point and up to nine digits before the Z: where the digits of each part begin and end.
-PARTS = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
+SPACE, FIRST_BEYOND_ASCII, MINUS, POINT = 0x20, 0x80, ord("-"), ord(".")
+# 2026-06-01T00:00:00Z, with a point and up to nine digits before the Z: where its marks stand.
 MARKS = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":"}
 SHORTEST, LONGEST = 20, 30
-LIMITS = ((1900, 2199), (1, 12), (1, 31), (0, 23), (0, 59), (0, 59))
-DAY, HOUR, MINUTE, SECOND = (seconds * 1_000_000 for seconds in (86_400, 3_600, 60, 1))
+# The longest that Arrow reads as microseconds; what is longer it reads as nanoseconds.
+MICROSECONDS = 27
+FIRST, LAST = (round(datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1e6) for year in (1900, 2200))
 
 
 def text_column(cells: list[str | None]) -> Texts:
@@ -61,52 +62,46 @@ def stripped(column: Texts) -> pl.Series:
     return found.set(found == "", None)
 
 
+def coded(column: pl.Series) -> tuple[list[str], Places] | None:
+    """The different texts of a column, and for each cell which of them it is; None when a cell is null."""
+    if column.null_count():
+        return None
+    found = pc.dictionary_encode(column.to_arrow(compat_level=pl.CompatLevel.newest()))
+    return pl.Series(values=pl.from_arrow(found.dictionary)).to_list(), found.indices.to_numpy()
+
+
 def instants(column: Texts) -> pl.Series | None:
     """The instants that all cells name as 2026-06-01T00:00:00Z, parts of a second allowed; None when one does not."""
-    if column.null_count:
+    if column.null_count or not len(column):
         return None
     every, begins = _laid_out(column)
-    lengths, found = np.diff(begins), np.empty(len(column), np.int64)
-    if not lengths.size or lengths.min() < SHORTEST or lengths.max() > LONGEST:
+    lengths = np.diff(begins)
+    if lengths.min() < SHORTEST or lengths.max() > LONGEST:
         return None
-    for length in np.unique(lengths).tolist():
-        rows = np.flatnonzero(lengths == length)
-        cells = (
-            every[begins[rows][:, None] + np.arange(length)] if rows.size < len(column) else every.reshape(-1, length)
-        )
-        micros = _micros(cells)
-        if micros is None:
+    for length in np.bincount(lengths).nonzero()[0].tolist():
+        rows = begins[:-1][lengths == length]
+        whole = rows.size == len(column)
+        cells = every.reshape(-1, length) if whole else every[rows[:, None] + np.arange(length)]
+        if not _marked(cells):
             return None
-        found[rows] = micros
-    return pl.Series(found).cast(INSTANT)
+    found = _instants(column, "us" if lengths.max() <= MICROSECONDS else "ns")
+    return None if found is None or found.min() < FIRST or found.max() >= LAST else pl.Series(found).cast(INSTANT)
 
 
-def _micros(cells: Bytes) -> Places | None:
-    """Microseconds since 1970 of times that are all equally long, a row of bytes each."""
+def _marked(cells: Bytes) -> bool:
+    """Whether times that are all equally long, a row of bytes each, have their marks where they belong."""
     width = cells.shape[1]
     marks = MARKS | ({19: ".", width - 1: "Z"} if width > SHORTEST else {19: "Z"})
-    if width == SHORTEST + 1 or any((cells[:, place] != ord(mark)).any() for place, mark in marks.items()):
-        return None
-    digits = cells - np.uint8(ZERO)
-    if (digits[:, [place for place in range(width) if place not in marks]] > 9).any():
-        return None
-    year, month, day, hour, minute, second = parts = [_number(digits[:, low:high]) for low, high in PARTS]
-    if any((part < low).any() or (part > high).any() for part, (low, high) in zip(parts, LIMITS, strict=True)):
-        return None
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    first, following = (start.astype("datetime64[D]").astype(np.int64) for start in (months, months + 1))
-    if (day > following - first).any():
-        return None
-    part = _number(digits[:, SHORTEST : width - 1]) * 10**6 // 10 ** max(0, width - 1 - SHORTEST)
-    return (first + day - 1) * DAY + hour * HOUR + minute * MINUTE + second * SECOND + part
+    return width != SHORTEST + 1 and all((cells[:, place] == ord(mark)).all() for place, mark in marks.items())
 
 
-def _number(digits: Bytes) -> Places:
-    """The whole numbers that rows of digits spell; 0 where there is none."""
-    found = np.zeros(len(digits), np.int64)
-    for column in digits.T:
-        found = found * 10 + column
-    return found
+def _instants(column: Texts, unit: str) -> Places | None:
+    """Microseconds since 1970; None when a cell is no time."""
+    try:
+        found = pc.cast(column, pa.timestamp(unit, "UTC")).cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    return found if unit == "us" else found // 1000
 
 
 def numbers(column: Texts) -> pl.Series | None:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pipelines.engine.feeds import spoken
 from pipelines.engine.judge import STALE_INTERVALS
@@ -127,15 +129,26 @@ class Silence:
         self._declared = declared
         self.carriers = {s: f for s, f in carriers.items() if f in feeds} | declared
         self.learned = False
+        self._names = registers.sensors["sensor"]
+        # Which sensors, by their place in the register, are known to come by a feed.
+        self._brought: dict[str, NDArray[np.bool_]] = {}
         self._expected = self._with_feeds().with_columns(quiet_since=pl.lit(now, INSTANT))
         self._down: frozenset[str] = frozenset()
         self._looked_at: datetime | None = None
         self.counts: dict[str, dict[str, int]] = {}
         self.found = self._expected.clear()
 
-    def heard(self, feed: str, sensors: Iterable[str]) -> None:
-        """Note by which feed sensors come."""
-        fresh = {s: feed for s in sensors if self.carriers.get(s) != feed and s not in self._declared}
+    def heard(self, feed: str, places: NDArray[np.int32]) -> None:
+        """Note by which feed the sensors at these places of the register come."""
+        brought = self._brought.setdefault(feed, np.zeros(len(self._names), np.bool_))
+        unheard = np.unique(places[~brought[places]])
+        if not unheard.size:
+            return
+        for others in self._brought.values():
+            others[unheard] = False
+        brought[unheard] = True
+        names = self._names.gather(unheard)
+        fresh = {s: feed for s in names if self.carriers.get(s) != feed and s not in self._declared}
         if fresh:
             self.carriers |= fresh
             self.learned = True

@@ -46,8 +46,7 @@ class Waiting:
 
         Like `take`, `confirm` and `undo` called by whoever keeps others from landing. Shape: series, low, high.
         """
-        if self._reach:
-            self._fresh.append((spans, seq, since))
+        self._fresh.append((spans, seq, since))
 
     def _sorted_in(self) -> None:
         """Bring what was touched into the book, series by series: done once a beat, not once a batch."""

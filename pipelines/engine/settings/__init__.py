@@ -88,24 +88,7 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     `available` gives the domains that this installation has, by name.
     Raises SettingsError.
     """
-    path = folder / "town.toml"
-    if not path.is_file():
-        raise SettingsError([
-            f"{shown_path(path)} is missing. Copy data/town.example.toml to that place and write your town's name, "
-            "time zone and domains into it, or look at the demo town first: python app.py demo"
-        ])  # fmt: skip
-    try:
-        document = Document(path)
-        raw = tomllib.loads("\n".join(document.lines))
-    except RecursionError as error:
-        raise SettingsError(
-            [f"{shown_path(path)}: brackets stand in brackets, hundreds deep. Take them out and start again."]
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [f"{shown_path(path)}: this is not readable as TOML: {error}. Mend that line and start again."]
-        ) from error
-    raw = well_formed(raw, document.wrong)
+    document, raw = _parsed(folder / "town.toml")
     town = _town(document, raw.get("town"), available())
     known = {domain.name: by_pack(domain, town["pack"]) for domain in town.pop("domains")}
     for section in raw:
@@ -130,6 +113,30 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
         delivery=delivery,
         retention=retention, rules=rules, **town,
     )  # fmt: skip
+
+
+def _parsed(path: Path) -> tuple[Document, dict[str, Any]]:
+    """The file and what it says.
+
+    Raises SettingsError when it is not there or no TOML.
+    """
+    if not path.is_file():
+        raise SettingsError([
+            f"{shown_path(path)} is missing. Copy data/town.example.toml to that place and write your town's name, "
+            "time zone and domains into it, or look at the demo town first: python app.py demo"
+        ])  # fmt: skip
+    try:
+        document = Document(path)
+        raw = tomllib.loads("\n".join(document.lines))
+    except RecursionError as error:
+        raise SettingsError(
+            [f"{shown_path(path)}: brackets stand in brackets, hundreds deep. Take them out and start again."]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            [f"{shown_path(path)}: this is not readable as TOML: {error}. Mend that line and start again."]
+        ) from error
+    return document, well_formed(raw, document.wrong)
 
 
 def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict[str, Any]:

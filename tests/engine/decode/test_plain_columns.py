@@ -3,11 +3,12 @@
 import re
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.engine.decode.plain_columns import instants, numbers, stripped, text_column
+from pipelines.engine.decode.plain_columns import coded, instants, numbers, stripped, text_column
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31))  # noqa: DTZ001 the zone is written behind them
@@ -57,10 +58,43 @@ def test_instants_that_are_none_are_left_to_the_long_way(cell: str) -> None:
     assert instants(text_column(["2026-01-01T00:00:00Z", cell])) is None
 
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+
+
+@FEW
+@given(MOMENTS, st.integers(0, 26), st.sampled_from(" +-.:0159TZzaé\x00"))
+def test_a_time_with_one_wrong_letter_is_read_as_pythons_calendar_reads_it_or_left_to_the_long_way(
+    moment: datetime, place: int, letter: str
+) -> None:
+    cell = f"{moment.isoformat(timespec='microseconds')}Z"
+    cell = cell[:place] + letter + cell[place + 1 :]
+    try:
+        meant = datetime.fromisoformat(cell) if TIME.fullmatch(cell) else None
+    except ValueError:
+        meant = None
+    found = instants(text_column([cell]))
+    if meant is None or not 1900 <= meant.year < 2200:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.to_list() == [meant]
+
+
 def test_parts_beyond_a_microsecond_are_cut_off() -> None:
     found = instants(text_column(["2026-01-01T00:00:00.123456789Z", "2024-02-29T23:59:59.5Z"]))
     assert found is not None
     assert [at.microsecond for at in found.to_list()] == [123456, 500000]
+
+
+@FEW
+@given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=8))
+def test_a_coded_column_says_what_it_said(cells: list[str | None]) -> None:
+    found = coded(pl.Series(cells, dtype=pl.String))
+    assert (found is None) == (None in cells)
+    if found is not None:
+        names, codes = found
+        assert [names[code] for code in codes] == cells
+        assert len(set(names)) == len(names)
 
 
 def test_cells_lose_the_blanks_around_them_and_are_null_when_nothing_is_left() -> None:
