@@ -234,6 +234,8 @@ BROKER = {
     "password_file": "File that holds the password, below the town's folder or a whole path.",
     "password_env": "Environment variable that holds the password.",
     "ca_file": "Certificate of the authority that signed the broker's, where the computer does not know it.",
+    "cert_file": "The town's own certificate, where the broker wants to see one (mutual TLS).",
+    "key_file": "The key of that certificate; only the user that runs Townboard needs to read it.",
     "version": 'MQTT version: 5 (unless told otherwise) or "3.1.1".',
     "client_id": "Name of our session at the broker (townboard-TOWN-BROKER).",
     "keep": 'How long an MQTT 5 broker keeps what comes while we are away ("7 d").',

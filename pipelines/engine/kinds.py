@@ -50,7 +50,21 @@ FEED: Mapping[str, Kind] = {
     "enabled": FLAG,
 }
 BROKER: Mapping[str, Kind] = {
-    **dict.fromkeys(("url", "user", "password", "password_file", "password_env", "ca_file", "client_id", "keep"), TEXT),
+    **dict.fromkeys(
+        (
+            "url",
+            "user",
+            "password",
+            "password_file",
+            "password_env",
+            "ca_file",
+            "cert_file",
+            "key_file",
+            "client_id",
+            "keep",
+        ),
+        TEXT,
+    ),
 }
 ALARM: Mapping[str, Kind] = {"enabled": FLAG}
 

@@ -233,6 +233,26 @@ def test_tls_with_an_authority_of_the_town_and_a_password(tmp_path: Path) -> Non
     broker.stop()
 
 
+def test_broker_that_wants_a_certificate_is_shown_the_towns_own(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    secured = (
+        f"cafile {tmp_path}/ca.pem", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key",
+        "require_certificate true", "use_identity_as_username true", "allow_anonymous false", "log_type subscribe",
+    )  # fmt: skip
+    broker = Broker(tmp_path / "broker", secured)
+    url, known = f"mqtts://localhost:{broker.port}", f'ca_file = "{tmp_path}/ca.pem"\n'
+    own = f'{known}cert_file = "{tmp_path}/server.pem"\nkey_file = "{tmp_path}/server.key"'
+    running = Running(town(tmp_path / "shown", url, more=own))
+    listens(running, broker)
+    assert running.words() == ""
+    running.stop()
+    running = Running(town(tmp_path / "not", url, more=known))
+    wait_until(running.words, "the sentence")
+    assert "wants to see a certificate" in running.words()
+    running.stop()
+    broker.stop()
+
+
 def certificates(folder: Path) -> None:
     """An authority and a certificate for localhost signed by it."""
     run = lambda *words: subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)  # noqa: E731

@@ -54,6 +54,8 @@ EXPECTED = {
     "broker_url": (7, "needs an address", 'url = "mqtts://'),
     "broker_two_passwords": (10, "only one of", "password, password_file, password_env"),
     "broker_ca_missing": (8, "ca.pem", "below the town's folder"),
+    "broker_certificate_without_key": (8, "needs a `key_file`", "a certificate and its key"),
+    "broker_certificate_without_tls": (8, "over TLS only", "mqtts://"),
     "broker_version": (8, "`version = 4`", "3.1.1"),
     "delivery_without_receiver": (6, "no receiver is declared", "[delivery.receivers.control_room]"),
     "delivery_unknown_key": (7, "`lnk`", "Did you mean `link`?"),

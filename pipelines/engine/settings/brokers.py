@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 from pipelines.engine.settings.document import Document, duration
 
-BROKER_KEYS = {"url", "user", "password", "password_file", "password_env", "ca_file", "version", "client_id", "keep"}
+BROKER_KEYS = {
+    "url", "user", "password", "password_file", "password_env", "ca_file", "cert_file", "key_file", "version",
+    "client_id", "keep",
+}  # fmt: skip
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 VERSIONS = ("5", "3.1.1")
 SECRETS = ("password", "password_file", "password_env")
@@ -21,7 +24,10 @@ KEPT = timedelta(days=7)
 
 @dataclass(frozen=True, kw_only=True)
 class Broker:
-    """One MQTT broker. `keep` is how long it holds back for us what it could not deliver (MQTT 5)."""
+    """One MQTT broker. `keep` is how long it holds back for us what it could not deliver (MQTT 5).
+
+    `ca_file` vouches for the broker, `cert_file` with `key_file` for us.
+    """
 
     name: str
     host: str
@@ -31,6 +37,8 @@ class Broker:
     user: str = ""
     password_from: tuple[str, str] = ("", "")
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
     version: str = "5"
     keep: timedelta = KEPT
 
@@ -65,11 +73,12 @@ def _broker(document: Document, name: str, raw: Mapping[str, Any], folder: Path,
     version = str(raw.get("version", VERSIONS[0]))
     if version not in VERSIONS:
         document.wrong(section, "version", f'`version = {raw["version"]!r}`: write 5, or "3.1.1" for an older broker.')
+    cert_file, key_file = _certificate(document, section, raw, folder)
     return Broker(
         name=name, host=host, port=port, tls=scheme == "mqtts", version=version,
         client_id=raw.get("client_id", f"townboard-{_slug(town)}-{_slug(name)}"), user=raw.get("user", ""),
         password_from=_secret(document, section, raw, folder), ca_file=_file(document, section, raw, "ca_file", folder),
-        keep=_keep(document, section, raw),
+        cert_file=cert_file, key_file=key_file, keep=_keep(document, section, raw),
     )  # fmt: skip
 
 
@@ -99,6 +108,19 @@ def _secret(document: Document, section: str, raw: Mapping[str, Any], folder: Pa
         return "", ""
     value = _file(document, section, raw, given[0], folder) if given[0] == "password_file" else str(raw[given[0]])
     return given[0], value
+
+
+def _certificate(document: Document, section: str, raw: Mapping[str, Any], folder: Path) -> tuple[str, str]:
+    """The files of our own certificate and its key, where the broker wants to see one."""
+    pair = ("cert_file", "key_file")
+    given = [key for key in pair if key in raw]
+    if len(given) == 1:
+        missing = next(key for key in pair if key not in given)
+        document.wrong(section, given[0], f"`{given[0]}` needs a `{missing}` beside it: a certificate and its key.")
+    if given and not str(raw.get("url", "")).startswith("mqtts:"):
+        document.wrong(section, given[0], f"`{given[0]}` is shown over TLS only: write the url with mqtts://.")
+    cert_file, key_file = (_file(document, section, raw, key, folder) for key in pair)
+    return cert_file, key_file
 
 
 def _file(document: Document, section: str, raw: Mapping[str, Any], key: str, folder: Path) -> str:

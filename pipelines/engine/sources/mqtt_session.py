@@ -29,6 +29,11 @@ LOOK_S = 0.25
 FAREWELL_S = 1.5
 # Messages that MQTT 5 lets be on their way at once: so much the broker sends before the first is durable.
 MOST_UNACKNOWLEDGED = 2000
+# How OpenSSL says that the other side refused our certificate, or that we showed none.
+WANTS_A_CERTIFICATE = (
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA", "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+)  # fmt: skip
 Take = Callable[[str, bytes], list["Future[Receipt]"] | None]
 
 
@@ -38,8 +43,11 @@ class _Client(Client):
     `_create_socket` is paho's own place for sockets of another kind (it makes those of websockets there).
     """
 
+    wire: Wire | None = None
+
     def _create_socket(self) -> Any:
-        return Wire(super()._create_socket())
+        self.wire = Wire(super()._create_socket())
+        return self.wire
 
 
 class Session:
@@ -64,7 +72,7 @@ class Session:
         self._fault = ""
         self._client = self._made()
 
-    def _made(self) -> Client:
+    def _made(self) -> _Client:
         v5 = self._broker.version == "5"
         client = _Client(
             CallbackAPIVersion.VERSION2, self._broker.client_id, None if v5 else False, manual_ack=True,
@@ -85,7 +93,7 @@ class Session:
             return _unreachable(self._broker, error)
         while not ending.is_set() and not self._fault:
             if self._loop() and not self._fault:
-                self._fault = _lost(self._broker)
+                self._fault = _ended(self._broker, self._client.wire)
         if ending.is_set():
             self._farewell()
         self._client.disconnect()
@@ -97,7 +105,7 @@ class Session:
         if broker.user:
             client.username_pw_set(broker.user, broker.password())
         if broker.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=broker.ca_file or None))
+            client.tls_set_context(_tls(broker))
         if broker.version != "5":
             client.connect(broker.host, broker.port, KEEPALIVE_S)
             return
@@ -221,6 +229,22 @@ class Session:
                 self.acknowledged += 1
 
 
+def _tls(broker: Broker) -> ssl.SSLContext:
+    """By whom the broker's certificate must be signed, and our own where it wants one.
+
+    Raises OSError when a file cannot be read or holds something else.
+    """
+    context = ssl.create_default_context(cafile=broker.ca_file or None)
+    if broker.cert_file:
+        context.load_cert_chain(broker.cert_file, broker.key_file)
+    return context
+
+
+def _ended(broker: Broker, wire: Wire | None) -> str:
+    """Why a connection ended that nobody ended: a broker that misses our certificate says so after its own words."""
+    return _unreachable(broker, wire.broken) if wire and isinstance(wire.broken, ssl.SSLError) else _lost(broker)
+
+
 def _lost(broker: Broker) -> str:
     """Why a connection ended that nobody ended."""
     return f"The connection to the broker {broker.shown} was lost. It is tried again."
@@ -232,6 +256,11 @@ def _unreachable(broker: Broker, error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         by = f"the authority in {broker.ca_file}" if broker.ca_file else "an authority that this computer knows"
         return f"{where} shows a certificate that is not good: {error.verify_message}. It must be signed by {by}."
+    if isinstance(error, ssl.SSLError) and error.reason in WANTS_A_CERTIFICATE:
+        return (
+            f"{where} wants to see a certificate that it trusts ({error.reason}). Have whoever runs it make one and "
+            f"name it as cert_file and key_file in [brokers.{broker.name}] of town.toml."
+        )
     if isinstance(error, ssl.SSLError):
         return f"{where} does not speak TLS as it should ({error.reason}). mqtts:// is for TLS, mqtt:// without."
     if isinstance(error, socket.gaierror):

@@ -28,14 +28,25 @@ class Wire:
         self._socket = socket
         self._come, self._at = b"", 0
         self._going = bytearray()
+        # What the network said when it could not be read any more; paho keeps it to itself.
+        self.broken: OSError | None = None
 
     def recv(self, size: int) -> bytes:
         """At most so many bytes; raises as the socket does when there are none."""
         if self._at == len(self._come):
-            self._come, self._at = self._socket.recv(PIECE), 0
+            self._come, self._at = self._read(), 0
         piece = self._come[self._at : self._at + size]
         self._at += len(piece)
         return piece
+
+    def _read(self) -> bytes:
+        try:
+            return self._socket.recv(PIECE)
+        except NOT_NOW:
+            raise
+        except OSError as error:
+            self.broken = error
+            raise
 
     def pending(self) -> int:
         """How much can be read without asking the network."""
