@@ -201,7 +201,7 @@ def empty(domain: Domain, name: str) -> pl.DataFrame:
     place = {"sensor": pl.String, "asset": pl.String, "kind": pl.String, "ward": pl.String, "observed_at": INSTANT}
     rolled = {
         "n": pl.Int64,
-        **dict.fromkeys(("expected", "sum", "sum_squares", "min", "max", "last"), pl.Float64),
+        **dict.fromkeys(("expected", "sum", "min", "max", "last"), pl.Float64),
         "last_at": INSTANT,
     }
     tables = {table.name: {**table.schema, "received_at": INSTANT} for table in domain.tables}

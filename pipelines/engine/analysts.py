@@ -101,7 +101,7 @@ def _nothing(columns: Iterable[Column]) -> str:
 
 def _rolled(store: Path, parts: list[Part]) -> str:
     if parts:
-        return f"SELECT * FROM {sql.parquet(store.resolve(), parts)}"
+        return f"SELECT {', '.join(ROLLUP_SCHEMA)} FROM {sql.parquet(store.resolve(), parts)}"
     types: dict[pl.DataType, str] = {pl.Int32(): "INTEGER", pl.Int64(): "BIGINT", pl.Float64(): "DOUBLE"}
     cast = ", ".join(
         f"CAST(NULL AS {types.get(kind, 'TIMESTAMPTZ')}) AS {name}" for name, kind in ROLLUP_SCHEMA.items()

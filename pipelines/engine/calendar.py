@@ -37,7 +37,6 @@ ROLLUP_SCHEMA = pl.Schema(
         "observed_at": INSTANT,
         "n": pl.Int64(),
         "sum": pl.Float64(),
-        "sum_squares": pl.Float64(),
         "min": pl.Float64(),
         "max": pl.Float64(),
         "last": pl.Float64(),
@@ -154,7 +153,6 @@ def ordered_rolled(readings: pl.DataFrame, step: str, zone: str) -> pl.DataFrame
         [
             pl.len().cast(pl.Int64).alias("n"),
             value.sum().alias("sum"),
-            (value**2).sum().alias("sum_squares"),
             value.min().alias("min"),
             value.max().alias("max"),
             value.last().alias("last"),
@@ -170,7 +168,7 @@ def hourly(readings: pl.DataFrame, zone: str) -> pl.DataFrame:
 
 def coarser(rollups: pl.DataFrame, step: str, zone: str) -> pl.DataFrame:
     """Rollups of a finer step rolled up by series and local step, in the same shape."""
-    parts = [pl.col("n", "sum", "sum_squares").sum(), pl.col("min").min(), pl.col("max").max()]
+    parts = [pl.col("n", "sum").sum(), pl.col("min").min(), pl.col("max").max()]
     ordered = rollups.sort("observed_at")
     return _by_step(ordered, step, zone, [*parts, pl.col("last", "last_at").last()])
 

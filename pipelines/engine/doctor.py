@@ -96,10 +96,11 @@ def _people(place: Place) -> Iterator[Finding]:
 def _settings(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> tuple[Settings | None, list[Finding]]:
     try:
         settings = town_settings.load(folder, available)
-        registers.load(settings)
+        known = registers.load(settings)
     except SettingsError as error:
         return None, [Finding(Level.MEND, "Settings", words) for words in error.mistakes]
-    return settings, [Finding(SOUND, "Settings", f"town.toml and the registers of {settings.name} hold no mistakes.")]
+    sound = Finding(SOUND, "Settings", f"town.toml and the registers of {settings.name} hold no mistakes.")
+    return settings, [sound, *(Finding(Level.LOOK, "Map", f"{words}.") for words in known.shapes.faults)]
 
 
 def _disk(place: Place) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Puts together what every screen shows: KPIs, feeds, assets, alarms, jobs, ledger; numbered and built once."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -220,6 +221,8 @@ class Publisher:
         reason, coverage = row.get("reason"), row.get("coverage")
         if reason == "insufficient_data" and coverage is not None and coverage < kpi.min_coverage:
             return f"only {coverage:.0%} of what is expected has arrived; {kpi.min_coverage:.0%} is needed"
+        if reason == "insufficient_data" and (row.get("denominator") or math.inf) < kpi.floor:
+            return f"only {row['denominator']:g} so far; nothing is said of fewer than {kpi.floor:g}"
         return self._line.kpis.faults.get(kpi.id) or REASONS.get(reason or "", reason)
 
     def _interval(self, work: Work) -> float | None:

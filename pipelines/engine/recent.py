@@ -24,7 +24,6 @@ ROLLED = [
     "n",
     "expected",
     "sum",
-    "sum_squares",
     "min",
     "max",
     "last",

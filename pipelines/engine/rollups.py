@@ -7,14 +7,15 @@ import polars as pl
 
 from pipelines.engine import cold
 from pipelines.engine import manifest as manifests
-from pipelines.engine.calendar import ROLLUP_SCHEMA, coarser, daily, hourly, local_day, local_step
+from pipelines.engine.calendar import ROLLUP_SCHEMA, coarser, daily, hourly, local_day, local_step, rolled
 from pipelines.engine.cold import Pass
 from pipelines.engine.manifest import Part
 from pipelines.engine.model import INSTANT
 from pipelines.engine.tables import SUSPECT
 
-# By series: a file per local day of hours, per local month of days and of the month. By ward and by value: per month.
-GRAINS = ("hourly", "daily", "monthly", "wards", "values")
+# By series: a file per local day of quarter hours and of hours, per local month of days and of the month. By ward and
+# by value: per month.
+GRAINS = ("quarter_hourly", "hourly", "daily", "monthly", "wards", "values")
 NAMES = tuple(f"roll_{grain}" for grain in GRAINS)
 PLACES = pl.Schema({"series": pl.Int32(), "quantity": pl.String(), "ward": pl.String()})
 WARD_HOURS = pl.Schema(
@@ -23,12 +24,14 @@ WARD_HOURS = pl.Schema(
         "ward": pl.String(),
         "observed_at": INSTANT,
         "sensors": pl.Int64(),
-        **{name: ROLLUP_SCHEMA[name] for name in ("n", "sum", "sum_squares", "min", "max")},
+        **{name: ROLLUP_SCHEMA[name] for name in ("n", "sum", "min", "max")},
     }
 )
 VALUE_DAYS = pl.Schema({"quantity": pl.String(), "observed_at": INSTANT, "value": pl.Float64(), "n": pl.Int64()})
 # Of a quantity with more different values on a day, counting them would take the room of the readings once more.
 MOST_VALUES = 20_000
+# The quarter hours of the longest day: of a series with no more readings, they are as few as the rollup would be.
+MOST_QUARTERS = 100
 Parts = dict[str, dict[str, Part]]
 
 
@@ -46,7 +49,7 @@ def by_ward(hours: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
         hours.join(places, on="series")
         .group_by("quantity", "ward", "observed_at")
         .agg(
-            pl.col("n", "sum", "sum_squares").sum(),
+            pl.col("n", "sum").sum(),
             pl.col("min").min(),
             pl.col("max").max(),
             sensors=pl.len().cast(pl.Int64),
@@ -97,6 +100,7 @@ class Rollups:
             good = usable(readings)
             hours = hourly(good, self._zone)
             self._write(parts, "hourly", day, hours, done)
+            self._quarters(parts, day, good, done)
             fresh["daily"].append(daily(hours, self._zone))
             if self._places is not None:
                 fresh["wards"].append(by_ward(hours, self._places))
@@ -107,6 +111,11 @@ class Rollups:
                 self._write(parts, grain, month, frame, done)
             if grain == "daily":
                 self._write(parts, "monthly", month, coarser(frame, "month", self._zone), done)
+
+    def _quarters(self, parts: Parts, day: str, good: pl.DataFrame, done: Pass) -> None:
+        often = good.filter(pl.len().over("series") > MOST_QUARTERS)
+        if often.height or day in parts.get("roll_quarter_hourly", {}):
+            self._write(parts, "quarter_hourly", day, rolled(often, "quarter_hour", self._zone), done)
 
     def _standing(self, parts: Parts, grain: str, month: str) -> pl.DataFrame:
         """The rows of a month that stand, with their local day; those of damaged files are made anew or missing."""

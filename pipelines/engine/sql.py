@@ -38,13 +38,25 @@ def span(table: Table, start: datetime | None, end: datetime | None) -> list[str
 
 def parquet(folder: Path, parts: Sequence[Part], table: Table | None = None) -> str:
     """The rows of some Parquet files, as a source in SQL; with `table`, its columns are all there."""
-    files = ", ".join("'" + str(folder / part.file).replace("'", "''") + "'" for part in parts)
+    files = ", ".join(_quoted(folder / part.file) for part in parts)
     source = f"read_parquet([{files}], union_by_name=true)"
     if table is None:
         return source
     # The empty hot rows lend their columns: files written by an earlier version may lack some.
     whole = f'(SELECT * FROM {source} UNION ALL BY NAME SELECT * EXCLUDE (_seq) FROM "hot_{table.name}" WHERE FALSE)'
     return with_values(whole) if table.name == "readings" else whole
+
+
+def rollups(folder: Path, parts: Sequence[Part]) -> str:
+    """The rows of some files of a rollup, as a source in SQL; every version of a file has the columns that are read.
+
+    So files are opened when they are read, and not all of them once more to compare their columns.
+    """
+    return f"read_parquet([{', '.join(_quoted(folder / part.file) for part in parts)}])"
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def with_values(readings: str) -> str:

@@ -56,6 +56,7 @@ class Store:
         # Parquet files left out because they are damaged: file -> what is wrong with it, in words.
         self.damaged: dict[str, str] = {}
         self._tail: Tail | None = None
+        self._mark: tuple[int, int, int] | None = None
         self._newest: Newest | None = None
         self._standing: Standing | None = None
         self.rolled = Rolled(self)
@@ -94,9 +95,11 @@ class Store:
     def catch_up(self) -> list[tuple[int, list[Entry]]]:
         """Land the frames that another process (or an earlier life of this one) appended; gives them back."""
         assert self._tail is not None
-        current = manifests.read(self.folder)
-        if current.rev != self.manifest.rev:
-            self.adopt(current)
+        mark = manifests.mark(self.folder)
+        if mark is None or mark != self._mark:
+            current, self._mark = manifests.read(self.folder), mark
+            if current.rev != self.manifest.rev:
+                self.adopt(current)
         try:
             arrived = self._tail.poll()
         except Withdrawn:
@@ -143,7 +146,7 @@ class Store:
             self._tail = Tail(self.folder / "journal", manifest.applied_seq)
             self.seq = manifest.applied_seq
 
-    def _whole(self, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    def whole(self, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The answer to a question over hot rows and Parquet, asked again when rows moved between them meanwhile."""
         while True:
             before = self.manifest
@@ -253,13 +256,11 @@ class Store:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
-        frames: Mapping[str, pl.DataFrame] | None = None,
     ) -> pl.DataFrame:
         """The newest rows of a table whose time lies in [start, end), in order of time.
 
         Shape: the declared columns and received_at, or `columns`.
         `where` is a condition in SQL over the columns with $named `params`: never put a value into it as text.
-        It may name `frames`.
         """
         table = self.tables[name]
         chosen = ", ".join(f'"{c}"' for c in columns) if columns else f"{sql.names(table)}, _received_at AS received_at"
@@ -268,9 +269,9 @@ class Store:
 
         def ask() -> pl.DataFrame:
             source = self.source(name, start, end, where)
-            return self.ask(f"SELECT {chosen} FROM ({source}) {order} {cut}", params, frames)
+            return self.ask(f"SELECT {chosen} FROM ({source}) {order} {cut}", params)
 
-        return self._whole(ask)
+        return self.whole(ask)
 
     def source(self, name: str, start: datetime | None, end: datetime | None, where: str = "") -> str:
         """The newest rows of a table in [start, end) as a source in SQL: its columns and _received_at."""

@@ -16,7 +16,7 @@ from pipelines.engine.store import Store
 STEPS = ("quarter_hour", "hour", "day", "month")
 # More points than a chart has pixels only make it slow.
 MOST_POINTS = 1600
-SUMS = ("sensors", "n", "sum", "sum_squares", "min", "max")
+SUMS = ("sensors", "n", "sum", "min", "max")
 AREAS = pl.Schema({name: WARD_HOURS[name] for name in ("observed_at", "ward", *SUMS)})
 Span = tuple[datetime, datetime]
 
@@ -28,13 +28,10 @@ class Summaries:
         self._store, self._zone = store, zone
 
     def by_series(self, series: Sequence[int], start: datetime, end: datetime, step: str) -> pl.DataFrame:
-        """One row per series and step that has good readings (shape: calendar.ROLLUP_SCHEMA).
-
-        A quarter hour is summed up from the readings themselves: there are few of them in one.
-        """
+        """One row per series and step that has good readings (shape: calendar.ROLLUP_SCHEMA)."""
         low, high = self._whole(start, end, step)
         if step == "quarter_hour":
-            return rolled(usable(self._store.rolled.readings(series, low, high)), step, self._zone)
+            return self._quarters(series, low, high)
         hours = self._touched(series, low, high)
         if step == "hour":
             return self._hours(series, low, high, hours)
@@ -54,7 +51,7 @@ class Summaries:
         low, high = self._whole(start, end, step)
         hours = self._ward_hours(places, low, high)
         ward = pl.col("ward") if wards else pl.lit(None, pl.String).alias("ward")
-        sums = [pl.col("n", "sum", "sum_squares").sum(), pl.col("min").min(), pl.col("max").max()]
+        sums = [pl.col("n", "sum").sum(), pl.col("min").min(), pl.col("max").max()]
         hourly = hours.group_by("observed_at", ward).agg(*sums, pl.col("sensors").sum())
         # A sensor may be silent for an hour: the fullest hour tells how many there are.
         added = hourly.group_by(local_step("observed_at", step, self._zone), "ward").agg(*sums, pl.col("sensors").max())
@@ -73,28 +70,53 @@ class Summaries:
         low, last = floor(start, step, self._zone), floor(end, step, self._zone)
         return low, last if last == end else after(last, step, self._zone)
 
-    def _touched(self, series: Sequence[int], low: datetime, high: datetime) -> pl.DataFrame:
-        """The local hours into which rows have landed since the compaction."""
+    def _touched(self, series: Sequence[int], low: datetime, high: datetime, step: str = "hour") -> pl.DataFrame:
+        """The local steps into which rows have landed since the compaction."""
         landed = self._store.rolled.landed(series, low, high)
-        return landed.select(local_step("observed_at", "hour", self._zone)).unique().sort("observed_at")
+        return landed.select(local_step("observed_at", step, self._zone)).unique().sort("observed_at")
+
+    def _quarters(self, series: Sequence[int], low: datetime, high: datetime) -> pl.DataFrame:
+        """Those that stand; the readings of series that report no more often are summed up, as are days that miss."""
+        standing = self._store.rolled.by_series("quarter_hourly", low, high, series)
+        often = set(standing["series"].unique())
+        seldom = [one for one in series if one not in often]
+        few = rolled(usable(self._store.rolled.readings(seldom, low, high)), "quarter_hour", self._zone)
+        if not often:
+            return few
+        bare = self._days_without(standing, len(often), low, high)
+        landed = self._touched(list(often), low, high, "quarter_hour")["observed_at"]
+        quarters = [at for at in landed if floor(at, "day", self._zone) not in bare]
+        spans = [*self._joined(quarters, "quarter_hour"), *self._joined(sorted(bare), "day")]
+        spans = [(max(first, low), min(last, high)) for first, last in spans]
+        return pl.concat([few, self._anew(standing, list(often), spans, "quarter_hour")]).sort("series", "observed_at")
+
+    def _days_without(self, standing: pl.DataFrame, series: int, low: datetime, high: datetime) -> set[datetime]:
+        """The local days in a span on which fewer series stand than these."""
+        there = standing.group_by(local_step("observed_at", "day", self._zone)).agg(pl.col("series").n_unique())
+        full = set(there.filter(pl.col("series") == series)["observed_at"])
+        day, days = floor(low, "day", self._zone), set[datetime]()
+        while day < high:
+            days.add(day)
+            day = after(day, "day", self._zone)
+        return days - full
 
     def _hours(self, series: Sequence[int], low: datetime, high: datetime, touched: pl.DataFrame) -> pl.DataFrame:
         standing = self._store.rolled.by_series("hourly", low, high, series)
-        if touched.is_empty():
-            return standing.sort("series", "observed_at")
-        spans = self._joined(touched["observed_at"].to_list(), "hour")
-        rows = pl.concat([self._store.rolled.readings(series, *span) for span in spans])
-        return self._renewed(standing, rows, touched).sort("series", "observed_at")
+        return self._anew(standing, series, self._joined(touched["observed_at"].to_list(), "hour"), "hour")
 
-    def _renewed(self, standing: pl.DataFrame, rows: pl.DataFrame, touched: pl.DataFrame) -> pl.DataFrame:
-        """The hours that stand, the touched ones rolled up from all their rows unless some of these were let go."""
+    def _anew(self, standing: pl.DataFrame, series: Sequence[int], spans: list[Span], step: str) -> pl.DataFrame:
+        """The steps that stand, those in some spans rolled up from all their rows unless some of these were let go."""
         keys = ["series", "observed_at"]
-        came = rows.group_by("series", local_step("observed_at", "hour", self._zone)).len("came")
+        if not spans:
+            return standing.sort(keys)
+        rows = pl.concat([self._store.rolled.readings(series, *span) for span in spans])
+        if standing.is_empty():
+            return rolled(usable(rows), step, self._zone)
+        came = rows.group_by("series", local_step("observed_at", step, self._zone)).len("came")
         marked = standing.join(came, on=keys, how="left").with_columns(pl.col("came").fill_null(0))
-        is_touched = pl.col("observed_at").is_in(touched["observed_at"].implode())
-        kept = marked.filter(~is_touched | (pl.col("n") > pl.col("came"))).select(list(ROLLUP_SCHEMA))
-        fresh = rolled(usable(rows), "hour", self._zone)
-        return pl.concat([kept, fresh.join(kept, on=keys, how="anti")])
+        kept = marked.filter(~_inside(spans) | (pl.col("n") > pl.col("came"))).select(list(ROLLUP_SCHEMA))
+        fresh = rolled(usable(rows), step, self._zone)
+        return pl.concat([kept, fresh.join(kept, on=keys, how="anti")]).sort(keys)
 
     def _ward_hours(self, places: pl.DataFrame, low: datetime, high: datetime) -> pl.DataFrame:
         """Hours of one quantity by ward; anew those touched, and the days that were rolled up without wards."""
@@ -106,9 +128,12 @@ class Summaries:
         spans = [(max(first, low), min(last, high)) for first, last in spans]
         if not spans:
             return standing
-        inside = pl.any_horizontal((pl.col("observed_at") >= a) & (pl.col("observed_at") < b) for a, b in spans)
-        fresh = [by_ward(self.by_series(series, *span, "hour"), places) for span in spans]
-        return pl.concat([standing.filter(~inside), *fresh]).unique(["observed_at", "ward"], maintain_order=True)
+        at = pl.col("observed_at")
+        hours = [self._hours(series, *span, touched.filter(at.is_between(*span, closed="left"))) for span in spans]
+        fresh = [by_ward(rows, places) for rows in hours]
+        return pl.concat([standing.filter(~_inside(spans)), *fresh]).unique(
+            ["observed_at", "ward"], maintain_order=True
+        )
 
     def _bare(self, standing: pl.DataFrame, low: datetime, high: datetime) -> list[datetime]:
         """Days that have rollups by series, but none by ward: an earlier version rolled them up."""
@@ -139,6 +164,11 @@ class Summaries:
             end = after(at, step, self._zone)
             spans = [*spans[:-1], (spans[-1][0], end)] if spans and spans[-1][1] == at else [*spans, (at, end)]
         return spans
+
+
+def _inside(spans: list[Span]) -> pl.Expr:
+    """Whether a row lies in one of some spans."""
+    return pl.any_horizontal((pl.col("observed_at") >= a) & (pl.col("observed_at") < b) for a, b in spans)
 
 
 def of_sensors(rows: pl.DataFrame, sensors: pl.DataFrame) -> pl.DataFrame:

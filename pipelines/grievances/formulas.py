@@ -12,6 +12,7 @@ from pipelines.engine.measures import percentile, ratio
 
 EARTH_RADIUS_M = 6_371_008.8
 MIN_RESPONSES = 30
+MIN_EVENTS = 20
 MIN_POPULATION = 1000
 AGE_EDGES_DAYS = (7, 21, 30)
 LIMITS = pl.read_csv(Path(__file__).parent / "limits" / "cpgrams.csv", try_parse_dates=True).sort("received_from")

@@ -5,11 +5,13 @@ from typing import Any
 
 from pipelines.engine.model import Kpi, every, rolling
 from pipelines.grievances import backlog, people, settling
-from pipelines.grievances.formulas import MIN_RESPONSES
+from pipelines.grievances.formulas import MIN_EVENTS, MIN_RESPONSES
 
 # what was open at any time may lie years back, so every KPI reads the table whole
 WHOLE: dict[str, Any] = {"lookback": None}
 PERCENT: dict[str, Any] = {"unit": "percent", "scale": 100, "lookback": None}
+# Shares of few cases are chance, and may name a person.
+CASES: dict[str, Any] = {**PERCENT, "floor": MIN_EVENTS}
 
 SETTLING = (
     Kpi(
@@ -18,14 +20,14 @@ SETTLING = (
         formula="100 x closed on or before due / (closed + open and overdue); waiting for the resident moves the date",
         standard="Open311 expected_datetime; SLB redressal", window=every("month"),
         levels=("town", "ward", "service", "department"), better="higher", target=80, watch=60, headline=True,
-        **PERCENT,
+        **CASES,
     ),
     Kpi(
         function=settling.sla_compliance_gross, catalogue="GR-01", title="Settled by the promised date, pauses counted",
         plain="The same without stopping the clock while the office waited for the resident.",
         formula="100 x closed on or before due / (closed + open and overdue)",
         standard="Open311 expected_datetime; SLB redressal", window=every("month"),
-        levels=("town", "ward", "service", "department"), better="higher", target=80, watch=60, **PERCENT,
+        levels=("town", "ward", "service", "department"), better="higher", target=80, watch=60, **CASES,
     ),
     Kpi(
         function=settling.median_days_to_resolve, catalogue="GR-02", title="Time to settle: median",
@@ -53,28 +55,28 @@ SETTLING = (
         plain="Share of closed complaints that came back within 30 days.",
         formula="100 x closed requests reopened within 30 days / closed; requests, not events",
         standard="311 practice (convention)", window=every("month"), levels=("town", "ward", "department"),
-        better="lower", target=5, watch=10, settles=timedelta(days=30), **PERCENT,
+        better="lower", target=5, watch=10, settles=timedelta(days=30), **CASES,
     ),
     Kpi(
         function=settling.cpgrams_compliance, catalogue="GR-09", title="Within the national limit",
         plain="Share settled within the national limit: 21 days, 30 for those received before 23 August 2024.",
         formula="100 x disposed within the limit of the day of receipt / disposed",
         standard="DARPG memorandum of 27-07-2022 and order of 23-08-2024", window=every("month"),
-        levels=("town", "department"), better="higher", target=100, watch=90, **PERCENT,
+        levels=("town", "department"), better="higher", target=100, watch=90, **CASES,
     ),
     Kpi(
         function=settling.appeals_in_time, catalogue="GR-09", title="Appeals decided within 30 days",
         plain="Share of appeals that were decided within 30 days.",
         formula="100 x appeals decided within 30 days / appeals decided",
         standard="DARPG order of 23-08-2024", window=every("month"), levels=("town", "department"),
-        better="higher", target=100, watch=90, **PERCENT,
+        better="higher", target=100, watch=90, **CASES,
     ),
     Kpi(
         function=settling.redressal_within_24h, catalogue="GR-11", title="Settled within 24 hours",
         plain="Share of water, sewer and waste complaints settled within a day of receipt.",
         formula="100 x settled within 24 hours of receipt / received in the month",
         standard="SLB 2.1.7, 2.2.7, 2.3.6", window=every("month"), levels=("town", "ward", "service"),
-        better="higher", target=80, watch=60, **PERCENT,
+        better="higher", target=80, watch=60, **CASES,
     ),
 )  # fmt: skip
 
@@ -112,13 +114,13 @@ BACKLOG = (
         function=backlog.clearance_rate, catalogue="GR-10", title="Closed for each hundred received",
         plain="Whether the office closes as many complaints as it receives; above 100 the pile shrinks.",
         formula="100 x closed / received", standard="court and CPGRAMS practice", window=every("month"),
-        levels=("town", "ward", "department"), better="higher", target=100, watch=90, **PERCENT,
+        levels=("town", "ward", "department"), better="higher", target=100, watch=90, **CASES,
     ),
     Kpi(
         function=backlog.disposal_rate, catalogue="GR-10", title="Share of the load settled",
         plain="How much of all that was on the desk in the month got settled.",
         formula="100 x closed / (open at the start + received)", standard="CPGRAMS practice", window=every("month"),
-        levels=("town", "ward", "department"), better="context", **PERCENT,
+        levels=("town", "ward", "department"), better="context", **CASES,
     ),
 )  # fmt: skip
 
@@ -148,20 +150,20 @@ PEOPLE = (
         plain="Share of people who heard back from a person within 24 hours.",
         formula="100 x answered within 24 h / (answered + unanswered for longer than 24 h)",
         standard="311 practice", window=every("week"), levels=people.CHANNELS, better="higher", target=80, watch=60,
-        **PERCENT,
+        **CASES,
     ),
     Kpi(
         function=people.no_response_share, catalogue="GR-05", title="Not yet answered",
         plain="Share of people to whom nobody has answered yet.",
         formula="100 x requests without a human response / received", standard="311 practice", window=every("week"),
-        levels=people.CHANNELS, better="lower", target=5, watch=20, **PERCENT,
+        levels=people.CHANNELS, better="lower", target=5, watch=20, **CASES,
     ),
     Kpi(
         function=people.duplicate_share, catalogue="GR-06", title="Complaints that repeat another",
         plain="Share of complaints that repeat another one: marked so, or same matter within 100 m and 72 hours.",
         formula="100 x duplicates / received; same service, <= 100 m, <= 72 h, the earlier one still open",
         standard="practice (convention)", window=every("month"), levels=("town", "ward", "service"), better="context",
-        **PERCENT,
+        **CASES,
     ),
     Kpi(
         function=people.satisfaction, catalogue="GR-07", title="People content with the result",
@@ -182,7 +184,7 @@ PEOPLE = (
         function=people.rating_response_rate, catalogue="GR-07", title="People who gave a mark",
         plain="Share of closed complaints that were rated: a low share makes the marks less telling.",
         formula="100 x rated / closed in the month", standard="CPGRAMS feedback", window=every("month"),
-        levels=("town", "ward", "department"), better="context", **PERCENT,
+        levels=("town", "ward", "department"), better="context", **CASES,
     ),
     Kpi(
         function=people.complaints_per_1000, catalogue="GR-08", title="Complaints per 1000 residents",

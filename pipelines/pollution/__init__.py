@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.engine.model import AlarmRule, Domain
 from pipelines.pollution.kpis import KPIS
+from pipelines.pollution.limit_references import LIMITS
 from pipelines.pollution.tables import (
     CLIMATE_ACTIVITIES,
     EFFLUENT,
@@ -89,7 +90,7 @@ DOMAIN = Domain(
     meaning="Air quality, noise, treated sewage and greenhouse gas.",
     quantities=QUANTITIES,
     tables=(EFFLUENT_SAMPLES, CLIMATE_ACTIVITIES),
-    references=(NOISE_SITES, NOISE_LIMITS, EFFLUENT_PLANTS, EFFLUENT),
+    references=(NOISE_SITES, NOISE_LIMITS, EFFLUENT_PLANTS, EFFLUENT, *LIMITS),
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,

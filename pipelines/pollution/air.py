@@ -20,7 +20,18 @@ from pipelines.pollution.formulas import (
     us_sulphur_dioxide,
     worst,
 )
-from pipelines.pollution.limit_tables import MILLION, molar_mass
+from pipelines.pollution.limit_tables import (
+    EUROPEAN_AQI,
+    INDIA_NAQI,
+    INDIA_NAQI_SEVERE,
+    MILLION,
+    US_AQI,
+    Index,
+    european_bands,
+    index,
+    india_index,
+    molar_mass,
+)
 from pipelines.pollution.stations import HIGHEST, MEAN, over_stations, wide, window_averages
 
 PPB = {gas: ppb_from_ug_per_m3(1.0, molar_mass(gas)) for gas in ("O3", "SO2", "NO2", "CO")}
@@ -34,6 +45,7 @@ def us_aqi(
     so2_ug_m3_hourly: pl.DataFrame,
     no2_ug_m3_hourly: pl.DataFrame,
     windows: pl.DataFrame,
+    us_aqi_breakpoints: pl.DataFrame = US_AQI,
     *,
     minimum_hours: int = 18,
 ) -> pl.DataFrame:
@@ -53,35 +65,36 @@ def us_aqi(
         },
         PPB,
     )
-    rows = window_averages(hours, windows, list(US_INDEXES), eight=["O3", "CO"], minimum_hours=minimum_hours)
-    found = rows.with_columns(**US_INDEXES).with_columns(**US_WORST)
-    return over_stations(found.with_columns(detail=BEYOND), HIGHEST)
+    us = index(us_aqi_breakpoints)
+    indexes = us_indexes(us)
+    rows = window_averages(hours, windows, list(indexes), eight=["O3", "CO"], minimum_hours=minimum_hours)
+    found = rows.with_columns(**indexes).with_columns(**worst({name: pl.col(name) for name in indexes}))
+    return over_stations(found.with_columns(detail=_beyond(us)), HIGHEST)
 
 
-US_INDEXES = {
-    "PM2.5": us_sub_index("PM2.5", "24h", pl.col("PM2.5 24h")),
-    "PM10": us_sub_index("PM10", "24h", pl.col("PM10 24h")),
-    "O3": us_ozone(pl.col("O3 8h"), pl.col("O3 1h")),
-    "CO": us_sub_index("CO", "8h", pl.col("CO 8h")),
-    "SO2": us_sulphur_dioxide(pl.col("SO2 1h"), pl.col("SO2 24h")),
-    "NO2": us_sub_index("NO2", "1h", pl.col("NO2 1h")),
-}
+@cache
+def us_indexes(us: Index) -> dict[str, pl.Expr]:
+    """The sub-indexes of a station's averages."""
+    return {
+        "PM2.5": us_sub_index("PM2.5", "24h", pl.col("PM2.5 24h"), us),
+        "PM10": us_sub_index("PM10", "24h", pl.col("PM10 24h"), us),
+        "O3": us_ozone(pl.col("O3 8h"), pl.col("O3 1h"), us),
+        "CO": us_sub_index("CO", "8h", pl.col("CO 8h"), us),
+        "SO2": us_sulphur_dioxide(pl.col("SO2 1h"), pl.col("SO2 24h"), us),
+        "NO2": us_sub_index("NO2", "1h", pl.col("NO2 1h"), us),
+    }
 
-US_WORST = worst({name: pl.col(name) for name in US_INDEXES})
 
-
-def _beyond() -> pl.Expr:
+@cache
+def _beyond(us: Index) -> pl.Expr:
     averaging = {"PM2.5": "24h", "PM10": "24h", "O3": "1h", "CO": "8h", "SO2": "24h", "NO2": "1h"}
     words = [
-        pl.when((pl.col("value") == 500) & beyond_us_aqi(name, time, pl.col(f"{name} {time}"))).then(
+        pl.when((pl.col("value") == 500) & beyond_us_aqi(name, time, pl.col(f"{name} {time}"), us)).then(
             pl.lit(f"{name}, beyond the AQI")
         )
         for name, time in averaging.items()
     ]
     return pl.coalesce(*words, pl.col("detail"))
-
-
-BEYOND = _beyond()
 
 
 def india_naqi(
@@ -94,6 +107,8 @@ def india_naqi(
     nh3_ug_m3_hourly: pl.DataFrame,
     pb_ug_m3_hourly: pl.DataFrame,
     windows: pl.DataFrame,
+    india_naqi_breakpoints: pl.DataFrame = INDIA_NAQI,
+    india_naqi_severe: pl.DataFrame = INDIA_NAQI_SEVERE,
     *,
     minimum_hours: int = 16,
     minimum_pollutants: int = 3,
@@ -116,7 +131,7 @@ def india_naqi(
             "Pb": pb_ug_m3_hourly,
         }
     )
-    indexed = india_indexes(severe)
+    indexed = india_indexes(india_index(severe, india_naqi_breakpoints, india_naqi_severe))
     rows = window_averages(hours, windows, list(indexed), eight=["O3", "CO"], minimum_hours=minimum_hours)
     indexes = {name: pl.col(name) for name in indexed}
     valid = pl.when(india_is_valid(indexes, minimum_pollutants))
@@ -125,13 +140,13 @@ def india_naqi(
 
 
 @cache
-def india_indexes(severe: str) -> dict[str, pl.Expr]:
-    """The sub-indexes of a station's averages, with the upper end of the severe band that `severe` names."""
+def india_indexes(india: Index) -> dict[str, pl.Expr]:
+    """The sub-indexes of a station's averages."""
     taken = {name: pl.col(f"{name} 24h") for name in ("PM2.5", "PM10", "NO2", "SO2", "NH3", "Pb")}
     taken["O3"] = india_ozone(pl.col("O3 8h"), pl.col("O3 1h"))
     taken["CO"] = pl.col("CO 8h")
     order = ("PM2.5", "PM10", "NO2", "O3", "CO", "SO2", "NH3", "Pb")
-    return {name: india_sub_index(name, taken[name], severe) for name in order}
+    return {name: india_sub_index(name, taken[name], india) for name in order}
 
 
 def european_aqi(
@@ -141,6 +156,7 @@ def european_aqi(
     o3_ug_m3_hourly: pl.DataFrame,
     so2_ug_m3_hourly: pl.DataFrame,
     windows: pl.DataFrame,
+    european_aqi_bands: pl.DataFrame = EUROPEAN_AQI,
 ) -> pl.DataFrame:
     """European air quality level of the hour, 1 good to 6 extremely poor; the town is its worst station.
 
@@ -155,14 +171,15 @@ def european_aqi(
             "SO2": so2_ug_m3_hourly,
         }
     )
-    rows = in_windows(hours, windows).with_columns(**EUROPEAN_LEVELS)
-    levels = {name: pl.col(name) for name in EUROPEAN_LEVELS}
+    bands = european_bands(european_aqi_bands)
+    names = ("PM2.5", "PM10", "NO2", "O3", "SO2")
+    rows = in_windows(hours, windows).with_columns(
+        european_level(name, pl.col(name), bands).alias(name) for name in names
+    )
+    levels = {name: pl.col(name) for name in names}
     measured = pl.sum_horizontal([level.is_not_null().cast(pl.Int64) for level in levels.values()])
     found = rows.with_columns(**worst(levels), n=measured, n_expected=measured)
     return over_stations(found.filter(pl.col("value").is_not_null()), HIGHEST)
-
-
-EUROPEAN_LEVELS = {name: european_level(name, pl.col(name)) for name in ("PM2.5", "PM10", "NO2", "O3", "SO2")}
 
 
 def _nowcasts(hours: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
@@ -190,7 +207,10 @@ def nowcast_pm25(pm25_ug_m3_hourly: pl.DataFrame, windows: pl.DataFrame) -> pl.D
 
 
 def nowcast_aqi(
-    pm25_ug_m3_hourly: pl.DataFrame, pm10_ug_m3_hourly: pl.DataFrame, windows: pl.DataFrame
+    pm25_ug_m3_hourly: pl.DataFrame,
+    pm10_ug_m3_hourly: pl.DataFrame,
+    windows: pl.DataFrame,
+    us_aqi_breakpoints: pl.DataFrame = US_AQI,
 ) -> pl.DataFrame:
     """US index of the particle NowCasts, truncated first; the town is its worst station.
 
@@ -198,5 +218,6 @@ def nowcast_aqi(
     """
     casts = _nowcasts(wide({"PM2.5": pm25_ug_m3_hourly, "PM10": pm10_ug_m3_hourly}), windows)
     names = ("PM2.5", "PM10")
-    indexed = casts.with_columns(us_sub_index(name, "24h", millionths(pl.col(name))).alias(name) for name in names)
+    us = index(us_aqi_breakpoints)
+    indexed = casts.with_columns(us_sub_index(name, "24h", millionths(pl.col(name)), us).alias(name) for name in names)
     return over_stations(indexed.with_columns(**worst({name: pl.col(name) for name in names})), HIGHEST)

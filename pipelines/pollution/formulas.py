@@ -9,17 +9,24 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.pollution.limit_tables import (
+    EUROPEAN_AQI,
+    INDIA_NAQI,
+    INDIA_NAQI_SEVERE,
     MILLION,
+    US_AQI,
+    Index,
     Segment,
     bands,
     european_bands,
-    segments,
-    severe_pieces,
+    index,
+    india_index,
     who_goals,
 )
 
 TOP_INDEX = 500
 SEVERE = "band before repeated"
+US, INDIA = index(US_AQI), india_index(SEVERE, INDIA_NAQI, INDIA_NAQI_SEVERE)
+EUROPE = european_bands(EUROPEAN_AQI)
 SO2_ONE_HOUR_ENDS_AT = 305 * MILLION
 SO2_INDEX_WITHOUT_24H = 200
 INDIA_ONE_HOUR_OZONE_ABOVE = 208 * MILLION
@@ -43,15 +50,17 @@ def rounded_quotient(numerator: pl.Expr, denominator: pl.Expr | int) -> pl.Expr:
 def linear_index(concentration: pl.Expr, pieces: tuple[Segment, ...]) -> pl.Expr:
     """The index on the piece that holds the concentration (millionths), rounded half up.
 
-    Beyond a table that ends at 500 it stays 500; beyond one that ends earlier there is none.
+    Beyond a table that ends at 500 it stays 500; beyond one that ends earlier, or without a piece, there is none.
     """
-    index = concentration.map_batches(
+    if not pieces:
+        return pl.lit(None, dtype=pl.Int64)
+    found = concentration.map_batches(
         partial(_on_pieces, columns=_columns(pieces)), return_dtype=pl.Int64, is_elementwise=True
     )
     within = concentration >= pieces[0].low
     if pieces[-1].index_high != TOP_INDEX:
         within &= concentration <= pieces[-1].high
-    return pl.when(within).then(index)
+    return pl.when(within).then(found)
 
 
 def _on_pieces(concentrations: pl.Series, columns: tuple[NDArray[np.int64], ...]) -> pl.Series:
@@ -69,50 +78,52 @@ def _columns(pieces: tuple[Segment, ...]) -> tuple[NDArray[np.int64], ...]:
     return highs[:-1], *others
 
 
-def us_sub_index(pollutant: str, averaging: str, concentration: pl.Expr) -> pl.Expr:
+def us_sub_index(pollutant: str, averaging: str, concentration: pl.Expr, us: Index = US) -> pl.Expr:
     """The US index of one pollutant: concentration truncated, index rounded half up.
 
     Unit: millionths of ug/m3 (PM), ppb (O3, SO2, NO2) or ppm (CO).
     Source: EPA-454/B-24-002, Table 6 and equation 1.
     """
-    pieces = segments("us_aqi")[pollutant, averaging]
-    step = pieces[0].truncate_to
+    pieces = us.of(pollutant, averaging)
+    step = pieces[0].truncate_to if pieces else 1
     return linear_index(concentration.clip(lower_bound=0) // step * step, pieces)
 
 
-def us_ozone(eight_hour: pl.Expr, one_hour: pl.Expr) -> pl.Expr:
+def us_ozone(eight_hour: pl.Expr, one_hour: pl.Expr, us: Index = US) -> pl.Expr:
     """The higher of the 8-hour (to 300) and the 1-hour index (from 101)."""
-    return pl.max_horizontal(us_sub_index("O3", "8h", eight_hour), us_sub_index("O3", "1h", one_hour))
+    return pl.max_horizontal(us_sub_index("O3", "8h", eight_hour, us), us_sub_index("O3", "1h", one_hour, us))
 
 
-def us_sulphur_dioxide(one_hour: pl.Expr, day: pl.Expr) -> pl.Expr:
+def us_sulphur_dioxide(one_hour: pl.Expr, day: pl.Expr, us: Index = US) -> pl.Expr:
     """The 1-hour index below 305 ppb; from there the 24-hour mean decides, and gives at least 200.
 
     Source: 40 CFR 58 Appendix G, notes to Table 2.
     """
-    by_day = us_sub_index("SO2", "24h", day)
+    by_day = us_sub_index("SO2", "24h", day, us)
     lowest = pl.when(day.is_not_null()).then(SO2_INDEX_WITHOUT_24H)
     high = one_hour >= SO2_ONE_HOUR_ENDS_AT
-    return pl.when(high).then(pl.coalesce(by_day, lowest)).otherwise(us_sub_index("SO2", "1h", one_hour))
+    return pl.when(high).then(pl.coalesce(by_day, lowest)).otherwise(us_sub_index("SO2", "1h", one_hour, us))
 
 
-def beyond_us_aqi(pollutant: str, averaging: str, concentration: pl.Expr) -> pl.Expr:
+def beyond_us_aqi(pollutant: str, averaging: str, concentration: pl.Expr, us: Index = US) -> pl.Expr:
     """Whether the truncated concentration lies above the last breakpoint of a table that ends at 500."""
-    last = segments("us_aqi")[pollutant, averaging][-1]
+    if not (pieces := us.of(pollutant, averaging)):
+        return pl.lit(value=False)
+    last = pieces[-1]
     ends = concentration // last.truncate_to * last.truncate_to > last.high
     return (ends & (last.index_high == TOP_INDEX)).fill_null(False)
 
 
-def india_sub_index(pollutant: str, concentration: pl.Expr, severe: str = SEVERE) -> pl.Expr:
+def india_sub_index(pollutant: str, concentration: pl.Expr, india: Index = INDIA) -> pl.Expr:
     """The Indian index of one pollutant on contiguous pieces, capped at 500.
 
-    CPCB prints no upper end of the severe band; `severe` names whose end to take (limits/india_naqi_severe.csv).
+    CPCB prints no upper end of the severe band: whose is taken stands in limits/india_naqi_severe.csv.
 
     Unit: millionths of ug/m3 (CO: mg/m3), 24-hour mean (O3 and CO: 8-hour).
     Source: CPCB National Air Quality Index, October 2014.
     """
     averaging = "8h" if pollutant in INDIA_EIGHT_HOUR else "24h"
-    return linear_index(concentration.clip(lower_bound=0), severe_pieces(severe)[pollutant, averaging])
+    return linear_index(concentration.clip(lower_bound=0), india.of(pollutant, averaging))
 
 
 def india_ozone(eight_hour: pl.Expr, one_hour: pl.Expr) -> pl.Expr:
@@ -128,13 +139,15 @@ def india_is_valid(indexes: Mapping[str, pl.Expr], minimum_pollutants: int = 3) 
     return (known >= minimum_pollutants) & (pl.any_horizontal(particles) if particles else pl.lit(False))
 
 
-def european_level(pollutant: str, concentration: pl.Expr) -> pl.Expr:
+def european_level(pollutant: str, concentration: pl.Expr, europe: Mapping[str, tuple[int, ...]] = EUROPE) -> pl.Expr:
     """The European level 1 to 6 of an hourly concentration (millionths of ug/m3), rounded to whole ug/m3 first.
 
     Source: EEA European Air Quality Index as revised 2024/25.
     """
     whole = rounded_quotient(concentration.clip(lower_bound=0), MILLION)
-    ends = european_bands()[pollutant]
+    ends = europe.get(pollutant)
+    if not ends:
+        return pl.lit(None, dtype=pl.Int64)
     level = pl.lit(1, dtype=pl.Int64) + pl.sum_horizontal([(whole > end).cast(pl.Int64) for end in ends])
     return pl.when(whole.is_not_null()).then(level)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area, in_windows
-from pipelines.pollution.formulas import exceeds_who, worst
-from pipelines.pollution.limit_tables import MILLION, who_goals
+from pipelines.pollution.formulas import worst
+from pipelines.pollution.limit_tables import MILLION, WHO_GUIDELINES, who_goals
 from pipelines.pollution.stations import (
     ELAPSED_DAYS,
     ELAPSED_HOURS,
@@ -29,6 +29,7 @@ def who_exceedance_days(
     so2_ug_m3_daily: pl.DataFrame,
     co_mg_m3_daily: pl.DataFrame,
     windows: pl.DataFrame,
+    who_guidelines: pl.DataFrame = WHO_GUIDELINES,
 ) -> pl.DataFrame:
     """Days of the year whose mean was above the WHO 24-hour guideline, for the pollutant with most such days.
 
@@ -40,8 +41,10 @@ def who_exceedance_days(
     days = _days(dict(zip(names, frames, strict=True)), windows)
     valid = [pl.col(name).count().cast(pl.Int64) for name in names]
     exceeded = [
-        pl.when(pl.col(name).count() > 0).then(exceeds_who(name, pl.col(name)).sum().cast(pl.Int64)).alias(name)
-        for name in names
+        pl.when((pl.col(name).count() > 0) & (limit is not None))
+        .then((pl.col(name) > limit).sum().cast(pl.Int64))
+        .alias(name)
+        for name, limit in _guidelines(names, "24h", who_guidelines).items()
     ]
     measured = pl.sum_horizontal([(count > 0).cast(pl.Int64) for count in valid])
     grouped = days.group_by("window", "asset").agg(
@@ -51,7 +54,11 @@ def who_exceedance_days(
 
 
 def who_annual_ratio(
-    pm25_ug_m3_daily: pl.DataFrame, pm10_ug_m3_daily: pl.DataFrame, no2_ug_m3_daily: pl.DataFrame, windows: pl.DataFrame
+    pm25_ug_m3_daily: pl.DataFrame,
+    pm10_ug_m3_daily: pl.DataFrame,
+    no2_ug_m3_daily: pl.DataFrame,
+    windows: pl.DataFrame,
+    who_guidelines: pl.DataFrame = WHO_GUIDELINES,
 ) -> pl.DataFrame:
     """Mean of the year so far over the WHO annual guideline, for the pollutant and station where it is highest.
 
@@ -61,9 +68,8 @@ def who_annual_ratio(
     days = _days(frames, windows)
     valid = {name: pl.col(name).count().cast(pl.Int64) for name in frames}
     enough = {name: count >= MINIMUM_SHARE * pl.col("days").first() for name, count in valid.items()}
-    ratios = [
-        pl.when(enough[name]).then(pl.col(name).mean() / who_goals(name, "annual")[0][1]).alias(name) for name in frames
-    ]
+    limits = _guidelines(list(frames), "annual", who_guidelines)
+    ratios = [pl.when(enough[name]).then(pl.col(name).mean() / limit).alias(name) for name, limit in limits.items()]
     measured = pl.sum_horizontal([(count > 0).cast(pl.Int64) for count in valid.values()])
     grouped = days.group_by("window", "asset").agg(
         pl.col("ward").first(),
@@ -72,12 +78,15 @@ def who_annual_ratio(
         n_expected=measured * pl.col("days").first(),
     )
     found = over_stations(grouped.with_columns(**worst({name: pl.col(name) for name in frames})), HIGHEST)
-    guideline = pl.col("detail").replace_strict(_annual_guidelines(list(frames)), return_dtype=pl.Float64)
+    units = {name: None if limit is None else limit / MILLION for name, limit in limits.items()}
+    guideline = pl.col("detail").replace_strict(units, return_dtype=pl.Float64)
     return found.with_columns(numerator=pl.col("value") * guideline, denominator=guideline).drop("value")
 
 
-def _annual_guidelines(pollutants: list[str]) -> dict[str, float]:
-    return {name: who_goals(name, "annual")[0][1] / MILLION for name in pollutants}
+def _guidelines(pollutants: list[str], averaging: str, table: pl.DataFrame) -> dict[str, int | None]:
+    """The strictest goal (millionths) of each pollutant; None where the table has none."""
+    goals = {name: who_goals(name, averaging, table) for name in pollutants}
+    return {name: found[0][1] if found else None for name, found in goals.items()}
 
 
 def capture(valid: pl.Expr, expected: pl.Expr, required: pl.Expr) -> dict[str, pl.Expr]:

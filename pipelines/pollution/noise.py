@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area, in_windows, local
-from pipelines.pollution.limit_tables import Period, noise_periods
+from pipelines.pollution.limit_tables import NOISE_PERIODS, Period, periods
 from pipelines.pollution.stations import HIGHEST, MINIMUM_SHARE, over_stations
 
 NOISE = "noise_dba"
@@ -95,21 +95,27 @@ def _no_detail() -> pl.Expr:
 
 
 def noise_lden(
-    noise_dba: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame, zone: str, *, scheme: str = "EU Lden"
+    noise_dba: pl.DataFrame,
+    sensors: pl.DataFrame,
+    windows: pl.DataFrame,
+    zone: str,
+    noise_periods: pl.DataFrame = NOISE_PERIODS,
+    *,
+    scheme: str = "EU Lden",
 ) -> pl.DataFrame:
     """Day-evening-night level of the last 24 hours; the town is its loudest site.
 
-    Unit: dB(A). Parts of the day and penalties by `scheme` (limits/noise_periods.csv), each with 75 % of its readings.
+    Unit: dB(A). Parts of the day and penalties by `scheme` of noise_periods, each with 75 % of its readings.
     Source: Directive 2002/49/EC Annex I.
     """
-    periods = noise_periods(scheme)
+    day_parts = periods(scheme, noise_periods)
     rows = in_windows(_hourly_sound(noise_dba, sensors, zone), windows)
     rows = rows.join(_microphones(sensors).select("asset", "microphones"), on="asset")
     hour = local(pl.col("observed_at"), zone).dt.hour()
-    parts = [_period_level(part, in_period(hour, part)) for part in periods]
+    parts = [_period_level(part, in_period(hour, part)) for part in day_parts]
     counted = {"n": pl.len().cast(pl.Int64), "n_expected": pl.lit(24, dtype=pl.Int64)}
     grouped = rows.group_by("window", "asset").agg(pl.col("ward").first(), *parts, **counted)
-    level = day_evening_night({part.name: pl.col(part.name) for part in periods}, periods)
+    level = day_evening_night({part.name: pl.col(part.name) for part in day_parts}, day_parts)
     return over_stations(grouped.with_columns(value=level, detail=_no_detail()), HIGHEST)
 
 
@@ -167,12 +173,13 @@ def noise_compliance_day(
     sensors: pl.DataFrame,
     windows: pl.DataFrame,
     zone: str,
+    noise_periods: pl.DataFrame = NOISE_PERIODS,
 ) -> pl.DataFrame:
     """Share of sites whose level from 06 to 22 h is at or below the day limit of their zone class.
 
     Source: Noise Pollution (Regulation and Control) Rules 2000, Schedule.
     """
-    day = next(part for part in noise_periods("India") if part.name == "day")
+    day = next(part for part in periods("India", noise_periods) if part.name == "day")
     rows = in_windows(_sound(noise_dba, sensors), windows)
     inside = in_period(local(pl.col("observed_at"), zone).dt.hour(), day)
     return _compliance(rows.filter(inside), (noise_sites, noise_limits), sensors, windows, day)
@@ -185,13 +192,14 @@ def noise_compliance_night(
     sensors: pl.DataFrame,
     windows: pl.DataFrame,
     zone: str,
+    noise_periods: pl.DataFrame = NOISE_PERIODS,
 ) -> pl.DataFrame:
     """Share of sites whose level from 22 to 06 h is at or below the night limit of their zone class.
 
     A night belongs to the date of its 22 h, which is the date on which its 30-hour window starts.
     Source: Noise Pollution (Regulation and Control) Rules 2000, Schedule.
     """
-    night = next(part for part in noise_periods("India") if part.name == "night")
+    night = next(part for part in periods("India", noise_periods) if part.name == "night")
     rows = in_windows(_sound(noise_dba, sensors), windows)
     clock, began = local(pl.col("observed_at"), zone), local(pl.col("window"), zone).dt.date()
     evening = (clock.dt.hour() >= night.from_hour) & (clock.dt.date() == began)

@@ -130,9 +130,7 @@ def test_unusable_readings_are_in_no_rollup() -> None:
         schema={"series": pl.Int32, "observed_at": INSTANT, "value": pl.Float64},
         orient="row",
     )
-    assert hourly(frame, "UTC").select("n", "sum", "sum_squares", "min", "max", "last").rows() == [
-        (1, 3.0, 9.0, 3.0, 3.0, 3.0)
-    ]
+    assert hourly(frame, "UTC").select("n", "sum", "min", "max", "last").rows() == [(1, 3.0, 3.0, 3.0, 3.0)]
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Australia/Lord_Howe", "Asia/Kathmandu"])

@@ -49,6 +49,35 @@ def test_border_that_crosses_itself_is_mended_told_and_stops_nothing() -> None:
     assert wards.faults == ["the border of ward A crosses itself; it was mended for looking up places"]
 
 
+@pytest.mark.parametrize(
+    ("geometry", "words"),
+    [
+        (None, "is not readable as GeoJSON"),
+        (("Blob", []), "is not readable as GeoJSON"),
+        (("Polygon", [[[0, 0], [1, 1]]]), "is not readable as GeoJSON"),
+        (("Polygon", [["a", "b"]]), "is not readable as GeoJSON"),
+        (("Polygon", []), "is empty"),
+        (("MultiPolygon", []), "is empty"),
+        (("Point", [1, 1]), "is a Point that encloses nothing"),
+        (("Polygon", [[[0, 0], [1, 0], [0, 0], [0, 0]]]), "is a Polygon that encloses nothing"),
+    ],
+)
+def test_ward_without_a_usable_border_is_named_and_the_others_serve(geometry: Any, words: str) -> None:
+    collection = shapes(A=geometry or (None, None), B=("Polygon", [FAR]))
+    wards = Wards(collection)
+    assert at(wards, (10.5, 10.5), (0.5, 0.5)) == ["B", None]
+    assert [feature["properties"]["ward"] for feature in wards.collection["features"]] == ["B"]
+    (fault,) = wards.faults
+    assert fault.startswith(f"the border of ward A {words}")
+    assert "Export its border again" in fault
+
+
+def test_shape_without_properties_is_of_no_known_ward() -> None:
+    feature = {"type": "Feature", "properties": None, "geometry": {"type": "Polygon", "coordinates": [FAR]}}
+    wards = Wards({"type": "FeatureCollection", "features": [feature]}, {"A"})
+    assert wards.faults == ["shape 1 of wards.geojson has the ward ``, which is not in wards.csv"]
+
+
 def crossings(lon: float, lat: float, ring: list[list[float]]) -> int:
     """How often a ray to the east crosses a ring: odd inside, even outside."""
     count = 0

@@ -45,8 +45,6 @@ MISTAKES = {
     "shapes_not_json": ("wards.geojson", "{", "not readable as GeoJSON", "Export the ward borders"),
     "shapes_too_deep": ("wards.geojson", "[" * 100_000, "not readable as GeoJSON", "Export"),
     "shapes_a_list": ("wards.geojson", "[1]", "not readable as GeoJSON", "Export"),
-    "shapes_without_geometry": ("wards.geojson", '{"features":[{"properties":{"ward":"W1"},"geometry":null}]}', "not readable as GeoJSON", "Export"),
-    "shapes_of_nothing": ("wards.geojson", '{"features":[{"properties":{"ward":"W1"},"geometry":{"type":"Blob","coordinates":[]}}]}', "not readable as GeoJSON", "Export"),
 }  # fmt: skip
 
 

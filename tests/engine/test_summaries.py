@@ -108,6 +108,36 @@ def test_steps_of_series_equal_plain_python_after_late_rows(town: Town, step: st
         assert found[key] == (len(values), pytest.approx(sum(values)), min(values), max(values), values[-1])
 
 
+def test_quarter_hours_are_rolled_up_of_series_that_report_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town, chance = Town(tmp_path, "Asia/Kolkata"), random.Random(6)
+    town.take(batch(chance))
+    town.compact()
+    # From here on a series with more than two readings a day reports often; the days before were not rolled up.
+    monkeypatch.setattr(rollups, "MOST_QUARTERS", 2)
+    for _ in range(4):
+        town.take(batch(chance))
+        town.compact()
+    town.take(batch(chance))
+    days = [part.rows for part in manifest.read(tmp_path).parts["roll_quarter_hourly"].values()]
+    assert sum(days) > 20
+    test_steps_of_series_equal_plain_python_after_late_rows(town, "quarter_hour")
+
+
+def test_quarter_hours_stay_when_their_readings_were_let_go(tmp_path: Path) -> None:
+    town = Town(tmp_path, "Asia/Kathmandu")
+    day = floor(START, "day", town.zone)
+    town.take([(0, day + timedelta(minutes=minute), float(minute), 0) for minute in range(24 * 60)])
+    town.compact()
+    store = Store(tmp_path, TABLES)
+    store.open()
+    store.manifest = store.manifest.without({part.file for part in store.manifest.parts["readings"].values()})
+    rows = Summaries(store, town.zone).by_series([0], day, day + timedelta(days=1), "quarter_hour")
+    assert rows["n"].to_list() == [15] * 96
+    assert rows["max"].to_list() == [15.0 * quarter + 14 for quarter in range(96)]
+
+
 @pytest.mark.parametrize("step", ["hour", "day", "month"])
 def test_wards_and_the_town_add_up_to_their_readings_after_late_rows(town: Town, step: str) -> None:
     ends = (START - timedelta(days=40), START + timedelta(days=40))
@@ -191,8 +221,9 @@ def test_files_by_day_of_an_earlier_version_are_taken_up_in_the_month(tmp_path: 
         rows = pl.read_parquet(tmp_path / part.file).with_columns(_day=local_day("observed_at", town.zone))
         for (day,), of_day in rows.partition_by("_day", as_dict=True, include_key=False).items():
             name = f"roll/daily/{day}.{current.rev}.parquet"
-            by_day[str(day)] = cold.write(tmp_path, name, of_day, None, done)
+            by_day[str(day)] = cold.write(tmp_path, name, of_day.with_columns(sum_squares=pl.col("sum") ** 2), None, done)
     manifest.write(tmp_path, replace(current, parts={**current.parts, "roll_daily": by_day}))
+    test_steps_of_series_equal_plain_python_after_late_rows(town, "day")
     town.take([(0, START + timedelta(days=2, minutes=number), 7.0, 0) for number in range(9)])
     town.compact()
     names = set(manifest.read(tmp_path).parts["roll_daily"])

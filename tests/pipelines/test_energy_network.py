@@ -20,7 +20,7 @@ READING = {
     "value": pl.Float64,
 }
 ROLLUP = {name: kind for name, kind in READING.items() if name != "value"} | dict.fromkeys(
-    ["n", "expected", "sum", "sum_squares", "min", "max", "last"], pl.Float64
+    ["n", "expected", "sum", "min", "max", "last"], pl.Float64
 )
 ASSETS = pl.DataFrame(
     {

@@ -23,7 +23,7 @@ START = datetime(2025, 3, 3, tzinfo=UTC)
 WARDS = {"MG1": "W1", "MG2": "W2", "F1": "W1", "F2": "W2"}
 ROLLUP = {
     "sensor": pl.String, "asset": pl.String, "kind": pl.String, "ward": pl.String, "observed_at": INSTANT,
-    "n": pl.Int64, "expected": pl.Float64, "sum": pl.Float64, "sum_squares": pl.Float64,
+    "n": pl.Int64, "expected": pl.Float64, "sum": pl.Float64,
     "min": pl.Float64, "max": pl.Float64, "last": pl.Float64,
 }  # fmt: skip
 ASSETS = pl.DataFrame({"asset": list(WARDS), "ward": list(WARDS.values())})

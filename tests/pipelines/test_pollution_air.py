@@ -11,9 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.engine.model import Reference
 from pipelines.pollution.air import european_aqi, india_naqi, nowcast_aqi, nowcast_pm25, us_aqi
 from pipelines.pollution.formulas import category, millionths, us_ozone, us_sub_index, us_sulphur_dioxide
+from pipelines.pollution.limit_references import EUROPEAN_AQI_BANDS, LIMITS, US_AQI_BREAKPOINTS
 from pipelines.pollution.limit_tables import MILLION
+from tests.shipped import shipped
 
 INSTANT = pl.Datetime("us", "UTC")
 START = datetime(2025, 1, 10, 18, 30, tzinfo=UTC)  # midnight in Kolkata
@@ -320,3 +323,28 @@ def test_one_window_gives_the_same_as_many_at_once() -> None:
     many = india_naqi(*frames, windows(30, 24)).sort("window", "area")
     single = [india_naqi(*frames, windows(1, 24, START + timedelta(hours=at))) for at in range(30)]
     assert pl.concat(single).sort("window", "area").equals(many)
+
+
+def test_indexes_go_by_the_tables_that_a_town_has_replaced() -> None:
+    eased = shipped(US_AQI_BREAKPOINTS).with_columns(pl.col("index_low", "index_high") + 1000)
+    plain = us_aqi(day(20.0), *[NO_ROWS] * 5, windows(1, 24))
+    assert value(us_aqi(day(20.0), *[NO_ROWS] * 5, windows(1, 24), eased)) == value(plain) + 1000
+    bands = shipped(EUROPEAN_AQI_BANDS).with_columns(pl.col("up_to") * 2)
+    frame = hourly({"A1": [9.0]})
+    assert value(european_aqi(frame, *[NO_ROWS] * 4, windows(1, 1))) == 2
+    assert value(european_aqi(frame, *[NO_ROWS] * 4, windows(1, 1), bands)) == 1
+
+
+def test_pollutant_that_a_towns_table_does_not_judge_has_no_index() -> None:
+    gases = shipped(US_AQI_BREAKPOINTS).filter(pl.col("pollutant") != "PM2.5")
+    found = us_aqi(day(330.0), day(100.0), *[NO_ROWS] * 4, windows(1, 24), gases)
+    assert found["detail"].to_list() == ["PM10"] * found.height
+    assert value(found) == value(us_aqi(NO_ROWS, day(100.0), *[NO_ROWS] * 4, windows(1, 24)))
+
+
+@pytest.mark.parametrize("reference", LIMITS, ids=lambda reference: reference.name)
+def test_shipped_table_is_read_as_a_towns_own_would_be(reference: Reference) -> None:
+    assert reference.shipped is not None
+    own = shipped(reference)
+    assert own.height == pl.read_csv(reference.shipped).height
+    assert own["source"].null_count() == own["date"].null_count() == 0

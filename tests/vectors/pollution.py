@@ -30,7 +30,7 @@ from pipelines.pollution.limit_tables import (
     MILLION,
     greenhouse_factors,
     molar_mass,
-    noise_periods,
+    periods,
     who_goals,
     whole_millionths,
 )
@@ -225,7 +225,7 @@ def mean_level(levels: list[float | None]) -> float | None:
 def by_period(hourly: list[float | None], scheme: str) -> dict[str, float | None]:
     """The levels of the parts of a day from 24 hourly levels that start at midnight."""
     parts = {}
-    for part in noise_periods(scheme):
+    for part in periods(scheme):
         inside = [(part.from_hour + hour) % 24 for hour in range(part.hours)]
         parts[part.name] = mean_level([hourly[hour] for hour in inside])
     return parts
@@ -240,8 +240,8 @@ def noise(inputs: Mapping[str, Any]) -> Any:
     hourly = next((value for key, value in inputs.items() if key.startswith("hourly") and len(value or []) == 24), None)
     scheme = "US Ldn" if ldn and (hourly is None or "scheme" in inputs or "metric" in inputs) else "EU Lden"
     levels = known if hourly is None else by_period(hourly, scheme)
-    parts = {part.name: pl.lit(levels.get(part.name), dtype=pl.Float64) for part in noise_periods(scheme)}
-    return pl.select(day_evening_night(parts, noise_periods(scheme))).item()
+    parts = {part.name: pl.lit(levels.get(part.name), dtype=pl.Float64) for part in periods(scheme)}
+    return pl.select(day_evening_night(parts, periods(scheme))).item()
 
 
 def noise_limit(inputs: Mapping[str, Any]) -> Any:
@@ -254,7 +254,7 @@ def noise_limit(inputs: Mapping[str, Any]) -> Any:
         hourly = inputs.get(f"hourly_Leq_{period}")
         if hourly is not None:
             valid = sum(value is not None for value in hourly)
-            hours = next(part.hours for part in noise_periods("India") if part.name == period)
+            hours = next(part.hours for part in periods("India") if part.name == period)
             level = mean_level(hourly) if valid >= MINIMUM_SHARE * hours else None
         ok = one(is_quiet_enough(pl.col("l").cast(pl.Float64), pl.lit(limit)), l=number(level))
         excess = None if level is None else max(level - limit, 0.0)
