@@ -221,7 +221,9 @@ def test_files_by_day_of_an_earlier_version_are_taken_up_in_the_month(tmp_path: 
         rows = pl.read_parquet(tmp_path / part.file).with_columns(_day=local_day("observed_at", town.zone))
         for (day,), of_day in rows.partition_by("_day", as_dict=True, include_key=False).items():
             name = f"roll/daily/{day}.{current.rev}.parquet"
-            by_day[str(day)] = cold.write(tmp_path, name, of_day.with_columns(sum_squares=pl.col("sum") ** 2), None, done)
+            by_day[str(day)] = cold.write(
+                tmp_path, name, of_day.with_columns(sum_squares=pl.col("sum") ** 2), None, done
+            )
     manifest.write(tmp_path, replace(current, parts={**current.parts, "roll_daily": by_day}))
     test_steps_of_series_equal_plain_python_after_late_rows(town, "day")
     town.take([(0, START + timedelta(days=2, minutes=number), 7.0, 0) for number in range(9)])
