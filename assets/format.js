@@ -69,7 +69,8 @@
     if (none || row.value === null) return 'no value last week';
     const change = +(row.value - row.last_week).toFixed(row.decimals);
     const before = number(row.last_week, row.decimals);
-    return change === 0 ? `as last week (${before})` : `${change > 0 ? '▲' : '▼'} ${number(Math.abs(change), row.decimals)} on last week (${before})`;
+    const week = row.last_week_whole ? 'last week in full' : 'last week';
+    return change === 0 ? `as ${week} (${before})` : `${change > 0 ? '▲' : '▼'} ${number(Math.abs(change), row.decimals)} on ${week} (${before})`;
   };
   const corrected = (row, unit) => {
     const told = row.corrected;

@@ -230,16 +230,20 @@ def _target_decimals(row: Mapping[str, Any]) -> int:
 
 
 def trend(row: Mapping[str, Any]) -> str:
-    """The value against the same time last week: "▲ 4.2 on last week (108.0)"; none for months and years."""
+    """The value against the same time last week: "▲ 4.2 on last week (108.0)"; none for months and years.
+
+    "In full": of last week only the whole window is known, while this one is still running.
+    """
     before, value, decimals = row.get("last_week"), row.get("value"), int(row.get("decimals") or 0)
     if before is None and _days_long(row) > 27:
         return "new with each month" if _days_long(row) < 40 else "new with each year"
     if before is None or value is None:
         return "no value last week"
+    week = "last week in full" if row.get("last_week_whole") else "last week"
     change = round(value - before, decimals)
     if change == 0:
-        return f"as last week ({number(before, decimals)})"
-    return f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)} on last week ({number(before, decimals)})"
+        return f"as {week} ({number(before, decimals)})"
+    return f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)} on {week} ({number(before, decimals)})"
 
 
 def corrected(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:

@@ -19,6 +19,7 @@ from pipelines.engine.measures import KEYS
 from pipelines.engine.model import ENGINE_TABLES, GRAINS, INSTANT, Domain, Kpi, Source
 from pipelines.engine.tables import ARRIVALS
 from pipelines.engine.tables import ENGINE_TABLES as OWN_TABLES
+from tests.shipped import shipped
 
 DOMAINS = dict(available())
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -220,7 +221,8 @@ def empty(domain: Domain, name: str) -> pl.DataFrame:
     if name in tables:
         return pl.DataFrame(schema=tables[name])
     if name in references:
-        return pl.DataFrame(schema=references[name])
+        own = next((one for one in domain.references if one.name == name and one.shipped), None)
+        return shipped(own) if own else pl.DataFrame(schema=references[name])
     return pl.DataFrame(
         schema={**place, "value": pl.Float64} if name in {q.name for q in domain.quantities} else {**place, **rolled}
     )

@@ -99,6 +99,7 @@ NETWORK = (
     ),
     Kpi(
         function=peak_loading,
+        grows=True,
         catalogue="EN-08",
         title="Fullest hour of a transformer",
         plain="How full the fullest transformer was in the day's heaviest hour.",
@@ -113,6 +114,7 @@ NETWORK = (
     ),
     Kpi(
         function=overload_hours,
+        grows=True,
         catalogue="EN-08",
         title="Transformer overload hours",
         plain="For how many hours today transformers carried more than they are made for.",

@@ -283,6 +283,7 @@ class Kpi:
     `counts`: it counts events, so whatever came counts, and only that there were none must be covered by
     `min_coverage`. `hears`: the tables that feeds were declared for whose arrivals it is handed; none: all.
     `habitual`: it follows the hours of the day or the days of the week, so it may be told what is usual.
+    `grows`: while a window runs its value can only grow, so it is compared with what it was after the same time.
     `level_shifts`: a step of its level that stays means something, as a leak does. `runs_down`: it is a stock over a
     draw, so by the usual draw of the hours to come it can be told when the stock is used up.
     A published value that changes by more than `tolerance` (in the KPI's unit) is a correction that people are told.
@@ -313,6 +314,7 @@ class Kpi:
     owner: str = ""
     headline: bool = False
     habitual: bool = False
+    grows: bool = False
     level_shifts: bool = False
     runs_down: Draw | None = None
 

@@ -84,6 +84,7 @@ class Publisher:
         """The snapshot of this instant."""
         line, settings = self._line, self._line.settings
         self._beat_at = now
+        self._trail.follow(line.store, now)
         state = {
             "build": BUILD,
             "town": {
@@ -195,7 +196,8 @@ class Publisher:
     def _shown(self, work: Work, area: str, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """What the board says of one area, besides what is declared of the KPI."""
         kpi, get = work.kpi, row.get
-        value, as_of, window = get("value"), get("as_of"), get("window")
+        value, as_of, window, end = get("value"), get("as_of"), get("window"), get("end")
+        before = self._trail.last_week(kpi.id, area, window, running=end is not None and end > now)
         return {
             "area": area,
             "ward": area.partition(":")[2] if area.startswith("ward:") else None,
@@ -203,7 +205,7 @@ class Publisher:
             "status": judge(kpi, value, as_of, self.every[kpi.id], now),
             "reason": self._why(kpi, row) if value is None else None,
             "window_start": _iso(window),
-            "window_end": _iso(get("end")),
+            "window_end": _iso(end),
             "as_of": _iso(as_of),
             "coverage": _rounded(get("coverage")),
             "numerator": _rounded(get("numerator")),
@@ -211,7 +213,8 @@ class Publisher:
             "n": get("n"),
             "n_expected": get("n_expected"),
             "detail": get("detail"),
-            "last_week": _rounded(self._trail.last_week(kpi.id, area, window)),
+            "last_week": _rounded(before.value),
+            "last_week_whole": before.whole,
             "spark": [_rounded(value) for value in self._trail.spark(kpi.id)] if area == "town" else [],
             "corrected": self._correction(f"{kpi.id}|{area}", now),
         }

@@ -41,7 +41,7 @@ def who_exceedance_days(
     days = _days(dict(zip(names, frames, strict=True)), windows)
     valid = [pl.col(name).count().cast(pl.Int64) for name in names]
     exceeded = [
-        pl.when((pl.col(name).count() > 0) & (limit is not None))
+        pl.when((pl.col(name).count() > 0) & pl.lit(limit is not None))
         .then((pl.col(name) > limit).sum().cast(pl.Int64))
         .alias(name)
         for name, limit in _guidelines(names, "24h", who_guidelines).items()

@@ -128,6 +128,7 @@ KPIS = (
     ),
     _quality_kpi(
         function=e_coli_found,
+        grows=True,
         title="Samples with E. coli",
         plain="Water samples of the day with germs from sewage. One is too many.",
         formula="samples with E. coli above 0 in 100 mL",

@@ -137,3 +137,13 @@ def test_steps_of_the_night_flow_are_told_by_area(folder: Path, monkeypatch: pyt
         assert ask.get("/api/v1/kpis/pressure_compliance/steps").status_code == 404
     assert (row["area"], row["came"], row["found"]) == ("asset:D1", "2026-03-03", "2026-03-05")
     assert (float(row["before"]), float(row["after"])) == (pytest.approx(10.1), 15.0)
+
+
+def test_days_of_the_register_of_holidays_go_like_sundays(tmp_path: Path) -> None:
+    folder = small_town.make(tmp_path / "town")
+    (folder / "reference" / "holidays.csv").write_text("day,name\n2026-01-26,Republic Day\n2026-03-04,Holi\n", "utf-8")
+    with api_town.asked(folder) as (_, town):
+        season = usual.season_of(town, "hour")
+    local = [datetime(2026, 3, day, 12, tzinfo=ZoneInfo(ZONE)).astimezone(UTC) for day in (1, 3, 4)]
+    rows = pl.DataFrame({"observed_at": local}).with_columns(pl.col("observed_at").dt.cast_time_unit("us"))
+    assert season.marked(rows)["_kind"].to_list() == [7, 2, 7]

@@ -180,6 +180,7 @@ def test_the_page_writes_numbers_ages_and_times_as_the_server_does() -> None:
     moments = ["2025-01-01T00:00:00+00:00", "2020-06-30T18:40:00+00:00"]
     assert _in_node("given.map(b.clock)", moments) == [wording.clock(m, "Asia/Kolkata") for m in moments]
     rows = [{"value": 112.4, "last_week": w, "decimals": d} for w in (108.0, 112.4, None, 200.0) for d in (0, 1)]
+    rows += [{**row, "last_week_whole": True} for row in rows]
     assert _in_node("given.map(b.trend)", rows) == [wording.trend(r) for r in rows]
 
 

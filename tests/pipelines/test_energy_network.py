@@ -76,7 +76,6 @@ def hourly(means: dict[str, list[float | None]], n: int = 4, expected: int = 4) 
             n,
             expected,
             n * value,
-            0,
             value,
             value,
             value,

@@ -48,7 +48,7 @@ DAY = windows((START, START + timedelta(days=1), START + timedelta(days=1)))
 def hourly(means: dict[str, list[float | None]]) -> pl.DataFrame:
     """Rollup of 60 equal readings an hour per site, in kW; a None is an hour without a row."""
     rows = [
-        (site, site, None, WARDS[site], START + timedelta(hours=place), 60, 60.0, 60 * mean, 0.0, mean, mean, mean)
+        (site, site, None, WARDS[site], START + timedelta(hours=place), 60, 60.0, 60 * mean, mean, mean, mean)
         for site, series in means.items()
         for place, mean in enumerate(series)
         if mean is not None

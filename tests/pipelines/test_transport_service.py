@@ -65,6 +65,16 @@ def test_on_time_of_a_trip_after_midnight_belongs_to_its_service_day():
     assert (town["numerator"], town["denominator"]) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize(("day", "left"), [(date(2025, 3, 29), "03:34"), (date(2025, 10, 25), "02:34")])
+def test_on_time_of_a_trip_after_midnight_goes_by_its_service_day_when_the_clock_changes_in_it(day, left):
+    # GTFS: 26:30:00 is 26.5 hours after noon minus 12 h of the service day: 01:30 and 00:30 UTC.
+    plan = timetable({"N": 26 * 3600 + 1800}, days=(day,))
+    after = date(day.year, day.month, day.day + 1)
+    rows = frame("passages", passage("N", 1, at(left, after, "Europe/Rome"), day=day))
+    town = row(punctuality(rows, day_window(day=after, zone="Europe/Rome"), plan, "Europe/Rome"))
+    assert (town["numerator"], town["denominator"]) == (1.0, 1.0)
+
+
 @pytest.mark.parametrize(("day", "left"), [(date(2025, 3, 30), "08:04"), (date(2025, 10, 26), "08:04")])
 def test_on_time_holds_on_the_days_when_the_clock_changes(day, left):
     # 08:00 on the wall clock in Rome, whether the day has 23 or 25 hours.

@@ -155,6 +155,12 @@ def test_hour_ending_labels_are_moved_to_the_start_over_a_clock_change():
     assert when(decoded) == ["2024-03-31T00:00", "2024-03-31T01:00"]
 
 
+def test_hour_that_ends_at_midnight_belongs_to_the_day_before_in_every_zone():
+    for zone, start in (("Asia/Kathmandu", "17:15"), ("Asia/Kolkata", "17:30"), ("Australia/Adelaide", "12:30")):
+        decoded = series(["2024-03-31 00:00"], labels="end", interval="1 h", zone=zone)
+        assert when(decoded) == [f"2024-03-30T{start}"], zone
+
+
 def test_day_ending_labels_are_moved_by_a_day_of_the_calendar():
     # 31 March 2024 has 23 hours in Rome: the day that ends at 22:00 UTC began at 23:00 UTC.
     assert when(series(["2024-04-01"], labels="end", interval="1 day")) == ["2024-03-30T23:00"]
