@@ -105,36 +105,46 @@ def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def reference() -> str:
     """What town.toml may hold."""
-    parts = [
+    head = (
         f"{HEAD}# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. "
         'Durations are written like "30 s", "15 min", "1 h", "1 d".\n'
-    ]
-    parts.append("## [town]\n\n" + _rows(("key", "meaning"), sorted(TOWN.items())))
-    parts.append("## [feeds.NAME]\n\n" + _rows(("key", "meaning"), sorted(FEED.items())))
-    parts.append("## [brokers.NAME]\n\n" + _rows(("key", "meaning"), sorted(BROKER.items())))
-    parts.append(f"Origins (`from`): {', '.join(settings.ORIGINS)}. Formats: {', '.join(formats())}.\n")
-    parts.append("Ready-made feeds (`use`):\n")
+    )
+    return "\n".join([head, *_of_feeds(), *_of_domains(), *_of_delivery(), *_of_keeping()])
+
+
+def _of_feeds() -> Iterator[str]:
+    yield "## [town]\n\n" + _rows(("key", "meaning"), sorted(TOWN.items()))
+    yield "## [feeds.NAME]\n\n" + _rows(("key", "meaning"), sorted(FEED.items()))
+    yield "## [brokers.NAME]\n\n" + _rows(("key", "meaning"), sorted(BROKER.items()))
+    yield f"Origins (`from`): {', '.join(settings.ORIGINS)}. Formats: {', '.join(formats())}.\n"
+    yield "Ready-made feeds (`use`):\n"
     rows = [
         (f"`{d.name}.{s.name}`", s.format, spoken(s.every), s.meaning)
         for d in pipelines.available().values()
         for s in d.sources
     ]
-    parts.append(_rows(("use", "format", "every", "meaning"), rows))
-    parts.append("## [DOMAIN]\n\n`owner`: the office that answers for its KPIs, as people know it.\n")
-    parts.append(
+    yield _rows(("use", "format", "every", "meaning"), rows)
+
+
+def _of_domains() -> Iterator[str]:
+    yield "## [DOMAIN]\n\n`owner`: the office that answers for its KPIs, as people know it.\n"
+    yield (
         "## [DOMAIN.kpis.KPI]\n\n`target`, `watch`, `min_coverage`, `floor`, `tolerance` (by how much a published "
         "value may change before people are told), `owner`, and the KPI's own tunables (docs/catalogue.md).\n"
     )
-    parts.append(
+    yield (
         "`rule` chooses a named rule where sources disagree or countries differ; what you write beside it goes before "
         "it. A table of limits of your own in `reference/` (docs/catalogue.md) replaces the shipped one.\n"
     )
-    parts.append(_rows(("KPI", "rule", "values", "packs", "source", "dated"), list(_rules())))
-    parts.append(
+    yield _rows(("KPI", "rule", "values", "packs", "source", "dated"), list(_rules()))
+    yield (
         "## [DOMAIN.alarms.ALARM]\n\n`above` or `below`, `deadband`, `on_delay`, `off_delay`, `enabled`, "
         f"and `priority` ({', '.join(PRIORITIES)}).\n"
     )
-    parts.append(
+
+
+def _of_delivery() -> Iterator[str]:
+    yield (
         "## [delivery]\n\nWho is told of alarms. Below it stand [delivery.channels.NAME] (`kind` "
         f"{', '.join(KINDS)}; `url`, `url_file` or `folder`; of a spool `program`, of a gateway `body` and `accepts`), "
         "[delivery.receivers.NAME] (`roles` of rota.csv, `to` "
@@ -143,15 +153,17 @@ def reference() -> str:
         "[delivery.ladders.NAME] (`matchers`, `steps`), [[delivery.quiet]] (`from`, `to`, `priorities`), "
         "[delivery.alive] (`receiver`, `every`) and [delivery.cap] (`sender`, `priorities`, `categories`).\n"
     )
-    parts.append(_rows(("key", "meaning"), sorted(DELIVERY.items())))
-    parts.append("## [backup]\n\n" + _rows(("key", "meaning"), sorted(BACKUP.items())))
-    parts.append(
+    yield _rows(("key", "meaning"), sorted(DELIVERY.items()))
+
+
+def _of_keeping() -> Iterator[str]:
+    yield "## [backup]\n\n" + _rows(("key", "meaning"), sorted(BACKUP.items()))
+    yield (
         "## [retention]\n\nHow long rows are kept, by class or for one table (docs/catalogue.md); "
         f'"{settings.FOR_EVER}" is allowed. Published values and the register of series always stay.\n'
     )
     rows = [(name, meaning, _kept(RETENTION[name])) for name, meaning in CLASSES.items()]
-    parts.append(_rows(("class", "rows", "kept unless told otherwise"), rows))
-    return "\n".join(parts)
+    yield _rows(("class", "rows", "kept unless told otherwise"), rows)
 
 
 def _rules() -> Iterator[tuple[str, ...]]:

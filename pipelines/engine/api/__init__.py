@@ -11,6 +11,7 @@ from pipelines.engine.api import (
     metrics,
     problems,
     quarantine,
+    readings,
     rules,
     series,
     usual,
@@ -43,7 +44,7 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
         responses=EVERY,
     )
     door = Doorkeeper(town, local=local)
-    routers = [part.routes(town) for part in (lists, metrics, usual)]
+    routers = [part.routes(town) for part in (lists, metrics, readings, usual)]
     routers += [part.routes(town, door) for part in (series, alarms, rules, deliveries, ingest, quarantine, health)]
     for router in routers:
         app.include_router(router)

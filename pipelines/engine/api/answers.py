@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,10 @@ class Wish:
     bom: bool = False
     limit: int | None = None
     cursor: str | None = None
+
+    def of(self, key: str) -> "Wish":
+        """The same for rows of this name."""
+        return replace(self, key=key)
 
 
 def give(wanted: Extract, wish: Wish) -> Response:

@@ -1,10 +1,13 @@
 """The parameters that many addresses share, and the refusal of those that an address does not know."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
 
-from pipelines.engine.asking import one_of
+from pipelines.engine.api.answers import Wish
+from pipelines.engine.asking import Span, one_of, span
 
 MOST_ROWS = 10_000
 Form = Literal["csv", "json", "ndjson", "parquet", "xlsx"]
@@ -34,6 +37,29 @@ AsKnownAt = Annotated[
     ),
 ]
 Bom = Annotated[Literal["0", "1"], Query(description="1: CSV begins with a byte order mark, for spreadsheets.")]
+CsvFirst = Annotated[ManifestForm, Query(alias="format", description=f"{FORMAT} manifest: columns and number of rows.")]
+
+
+async def whole(request: Request, form: CsvFirst = "csv", bom: Bom = "0") -> Wish:
+    """How all rows of an answer are wanted."""
+    return Wish(request, form, bom=bom == "1")
+
+
+async def paged(
+    request: Request, form: CsvFirst = "csv", bom: Bom = "0", limit: Limit = None, cursor: Cursor = None
+) -> Wish:
+    """How the rows of an answer are wanted, or a page of them."""
+    return Wish(request, form, bom=bom == "1", limit=limit, cursor=cursor)
+
+
+async def times(start: Start = None, end: End = None) -> Span:
+    """The span asked for."""
+    return span(start, end)
+
+
+Whole = Annotated[Wish, Depends(whole)]
+Paged = Annotated[Wish, Depends(paged)]
+Times = Annotated[Span, Depends(times)]
 
 
 def only_known(request: Request) -> None:
@@ -41,6 +67,13 @@ def only_known(request: Request) -> None:
 
     Raises Misasked.
     """
-    known = sorted(field.alias for field in request.scope["route"].dependant.query_params)
+    known = sorted(set(_named(request.scope["route"].dependant)))
     for name in request.query_params:
         one_of("parameter", name, known)
+
+
+def _named(dependant: Dependant) -> Iterator[str]:
+    """The query parameters of an address, with those of what it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for part in dependant.dependencies:
+        yield from _named(part)

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Annotated
 
 import polars as pl
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from pipelines.engine import usual
-from pipelines.engine.api.answers import Wish, give
-from pipelines.engine.api.params import Bom, Cursor, End, Form, Limit, Start, only_known
+from pipelines.engine.api.answers import give
+from pipelines.engine.api.params import Paged, Times, Whole, only_known
 from pipelines.engine.api.schemas import exported
-from pipelines.engine.asking import Misasked, one_of, span
+from pipelines.engine.asking import Misasked, one_of
 from pipelines.engine.expectation import SCORE, verdict
 from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import Column
@@ -18,7 +18,6 @@ from pipelines.engine.running_down import project
 from pipelines.engine.town import Town
 from pipelines.engine.usual import Usual
 
-Rows = Annotated[Form, Query(alias="format", description="How the rows are written.")]
 COLUMNS = (
     Column(name="observed_at", kind="instant", meaning="Start of the hour or window."),
     Column(name="value", kind="number", meaning="What was measured; empty = not yet, or unknown."),
@@ -68,16 +67,12 @@ def routes(town: Town) -> APIRouter:
 def _expected(router: APIRouter, town: Town) -> None:
     @router.get("/expected", summary="What is usual, with its band", responses=exported("expected"))
     def read_expected(
-        request: Request,
+        asked: Times,
+        wish: Whole,
         sensor: Annotated[str | None, Query(description="A sensor, by hour; or else:")] = None,
         kpi: Annotated[str | None, Query(description="A KPI, by its windows.")] = None,
         area: Annotated[str, Query(description="Of the KPI: town, ward:<id>, asset:<id>.")] = "town",
-        start: Start = None,
-        end: End = None,
-        form: Rows = "csv",
-        bom: Bom = "0",
     ) -> Response:
-        asked = span(start, end)
         ends = (asked.start or town.now() - USUAL_PAST, asked.end or town.now() + USUAL_PAST)
         if (sensor is None) == (kpi is None):
             raise Misasked("Give either `sensor` or `kpi`, for example sensor=P1.p.")
@@ -87,20 +82,16 @@ def _expected(router: APIRouter, town: Town) -> None:
         else:
             one_of("KPI", kpi, [declared.id for declared in town.settings.kpis], 404)
             found = town.expectations.of_kpi(town.kpi(str(kpi)), area, *ends)
-        return give(_told(sensor or str(kpi), found), Wish(request, form, "expected", bom == "1"))
+        return give(_told(sensor or str(kpi), found), wish.of("expected"))
 
     @router.get("/expected/scores", summary="How well it was told, by sensor", responses=exported("scores"))
-    def read_scores(
-        request: Request, form: Rows = "csv", bom: Bom = "0", limit: Limit = None, cursor: Cursor = None
-    ) -> Response:
+    def read_scores(wish: Paged) -> Response:
         rows = usual.scores(town.settings.store).sort("series")
         words = [verdict(rows, name) for name in rows["series"]]
         named = (
             rows.select(list(SCORE)).rename({"series": "sensor"}).with_columns(words=pl.Series(words, dtype=pl.String))
         )
-        return give(
-            of_frame("expected_scores", named, SCORES), Wish(request, form, "scores", bom == "1", limit, cursor)
-        )
+        return give(of_frame("expected_scores", named, SCORES), wish.of("scores"))
 
 
 def _told(name: str, found: Usual) -> Extract:
@@ -116,17 +107,13 @@ def _steps(router: APIRouter, town: Town) -> None:
 
     @router.get("/kpis/{kpi}/steps", summary="Steps of a KPI's level that stayed", responses=exported("steps"))
     def read_steps(
-        request: Request,
         kpi: Annotated[str, Path(description="A KPI whose level matters.", json_schema_extra={"enum": sought})],
+        wish: Whole,
         area: Annotated[str | None, Query(description="One area; all when left out.")] = None,
-        form: Rows = "csv",
-        bom: Bom = "0",
     ) -> Response:
         one_of("KPI whose steps are sought", kpi, sought, 404)
         rows = town.expectations.shifts(town.kpi(kpi), [area] if area else None, town.now())
-        return give(
-            of_frame(f"{kpi}_steps", rows.rename({"series": "area"}), STEPS), Wish(request, form, "steps", bom == "1")
-        )
+        return give(of_frame(f"{kpi}_steps", rows.rename({"series": "area"}), STEPS), wish.of("steps"))
 
 
 def _projection(router: APIRouter, town: Town) -> None:
@@ -134,11 +121,9 @@ def _projection(router: APIRouter, town: Town) -> None:
 
     @router.get("/kpis/{kpi}/projection", summary="When a stock is used up", responses=exported("projection"))
     def read_projection(
-        request: Request,
+        wish: Whole,
         kpi: Annotated[str, Path(description="A KPI that is a stock over a draw.", json_schema_extra={"enum": stocks})],
         area: Annotated[str, Query(description="asset:<id>")],
-        form: Rows = "csv",
-        bom: Bom = "0",
     ) -> Response:
         one_of("KPI that is a stock over a draw", kpi, stocks, 404)
         one_of("asset", area.removeprefix("asset:"), town.assets()["asset"], 404)
@@ -148,4 +133,4 @@ def _projection(router: APIRouter, town: Town) -> None:
         told = {"present_h": found.present_h, "usual_h": found.usual_h}
         numbers = {name: pl.lit(value, pl.Float64) for name, value in told.items()}
         rows = course.with_columns(**numbers, words=pl.lit(found.words))
-        return give(of_frame(f"{kpi}_projection", rows, PROJECTED), Wish(request, form, "projection", bom == "1"))
+        return give(of_frame(f"{kpi}_projection", rows, PROJECTED), wish.of("projection"))
