@@ -2,8 +2,11 @@
 
 import json
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+
+import polars as pl
 
 from pipelines.engine import flow
 from pipelines.engine.line import Line
@@ -69,3 +72,16 @@ def test_board_stands_still_when_no_beat_comes_although_readings_do(tmp_path: Pa
 def changes_of(stream: bytes) -> dict:
     data = next(part for part in zlib.decompressobj(-15).decompress(stream).split(b"\n") if part.startswith(b"data: "))
     return json.loads(data.removeprefix(b"data: "))
+
+
+def test_share_of_few_cases_says_how_many_there_are(tmp_path: Path) -> None:
+    line = beating_line(tmp_path)
+    work = line.kpis.works["pressure_compliance"]
+    few = {"window": NOON, "end": after(NOON, 60), "area": "town", "value": None, "reason": "insufficient_data"}
+    few |= {"numerator": 3.0, "denominator": 7.0, "coverage": 1.0}
+    work.kpi = replace(work.kpi, floor=20)
+    work.current = pl.DataFrame([few], schema=work.current.schema)
+    rows = dict(line.publisher._built_rows(work, NOON))
+    assert rows["pressure_compliance|town"]["value"] is None
+    assert rows["pressure_compliance|town"]["reason"] == "only 7 so far; nothing is said of fewer than 20"
+    line.close()

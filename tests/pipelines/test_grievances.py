@@ -335,3 +335,10 @@ def test_open311_gaps_counts_requests_and_not_gaps():
         whole | {"address": None, "lat": 1.0, "lon": 1.0},
     )
     assert town(people.open311_gaps(table, windows((1, 2))))["value"] == 2
+
+
+def test_shares_of_few_cases_are_not_told() -> None:
+    # Catalogue, rule 11: 20 events, 30 responses, 1000 residents.
+    floors = {kpi.id: kpi.floor for kpi in DOMAIN.kpis if kpi.unit == "percent"}
+    assert floors.pop("satisfaction") == 30
+    assert set(floors.values()) == {20}
