@@ -20,6 +20,8 @@ NUMBERS = (
 )  # fmt: skip
 # Every row of a table: what is looked up in it is worked out once for one content.
 Content = tuple[tuple[Any, ...], ...]
+# A town has few tables, and the same ones at every beat.
+_READ: dict[tuple[int, tuple[str, ...]], tuple[pl.DataFrame, Content]] = {}
 
 
 def shipped(name: str) -> pl.DataFrame:
@@ -38,8 +40,12 @@ GREENHOUSE_FACTORS = shipped("greenhouse_gas")
 
 def content(table: pl.DataFrame, *columns: str) -> Content:
     """These columns of a table; null where it has no such column."""
-    chosen = [pl.col(name) if name in table.columns else pl.lit(None).alias(name) for name in columns]
-    return tuple(table.select(chosen).iter_rows())
+    known = _READ.get((id(table), columns))
+    # A table that is kept here keeps its id.
+    if known is None:
+        chosen = [pl.col(name) if name in table.columns else pl.lit(None).alias(name) for name in columns]
+        known = _READ[id(table), columns] = (table, tuple(table.select(chosen).iter_rows()))
+    return known[1]
 
 
 def whole_millionths(number: str | float) -> int:
