@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 KEPT := PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev glass system run serve test check vectors bench torture clean
+.PHONY: help venv venv-dev glass system run serve test check messages vectors bench torture clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ ALONE := tests/scenarios tests/browser
 test: venv-dev glass system ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	@$(BIN)/python -m pytest $(ALONE)
+
+messages: venv-dev ## Bring locales/*.po in step with the messages; names what is not translated
+	@$(BIN)/python -m tools.messages
 
 vectors: venv-dev ## Run the KPI vectors: make vectors FILE=vectors.jsonl
 	@$(BIN)/python -m pytest tests/test_kpi_vectors.py $(if $(FILE),--vectors $(FILE))

@@ -44,6 +44,13 @@
   document.addEventListener('click', (e) => {
     if (e.target.closest('#shell-theme')) return turnTheme();
     const link = e.target.closest('a[data-nav]');
+    if (link?.dataset.nav === 'lang') {
+      const url = new URL(location.href);
+      url.searchParams.set('lang', new URL(link.href).searchParams.get('lang'));
+      e.preventDefault();
+      location.href = url;
+      return undefined;
+    }
     if (!link || e.ctrlKey || e.metaKey || e.shiftKey || e.button || !document.body.classList.contains('ready')) return undefined;
     const raw = link.getAttribute('href'), url = new URL(raw, location.href);
     if (link.dataset.nav === 'ward') {

@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, completeness, detail, trend, corrected, coverage, reason, count} = board;
+  const {_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, completeness, detail, trend, corrected, coverage, reason, count} = board;
   let painting = 0, charting = 0;
 
   const text = (node, words) => { if (node && node.textContent !== words) node.textContent = words; };
@@ -63,29 +63,32 @@
     text(field(node, 'coverage'), node.tagName !== 'TR' ? completeness(row) : row.coverage === null || row.coverage === undefined ? '–' : coverage(row.coverage));
     text(field(node, 'corrected'), corrected(row, node.dataset.unit || ''));
     text(field(node, 'when-short'), whenShort(row, status));
-    text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : `${Math.floor(row.coverage * 100)} % arrived`);
+    text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : _('{n} % arrived', {n: number(Math.floor(row.coverage * 100), 0)}));
     text(field(node, 'why'), row.value === null ? reason(row) : detail(row, board.state));
     text(field(node, 'why-short'), row.value === null ? reason(row).split(';')[0] : '');
     const fraction = field(node, 'fraction');
     if (fraction && row.denominator !== null && row.denominator !== undefined) text(fraction, `${number(row.numerator, 2)} / ${number(row.denominator, 2)}`);
     const used = field(node, 'used');
-    if (used && row.n !== null && row.n !== undefined) text(used, row.n_expected ? `${number(row.n, 0)} of ${number(row.n_expected, 0)} expected; ${number(Math.max(0, row.n_expected - row.n), 0)} did not arrive or were set aside` : number(row.n, 0));
-    if (row.window_start) text(field(node, 'window'), `${clock(row.window_start)} to ${clock(row.window_end)}`);
+    if (used && row.n !== null && row.n !== undefined) text(used, row.n_expected ? _('{n} of {expected} expected; {missing} did not arrive or were set aside', {n: number(row.n, 0), expected: number(row.n_expected, 0), missing: number(Math.max(0, row.n_expected - row.n), 0)}) : number(row.n, 0));
+    if (row.window_start) text(field(node, 'window'), _('{start} to {end}', {start: clock(row.window_start), end: clock(row.window_end)}));
     const spark = field(node, 'spark'), drawn = spark && row.spark && (node.dataset.bars ? sparkbars : sparkline)(row.spark, row.target);
     if (drawn && spark._drawn !== drawn) { spark._drawn = drawn; spark.innerHTML = drawn; }
     const bar = field(node, 'bar'), top = bar && +node.closest('[data-top]').dataset.top;
     if (bar) { const width = row.value === null ? '0%' : `${Math.min(100, 100 * Math.abs(row.value) / top).toFixed(1)}%`; if (bar.style.width !== width) bar.style.width = width; }
     if (node.dataset.title) {
-      const words = row.value === null ? `${node.dataset.title}: no value, ${reason(row)}.` : spoken(node, row, status);
+      const words = row.value === null ? _('{title}: no value, {reason}.', {title: node.dataset.title, reason: reason(row)}) : spoken(node, row, status);
       if (node.getAttribute('aria-label') !== words) node.setAttribute('aria-label', words);
     }
   };
   const spoken = (node, row, status) => {
-    const said = [node.dataset.title, `${number(row.value, row.decimals)} ${node.dataset.unit || ''}`.trim()];
-    if (row.target !== null && row.better !== 'context') said.push(`${row.value < row.target ? 'below' : row.value > row.target ? 'above' : 'at'} the target of ${number(row.target, Number.isInteger(row.target) ? 0 : Math.max(1, row.decimals))}`);
-    if (when(row)) said.push(when(row));
-    if (status === 'stale') said.push('stale');
-    return said.join(', ') + '.';
+    const told = [node.dataset.title, `${number(row.value, row.decimals)} ${node.dataset.unit || ''}`.trim()];
+    if (row.target !== null && row.better !== 'context') {
+      const limit = number(row.target, Number.isInteger(row.target) ? 0 : Math.max(1, row.decimals));
+      told.push(row.value === row.target ? _('at the target of {limit}', {limit}) : row.value < row.target ? _('below the target of {limit}', {limit}) : _('above the target of {limit}', {limit}));
+    }
+    if (when(row)) told.push(when(row));
+    if (status === 'stale') told.push(_('stale'));
+    return told.join(_(', ')) + _('.');
   };
 
   const standing = (domain, headlines) => {
@@ -113,7 +116,7 @@
       const worst = PRIORITIES.find((p) => here.some((a) => a.priority === p));
       const status = kpi ? (row ? row.status : 'no data') : worst ? (worst === 'critical' || worst === 'high' ? 'breach' : 'watch') : 'good';
       mark(ward, 'state', status);
-      const words = `${ward.dataset.name}: ` + (kpi ? `${row && row.value !== null ? number(row.value, row.decimals) : 'no value'}, ${STATES[status].toLowerCase()}` : count(here.length, 'active alarm'));
+      const words = `${ward.dataset.name}: ` + (kpi ? `${row && row.value !== null ? number(row.value, row.decimals) : _('no value')}, ${STATES[status].toLowerCase()}` : count(here.length, 'active alarm'));
       if (ward.getAttribute('aria-label') !== words) { ward.setAttribute('aria-label', words); text(ward.querySelector('title'), words); }
       if (kpi) text(map.querySelector(`[data-ward-value="${CSS.escape(id)}"]`), row ? number(row.value, row.decimals) : '–');
     }
@@ -125,7 +128,7 @@
       if (node.dataset.look === look) continue;
       node.dataset.look = look;
       node.lastElementChild.setAttribute('d', MARKS[look] || MARKS.good);
-      const words = `${node.dataset.name}, ${(STATES[a.state] || '').toLowerCase()}` + (a.alarm ? `, ${a.alarm} alarm` : '');
+      const words = `${node.dataset.name}, ${(STATES[a.state] || '').toLowerCase()}` + (a.alarm ? _(', {priority} alarm', {priority: _(a.alarm)}) : '');
       node.setAttribute('aria-label', words);
       text(node.querySelector('title'), words);
     }
@@ -169,7 +172,7 @@
     for (const [selector, painter] of board.painters) all(selector).forEach(painter);
     current('[data-map]').forEach(paintMap);
     all('[data-asset-row]').forEach(paintAssetRow);
-    all('[data-f="built"]').forEach((n) => text(n, board.state.built_at ? hms(new Date(board.state.built_at)) : 'nothing yet'));
+    all('[data-f="built"]').forEach((n) => text(n, board.state.built_at ? hms(new Date(board.state.built_at)) : _('nothing yet')));
     all('[data-f="first"]').forEach((n) => { n.hidden = true; });
     if (!charting) charting = setTimeout(feedCharts, 0);
   };
@@ -187,7 +190,7 @@
       }
       for (const node of all('[data-feed]')) {
         const f = board.state.feeds[node.dataset.feed];
-        if (f?.last_arrival) text(field(node, 'arrived'), `${age(now() - new Date(f.last_arrival))} ago`);
+        if (f?.last_arrival) text(field(node, 'arrived'), _('{age} ago', {age: age(now() - new Date(f.last_arrival))}));
       }
     }
     board.badge();

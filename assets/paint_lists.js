@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {STATES, SEVERITY, number, age, now, clock, count, mark, text, all, make, field, painters} = board;
+  const {_, N_, said, STATES, SEVERITY, number, age, now, clock, count, mark, text, all, make, field, painters} = board;
   const pointedAt = (node) => node.matches(':hover') || node.contains(document.activeElement);
   const given = (name) => JSON.parse(document.getElementById('shell-clock')?.dataset[name] || '{}');
   const capital = (words) => words[0].toUpperCase() + words.slice(1);
@@ -13,33 +13,35 @@
   const against = (a) => {
     if (a.value === null || a.value === undefined) return '';
     const figure = (v) => number(v, a.decimals ?? digits(v)), value = `${figure(a.value)} ${unitWords(a.unit)}`.trim();
-    return a.limit === null || a.limit === undefined ? value : `${value}, limit ${figure(a.limit)}`;
+    return a.limit === null || a.limit === undefined ? value : _('{value}, limit {limit}', {value, limit: figure(a.limit)});
   };
-  const wardName = (id) => given('wards')[id] || `Ward ${id}`;
+  const wardName = (id) => given('wards')[id] || _('Ward {key}', {key: id});
   const areaWords = (area) => {
     const [level, id] = (area || 'town').split(/:(.*)/);
-    return level === 'town' ? 'Whole town' : level === 'ward' ? wardName(id) : level === 'asset' ? id : level === 'feed' ? '' : `${capital(level)} ${id}`;
+    return level === 'town' ? _('Whole town') : level === 'ward' ? wardName(id) : level === 'asset' ? id : level === 'feed' ? '' : _(`${capital(level)} {key}`, {key: id});
   };
-  const SAID = {unacknowledged: 'not acknowledged', returned_unacknowledged: 'not acknowledged', latched_unacknowledged: 'held until it is reset, not acknowledged', latched: 'held until it is reset', suppressed: 'suppressed by design'};
+  const SAID = {unacknowledged: _('not acknowledged'), returned_unacknowledged: _('not acknowledged'), latched_unacknowledged: _('held until it is reset, not acknowledged'), latched: _('held until it is reset'), suppressed: _('suppressed by design')};
   const standing = (a) => {
     const who = a.owner || a.acknowledged_by;
-    const words = (SAID[a.state] || a.state.replaceAll('_', ' ')) + (a.state === 'acknowledged' && who ? `, ${who} sees to it` : '');
-    return a.consequences ? `${words}; explains ${count(a.consequences, 'more alarm')}` : words;
+    const words = SAID[a.state] || said(a.state.replaceAll('_', ' '));
+    const held = a.state === 'acknowledged' && who ? _('{words}, {who} sees to it', {words, who}) : words;
+    return a.consequences ? _('{words}; explains {count}', {words: held, count: count(a.consequences, 'more alarm')}) : held;
   };
   const place = (a) => a.ward ? wardName(a.ward) : a.asset ? '' : areaWords(a.area);
   const alarmItem = (a, open) => {
     const item = make('li', '', undefined, {alarm: a.id, state: a.state, priority: a.priority});
     const title = make('div', 'alarm-title'), facts = make('div', 'facts'), where = make('span', 'where');
-    title.append(make('span', 'priority', capital(a.priority), {priority: a.priority}), make('strong', '', a.title));
+    title.append(make('span', 'priority', _(capital(a.priority)), {priority: a.priority}), make('strong', '', said(a.title)));
     if (a.asset) { const link = make('a', '', a.asset_name || a.asset, {nav: ''}); link.href = `${board.base}asset/${encodeURIComponent(a.asset)}`; where.append(link); }
     where.append((a.asset && place(a) ? ', ' : '') + place(a));
-    const since = a.returned_at || a.since, when = make('span', 'since', `${a.active || !a.returned_at ? 'since' : 'back to normal since'} ${clock(since)}, `);
-    when.append(make('span', '', age(now() - new Date(since)), {age: since}));
+    const since = a.returned_at || a.since, words = a.active || !a.returned_at ? _('since {clock}, {age}') : _('back to normal since {clock}, {age}');
+    const [before, after] = words.replace('{clock}', clock(since)).split('{age}'), when = make('span', 'since', before);
+    when.append(make('span', '', age(now() - new Date(since)), {age: since}), after);
     facts.append(where, when, make('span', 'against', against(a)), make('span', 'standing', standing(a)));
     if (a.instruction && a.active) {
       const todo = make('details', 'todo');
       todo.open = open;
-      todo.append(make('summary', '', 'What to do'), make('p', '', a.instruction));
+      todo.append(make('summary', '', _('What to do')), make('p', '', said(a.instruction)));
       facts.append(todo);
     }
     item.append(title, facts);
@@ -67,10 +69,10 @@
     });
     if (nodes.length !== list.children.length || nodes.some((n, i) => list.children[i] !== n)) list.replaceChildren(...nodes);
     const empty = field(box, 'empty'), more = field(box, 'more'), hidden = rows.length - shown.length;
-    text(empty, 'No alarms. Everything that is watched is within its limits.');
+    text(empty, _('No alarms. Everything that is watched is within its limits.'));
     empty.hidden = rows.length > 0;
     more.hidden = hidden <= 0;
-    text(more, `and ${Math.max(0, hidden)} more`);
+    text(more, _('and {n} more', {n: number(Math.max(0, hidden), 0)}));
   };
 
   // ---- the overview's cards: a KPI that worsens comes up by itself ---------------------------------------------
@@ -96,22 +98,22 @@
     mark(node, 'state', status);
     if (node.closest('[data-troubled-only=yes]')) node.hidden = CALM.includes(status);
     for (const chip of node.querySelectorAll('.chip')) { mark(chip, 'state', status); text(chip, STATES[status] || status); }
-    text(words, f.words);
+    text(words, said(f.words));
     if (words) words.hidden = status === 'live' && !f.sensors_silent;
-    text(field(node, 'arrived'), f.last_arrival ? `${age(now() - new Date(f.last_arrival))} ago` : 'nothing yet');
+    text(field(node, 'arrived'), f.last_arrival ? _('{age} ago', {age: age(now() - new Date(f.last_arrival))}) : _('nothing yet'));
     for (const key of ['decoded', 'stored', 'duplicate', 'quarantined']) text(field(node, key), number(f[key] || 0, 0));
     const cells = field(node, 'strip')?.children || [];
-    (f.strip || []).forEach((s, i) => { if (cells[i]) { mark(cells[i], 'band', band(s)); cells[i].title = `${f.strip.length - i} h ago: ${s === null ? 'unknown' : Math.floor(s * 100) + ' %'}`; } });
+    (f.strip || []).forEach((s, i) => { if (cells[i]) { mark(cells[i], 'band', band(s)); cells[i].title = _('{n} h ago: {share}', {n: number(f.strip.length - i, 0), share: s === null ? _('unknown') : `${number(Math.floor(s * 100), 0)} %`}); } });
   };
   const paintLedger = (node) => {
     const l = board.state.ledger || {};
     for (const key of ['decoded', 'stored', 'duplicate', 'quarantined']) text(field(node, key), number(l[key] || 0, 0));
     const missing = (l.decoded || 0) - (l.stored || 0) - (l.duplicate || 0) - (l.quarantined || 0);
-    text(field(node, 'books'), missing ? `${number(missing, 0)} rows are on their way through the line.` : 'The books balance: every row is accounted for.');
+    text(field(node, 'books'), missing ? _('{missing} rows are on their way through the line.', {missing: number(missing, 0)}) : _('The books balance: every row is accounted for.'));
   };
   const feedsSentence = () => {
     const feeds = Object.values(board.state.feeds), troubled = feeds.filter((f) => !CALM.includes(feedNow(f))).length;
-    return `${feeds.length - troubled} of ${count(feeds.length, 'feed')} arriving as expected.`;
+    return _('{n} of {feeds} arriving as expected.', {n: number(feeds.length - troubled, 0), feeds: count(feeds.length, 'feed')});
   };
   const paintJob = (node) => {
     const job = (board.state.jobs || []).find((j) => j.job === node.dataset.job), began = field(node, 'began');
@@ -119,15 +121,15 @@
     if (began && job.started_at) began.dataset.age = job.started_at;
     text(field(node, 'rows'), job.rows === null || job.rows === undefined ? '' : number(job.rows, 0));
     text(field(node, 'next'), clock(job.next_at));
-    const said = field(node, 'outcome');
-    text(said, job.outcome || '');
-    if (said) { said.classList.toggle('chip', job.outcome === 'failed'); mark(said, 'state', job.outcome === 'failed' ? 'failing' : ''); }
+    const shown = field(node, 'outcome');
+    text(shown, said(job.outcome));
+    if (shown) { shown.classList.toggle('chip', job.outcome === 'failed'); mark(shown, 'state', job.outcome === 'failed' ? 'failing' : ''); }
   };
 
   board.alarmWords = {ward: wardName, place, against, standing};
   painters.push(['[data-alarms]', paintAlarms], ['[data-ranked]', paintRanked], ['[data-feed]', paintFeed], ['.ledger', paintLedger], ['[data-job]', paintJob],
     ['[data-f="feeds-sentence"]', (n) => text(n, feedsSentence())],
-    ['.overview [data-f="flood"]', (n) => { const words = board.state.alarm_summary?.words || ''; text(n.querySelector('span'), words); n.hidden = !words; }],
-    ['[data-f="summary"]', (n) => text(n, `${capital(count(board.state.alarms.filter((a) => a.active).length, 'alarm'))} active. ${feedsSentence()}`)]);
+    ['.overview [data-f="flood"]', (n) => { const words = board.state.alarm_summary?.words || ''; text(n.querySelector('span'), said(words)); n.hidden = !words; }],
+    ['[data-f="summary"]', (n) => text(n, _('{alarms} active. {feeds}', {alarms: capital(count(board.state.alarms.filter((a) => a.active).length, 'alarm')), feeds: feedsSentence()}))]);
   document.addEventListener('pointerout', (e) => { if (e.target.closest?.('[data-alarms],[data-ranked]')) board.soon(); }, {passive: true});
 })();

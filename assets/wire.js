@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {all, mark, text, clock, now, base} = board;
+  const {_, all, mark, text, clock, now, base} = board;
   const quietAfter = 10000, staleLineAfter = 30000;
   let stream = null, timer = 0, etag = null, build = null, fails = 0, beatAt = 0, startedAt = Date.now();
   let hiddenFor = 0, touchedAt = 0, pollUntil = 0, deadSince = 0;
@@ -13,14 +13,14 @@
     const dead = silent > quietAfter, stopped = !dead && lineOld > staleLineAfter;
     if (dead && !deadSince) deadSince = beatAt ? beatAt + board.offset : now() - silent;
     if (!dead) deadSince = 0;
-    const words = dead ? 'Not live' : stopped ? 'Line stopped' : !beatAt ? 'Connecting' : board.state ? 'Live' : 'Waiting for figures';
+    const words = dead ? _('Not live') : stopped ? _('Line stopped') : !beatAt ? _('Connecting') : board.state ? _('Live') : _('Waiting for figures');
     const look = dead || stopped ? 'dead' : beatAt && board.state ? 'live' : 'wait';
     all('.live').forEach((n) => { mark(n, 'mode', look); text(n, words); });
     const since = dead ? deadSince : stopped ? built : 0;
     all('.not-live').forEach((n) => {
       n.hidden = !since;
-      if (since) text(n, dead ? `NOT LIVE SINCE ${clock(since)}. The link to the server is lost; figures are as they were then. This heals by itself.`
-        : `NOT LIVE SINCE ${clock(since)}. The server answers, but no new figures are made. Tell whoever runs it.`);
+      if (since) text(n, dead ? _('NOT LIVE SINCE {clock}. The link to the server is lost; figures are as they were then. This heals by itself.', {clock: clock(since)})
+        : _('NOT LIVE SINCE {clock}. The server answers, but no new figures are made. Tell whoever runs it.', {clock: clock(since)}));
     });
     document.documentElement.classList.toggle('is-not-live', Boolean(since));
   };

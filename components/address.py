@@ -10,8 +10,9 @@ from dash import html
 
 from components import glass
 from components.props import props
+from components.tongue import N_, _
 
-PERIODS = {"": "Usual period", "1": "24 hours", "7": "7 days", "30": "30 days", "365": "One year"}
+PERIODS = {"": N_("Usual period"), "1": N_("24 hours"), "7": N_("7 days"), "30": N_("30 days"), "365": N_("One year")}
 FITTING_DAYS = {"quarter_hour": 2, "hour": 3, "day": 30, "week": 180, "month": 3650, "year": 3650, "fiscal_year": 3650}
 KEPT = ("ward", "days", "as_known_at")
 
@@ -73,19 +74,19 @@ def ward_names() -> dict[str, str]:
 def filters(view: View, kpis: Mapping[str, str] | None = None) -> html.Form:
     """The form that changes the address: works by itself without scripts, at once with them."""
     fields = [
-        _choice("ward", "Ward", {"": "Whole town", **ward_names()}, view.ward),
-        _choice("days", "Period", PERIODS, view.days),
+        _choice("ward", _("Ward"), {"": _("Whole town"), **ward_names()}, view.ward),
+        _choice("days", _("Period"), PERIODS, view.days),
     ]
     if kpis:
         fields.append(_choice("kpi", "On the map", kpis, view.kpi))
-    button = html.Button("Show", type="submit", className="btn btn-sm btn-quiet only-without-script")
+    button = html.Button(_("Show"), type="submit", className="btn btn-sm btn-quiet only-without-script")
     return html.Form(
-        [*fields, button], method="get", className="filters", role="search", **props({"aria-label": "Filters"})
+        [*fields, button], method="get", className="filters", role="search", **props({"aria-label": _("Filters")})
     )
 
 
 def _choice(name: str, label: str, options: Mapping[str, str], chosen: object) -> html.Label:
     wanted = "" if chosen is None else str(chosen)
-    rows = [html.Option(text, value=key, selected=key == wanted) for key, text in options.items()]
+    rows = [html.Option(_(text), value=key, selected=key == wanted) for key, text in options.items()]
     select = html.Select(rows, name=name, className="form-select form-select-sm", **props({"data-filter": name}))
     return html.Label([html.Span(label), select])

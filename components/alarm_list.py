@@ -7,6 +7,7 @@ from dash import html
 
 from components import glass, wording
 from components.props import props
+from components.tongue import _, said
 from pipelines.engine.alarms import lifecycle
 from pipelines.engine.figures import digits
 
@@ -38,7 +39,12 @@ def alarm_list(
         [
             html.Ol(items, className="alarms", **props({"data-f": "alarms"})),
             html.P(_none(state), className="empty", hidden=bool(items), **props({"data-f": "empty"})),
-            html.P(f"and {max(0, more)} more", className="more", hidden=more <= 0, **props({"data-f": "more"})),
+            html.P(
+                _("and {n} more", n=wording.number(max(0, more), 0)),
+                className="more",
+                hidden=more <= 0,
+                **props({"data-f": "more"}),
+            ),
         ],
         className="alarm-list",
         **props({"data-alarms": domain or "", "data-ward-filter": ward or "", "data-limit": limit}),
@@ -47,8 +53,8 @@ def alarm_list(
 
 def _none(state: Mapping[str, Any]) -> str:
     if not state["seq"]:
-        return "The line has published nothing yet; alarms appear here with the first figures."
-    return "No alarms. Everything that is watched is within its limits."
+        return _("The line has published nothing yet; alarms appear here with the first figures.")
+    return _("No alarms. Everything that is watched is within its limits.")
 
 
 def _item(alarm: Mapping[str, Any], *, topmost: bool) -> html.Li:
@@ -57,8 +63,8 @@ def _item(alarm: Mapping[str, Any], *, topmost: bool) -> html.Li:
         [
             html.Div(
                 [
-                    html.Span(priority.capitalize(), className="priority", **props({"data-priority": priority})),
-                    html.Strong(alarm["title"]),
+                    html.Span(_(priority.capitalize()), className="priority", **props({"data-priority": priority})),
+                    html.Strong(said(alarm["title"])),
                 ],
                 className="alarm-title",
             ),
@@ -91,27 +97,35 @@ def _where(alarm: Mapping[str, Any]) -> html.Span:
 
 def _since(alarm: Mapping[str, Any]) -> html.Span:
     since = alarm.get("returned_at") or alarm["since"]
-    word = "since" if alarm["active"] or not alarm.get("returned_at") else "back to normal since"
+    standing_on = alarm["active"] or not alarm.get("returned_at")
+    words = _("since {clock}, {age}") if standing_on else _("back to normal since {clock}, {age}")
+    before, _hole, after = words.replace("{clock}", wording.clock(since, glass.town().zone)).partition("{age}")
     age = html.Span(wording.age_of(since), **props({"data-age": since}))
-    return html.Span([f"{word} {wording.clock(since, glass.town().zone)}, ", age], className="since")
+    return html.Span([before, age, after], className="since")
 
 
 def standing(alarm: Mapping[str, Any]) -> str:
     """Where the alarm stands, who has it in hand, and what it explains, in words."""
-    words, who = lifecycle.words(alarm["state"]), alarm.get("owner") or alarm.get("acknowledged_by")
+    words, who = said(lifecycle.words(alarm["state"])), alarm.get("owner") or alarm.get("acknowledged_by")
     if alarm["state"] == "returned_unacknowledged":
         # Since when it is back to normal stands beside it.
-        words = lifecycle.words("unacknowledged")
+        words = said(lifecycle.words("unacknowledged"))
     if alarm["state"] == "acknowledged" and who:
-        words = f"{words}, {who} sees to it"
+        words = _("{words}, {who} sees to it", words=words, who=who)
     explained = alarm.get("consequences") or 0
-    return f"{words}; explains {wording.count(explained, 'more alarm')}" if explained else words
+    return (
+        _("{words}; explains {count}", words=words, count=wording.count(explained, "more alarm"))
+        if explained
+        else words
+    )
 
 
 def _to_do(alarm: Mapping[str, Any], topmost: bool) -> html.Details | None:
     if not alarm.get("instruction") or not alarm["active"]:
         return None
-    return html.Details([html.Summary("What to do"), html.P(alarm["instruction"])], open=topmost, className="todo")
+    return html.Details(
+        [html.Summary(_("What to do")), html.P(said(alarm["instruction"]))], open=topmost, className="todo"
+    )
 
 
 def place(alarm: Mapping[str, Any]) -> str:
@@ -135,4 +149,4 @@ def against(alarm: Mapping[str, Any]) -> str:
     text = wording.with_unit(alarm["value"], digits(alarm["value"]) if own is None else own, alarm.get("unit") or "")
     if limit is None:
         return text
-    return f"{text}, limit {wording.number(limit, digits(limit) if own is None else own)}"
+    return _("{value}, limit {limit}", value=text, limit=wording.number(limit, digits(limit) if own is None else own))

@@ -11,13 +11,21 @@ from dash import html
 from dash.development.base_component import Component
 
 from components import glass, wording
+from components.freshness import ago
 from components.props import props
+from components.tongue import N_, _
 
 KEPT_S = 4.0
 _kept: dict[tuple[int, str], tuple[float, pl.DataFrame]] = {}
 SIZES = (10, 25, 100)
 USUAL = 25
-COLUMNS = {"name": "Asset", "kind": "Kind", "ward": "Ward", "state": "State", "observed_at": "Latest reading"}
+COLUMNS = {
+    "name": N_("Asset"),
+    "kind": N_("Kind"),
+    "ward": N_("Ward"),
+    "state": N_("State"),
+    "observed_at": N_("Latest reading"),
+}
 RANK = {state: rank for rank, state in enumerate(("alarm", "stale", "late", "no data", "good"))}
 
 
@@ -100,8 +108,8 @@ def quantity(name: str, unit: str | None = None) -> str:
         "_s",
     ):
         if name.endswith(tail) and len(name) > len(tail) + 1:
-            return name.removesuffix(tail).replace("_", " ")
-    return name.replace("_", " ")
+            return _(name.removesuffix(tail).replace("_", " "))
+    return _(name.replace("_", " "))
 
 
 def asked(rows: pl.DataFrame, ask: Ask) -> pl.DataFrame:
@@ -126,8 +134,10 @@ def table(rows: pl.DataFrame, ask: Ask) -> html.Div:
     page = min(max(ask.page, 0), pages - 1)
     shown = found.slice(page * ask.size, ask.size)
     body = [_row(r) for r in shown.iter_rows(named=True)]
-    head = html.Thead(html.Tr([_head(name, ask) for name in COLUMNS] + [html.Th("Readings", scope="col")]))
-    empty = html.P("No asset matches. Clear the search or choose another state.", className="empty", hidden=bool(body))
+    head = html.Thead(html.Tr([_head(name, ask) for name in COLUMNS] + [html.Th(_("Readings"), scope="col")]))
+    empty = html.P(
+        _("No asset matches. Clear the search or choose another state."), className="empty", hidden=bool(body)
+    )
     return html.Div(
         [
             html.Div(
@@ -135,7 +145,14 @@ def table(rows: pl.DataFrame, ask: Ask) -> html.Div:
             ),
             empty,
             html.P(
-                f"{wording.count(found.height, 'asset')}, page {page + 1} of {pages}", className="sub", role="status"
+                _(
+                    "{count}, page {page} of {pages}",
+                    count=wording.count(found.height, "asset"),
+                    page=page + 1,
+                    pages=pages,
+                ),
+                className="sub",
+                role="status",
             ),
         ],
         **props({"data-pages": pages}),
@@ -145,7 +162,7 @@ def table(rows: pl.DataFrame, ask: Ask) -> html.Div:
 def _head(name: str, ask: Ask) -> html.Th:
     on = ask.sort == name
     mark = (" ▼" if ask.falling else " ▲") if on else ""
-    button = html.Button(COLUMNS[name] + mark, id={"type": "assets-sort", "column": name}, className="sort")
+    button = html.Button(_(COLUMNS[name]) + mark, id={"type": "assets-sort", "column": name}, className="sort")
     return html.Th(
         button, scope="col", **props({"aria-sort": ("descending" if ask.falling else "ascending") if on else "none"})
     )
@@ -157,43 +174,54 @@ def _row(row: Mapping[str, Any]) -> html.Tr:
     old = html.Span(wording.age_of(at), **props({"data-age": at.isoformat()})) if at else wording.DASH
     cells = [
         html.Td(html.A(row["name"], href=glass.href(f"asset/{row['asset']}"), **props({"data-nav": ""}))),
-        html.Td(kind_words(row["kind"]), **props({"data-label": "Kind"})),
-        html.Td(row["ward_name"] or row["ward"] or wording.DASH, **props({"data-label": "Ward"})),
+        html.Td(kind_words(row["kind"]), **props({"data-label": _("Kind"), "data-col": "kind"})),
+        html.Td(
+            row["ward_name"] or row["ward"] or wording.DASH, **props({"data-label": _("Ward"), "data-col": "ward"})
+        ),
         html.Td(
             html.Span(word, className="chip", **props({"data-state": state, "data-f": "asset-state"})),
-            **props({"data-label": "State"}),
+            **props({"data-label": _("State"), "data-col": "state"}),
         ),
-        html.Td([old, " ago"] if at else "nothing yet", className="nowrap", **props({"data-label": "Latest"})),
-        html.Td(" · ".join(row["latest"] or []) or wording.DASH, **props({"data-label": "Readings"})),
+        html.Td(
+            ago(old) if at else _("nothing yet"),
+            className="nowrap",
+            **props({"data-label": _("Latest"), "data-col": "latest"}),
+        ),
+        html.Td(
+            " · ".join(row["latest"] or []) or wording.DASH,
+            **props({"data-label": _("Readings"), "data-col": "readings"}),
+        ),
     ]
     return html.Tr(cells, **props({"data-asset-row": row["asset"]}))
 
 
 def kind_words(kind: str | None) -> str:
     """An asset's kind in words."""
-    return (kind or "").replace("_", " ").capitalize()
+    return _((kind or "").replace("_", " ").capitalize())
 
 
 def controls(domain: str, rows: pl.DataFrame) -> html.Div:
     """Search, kind, state and pager; read by the callback in pages/domains.py."""
     kinds = sorted(rows["kind"].drop_nulls().unique().to_list())
     states = ["alarm", "stale", "late", "no data", "good"]
-    every_kind = [{"value": "all", "label": "Every kind"}] + [{"value": k, "label": kind_words(k)} for k in kinds]
-    every_state = [{"value": "all", "label": "Every state"}] + [{"value": s, "label": wording.state(s)} for s in states]
-    sizes = [{"value": str(n), "label": f"{n} a page"} for n in SIZES]
+    every_kind = [{"value": "all", "label": _("Every kind")}] + [{"value": k, "label": kind_words(k)} for k in kinds]
+    every_state = [{"value": "all", "label": _("Every state")}] + [
+        {"value": s, "label": wording.state(s)} for s in states
+    ]
+    sizes = [{"value": str(n), "label": _("{n} a page", n=n)} for n in SIZES]
     search = dbc.Input(
-        id="assets-search", type="search", placeholder="Search name, kind or ward", debounce=0.2, size="sm", value=""
+        id="assets-search", type="search", placeholder=_("Search name, kind or ward"), debounce=0.2, size="sm", value=""
     )
     return html.Div(
         [
-            _named("Search assets", search),
-            _named("Kind", dbc.Select(id="assets-kind", size="sm", value="all", options=every_kind)),
-            _named("State", dbc.Select(id="assets-state", size="sm", value="all", options=every_state)),
-            _named("Rows a page", dbc.Select(id="assets-size", size="sm", value=str(USUAL), options=sizes)),
+            _named(_("Search assets"), search),
+            _named(_("Kind"), dbc.Select(id="assets-kind", size="sm", value="all", options=every_kind)),
+            _named(_("State"), dbc.Select(id="assets-state", size="sm", value="all", options=every_state)),
+            _named(_("Rows a page"), dbc.Select(id="assets-size", size="sm", value=str(USUAL), options=sizes)),
             html.Div(
                 [
-                    html.Button("Previous", id="assets-previous", className="btn btn-sm btn-quiet"),
-                    html.Button("Next", id="assets-next", className="btn btn-sm btn-quiet"),
+                    html.Button(_("Previous"), id="assets-previous", className="btn btn-sm btn-quiet"),
+                    html.Button(_("Next"), id="assets-next", className="btn btn-sm btn-quiet"),
                 ],
                 className="pager",
             ),

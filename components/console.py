@@ -14,6 +14,7 @@ from components.asgi import App, Receive, Scope, Send, answer, header
 from components.console_page import INCIDENT_COLUMNS, SPANS, Outcome, Typed, history, incidents_frame, page
 from components.console_view import ConsoleView, alarms
 from components.forms import Form, read_own, redirect
+from components.tongue import N_, _, n_, said
 from components.visitor import current
 from pipelines.engine.alarms.desk import FIELDS, INSTANTS, MOST_AT_ONCE
 from pipelines.engine.alarms.room import COLUMNS
@@ -25,12 +26,12 @@ from pipelines.engine.people.roles import Forbidden
 
 log = logging.getLogger("townboard")
 DONE = {
-    "acknowledge": "Acknowledged", "shelve": "Shelved", "unshelve": "Taken back from the shelf:", "assign": "Assigned",
-    "comment": "Commented on", "out-of-service": "Taken out of service:", "return-to-service": "Back in service:",
-    "reset": "Reset",
+    "acknowledge": N_("Acknowledged"), "shelve": N_("Shelved"), "unshelve": N_("Taken back from the shelf:"),
+    "assign": N_("Assigned"), "comment": N_("Commented on"), "out-of-service": N_("Taken out of service:"),
+    "return-to-service": N_("Back in service:"), "reset": N_("Reset"),
 }  # fmt: skip
-NO_LINE = "The line does not run at the moment, so nothing was done. Try again in a few seconds."
-NO_ANSWER = "The line gave no answer. Look at the alarm before you try again: it may have been done."
+NO_LINE = N_("The line does not run at the moment, so nothing was done. Try again in a few seconds.")
+NO_ANSWER = N_("The line gave no answer. Look at the alarm before you try again: it may have been done.")
 
 
 class Console:
@@ -118,22 +119,22 @@ async def act(form: Form) -> Outcome:
     """
     action, ids = form.one("do"), list(dict.fromkeys(form.every("id")))
     if action not in FIELDS:
-        raise Misasked("This action is unknown. Load the page again.")
+        raise Misasked(_("This action is unknown. Load the page again."))
     if not ids:
-        raise Misasked("No alarm is chosen. Tick one or more, then choose what to do.")
+        raise Misasked(_("No alarm is chosen. Tick one or more, then choose what to do."))
     if len(ids) > MOST_AT_ONCE:
-        raise Misasked(f"At most {MOST_AT_ONCE} alarms at once; these are {len(ids)}.")
+        raise Misasked(_("At most {most} alarms at once; these are {n}.", most=MOST_AT_ONCE, n=len(ids)))
     wanted = {name: _given(form.one(f"{action}.{name}"), name) for name in FIELDS[action]}
     wanted = {name: value for name, value in wanted.items() if value}
     try:
-        status, told, _ = await glass.town().alarms.act(ids, action, wanted, current().actor)
+        status, told, _headers = await glass.town().alarms.act(ids, action, wanted, current().actor)
     except httpx.ConnectError as error:
-        raise Misasked(NO_LINE, 503) from error
+        raise Misasked(_(NO_LINE), 503) from error
     except (httpx.TransportError, ValueError) as error:
         log.warning("the line gave no usable answer to %s: %r", action, error)
-        raise Misasked(NO_ANSWER, 503) from error
+        raise Misasked(_(NO_ANSWER), 503) from error
     if status != httpx.codes.OK:
-        raise Misasked(str(told.get("detail", NO_ANSWER)), status)
+        raise Misasked(said(str(told.get("detail", NO_ANSWER))), status)
     return _became(action, told)
 
 
@@ -146,12 +147,15 @@ def _given(text: str, name: str) -> str:
 
 def _became(action: str, told: Mapping[str, Any]) -> Outcome:
     done, refused = told["done"], told["refused"]
-    words = [f"{DONE[action]} {wording.count(len(done), 'alarm')}."] if done else []
+    alarms = wording.count(len(done), "alarm")
+    words = [_("{done} {alarms}.", done=_(DONE[action]), alarms=alarms)] if done else []
     if refused:
         names = {row["id"]: row["title"] for row in glass.state()["alarms"]}
         first = refused[0]
-        more = f" So were {len(refused) - 1} more." if len(refused) > 1 else ""
-        words.append(f"Refused: {names.get(first['id'], first['id'])}. {first['detail']}{more}")
+        title = said(names.get(first["id"], first["id"]))
+        words.append(_("Refused: {title}. {detail}", title=title, detail=said(first["detail"])))
+        if len(refused) > 1:
+            words.append(n_("So was {n} more.", "So were {n} more.", len(refused) - 1))
     return Outcome(" ".join(words), bool(refused), 409 if refused and not done else 200)
 
 

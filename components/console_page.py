@@ -12,12 +12,15 @@ from components import glass, plain
 from components.address import PERIODS, ward_names
 from components.console_view import SHOWN, ConsoleView, alarms, ending, in_words
 from components.happened import spoken
+from components.tongue import N_, _, said
 from components.visitor import current
 from pipelines.engine.model import KINDS, PRIORITIES, Column
 from pipelines.engine.people.roles import ROLES
 
-SPANS = {"15": "15 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "1440": "1 day", "4320": "3 days",
-         "10080": "7 days"}  # fmt: skip
+SPANS = {
+    "15": N_("15 minutes"), "60": N_("1 hour"), "240": N_("4 hours"), "480": N_("8 hours"), "1440": N_("1 day"),
+    "4320": N_("3 days"), "10080": N_("7 days"),
+}  # fmt: skip
 INCIDENT_COLUMNS = (
     Column(name="id", meaning="Id of the incident: its first alarm and instant."),
     Column(name="title", meaning="What is the matter."),
@@ -59,7 +62,7 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
     rows = [] if not listed else view.rows(known, actor.name)
     opened = next((alarm for alarm in known if alarm["id"] == view.alarm), None)
     choices = _choices(view)
-    narrowed = [words.get(getattr(view, name), "") for name, _, words in choices if getattr(view, name)]
+    narrowed = [words.get(getattr(view, name), "") for name, _label, words in choices if getattr(view, name)]
     narrowed += [f"“{view.q}”"] if view.q else []
     can_act = actor.may("operate")
     body = plain.content(
@@ -72,33 +75,37 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
         transitions=_told(view) if view.show == "history" and may_read else [],
         gathered=_gathered(view) if view.show == "incidents" and may_read else [],
         listed=listed,
-        flood=state.get("alarm_summary", {}).get("words", ""),
+        flood=said(state.get("alarm_summary", {}).get("words", "")),
         outcome=outcome,
         typed=typed,
         opened=_opened(opened, known, view) if opened else None,
         seq=state["seq"],
         ending=[in_words(row, view) for row in ending(known, glass.town().now())],
-        spans=SPANS,
+        spans={key: _(words) for key, words in SPANS.items()},
         owners=owners() if can_act else [],
         who=orjson.dumps(glass.town().alarms.who(actor)).decode() if may_read else "",
         csv=glass.href("alarms.csv", **view.opening("").query),
     )
     kept = {"ward": view.ward, "days": view.days}
-    return plain.document("Alarms", body, kept=kept, extra=("plain/console.js", "plain/fresh.js"))
+    return plain.document(_("Alarms"), body, kept=kept, extra=("plain/console.js", "plain/fresh.js"))
 
 
 def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:
-    domains = {domain.name: domain.title for domain in glass.town().domains}
-    shown = {key: words for key, words in SHOWN.items() if key not in ("mine", *FOR_READERS) or current().session}
+    domains = {domain.name: _(domain.title) for domain in glass.town().domains}
+    shown = {key: _(words) for key, words in SHOWN.items() if key not in ("mine", *FOR_READERS) or current().session}
     found: list[tuple[str, str, Mapping[str, str]]] = [
-        ("show", "Show", shown),
-        ("priority", "Priority", {"": "Every", **{name: name.capitalize() for name in PRIORITIES}}),
-        ("domain", "Service", {"": "Every", **domains, "feeds": "Feeds"}),
-        ("ward", "Ward", {"": "Whole town", **ward_names()}),
+        ("show", _("Show"), shown),
+        ("priority", _("Priority"), {"": _("Every"), **{name: _(name.capitalize()) for name in PRIORITIES}}),
+        ("domain", _("Service"), {"": _("Every"), **domains, "feeds": _("Feeds")}),
+        ("ward", _("Ward"), {"": _("Whole town"), **ward_names()}),
     ]
     if view.show == "incidents":
         found.pop(1)
-    return [*found, ("days", "Period", PERIODS)] if view.show in FOR_READERS else found
+    return (
+        [*found, ("days", _("Period"), {key: _(words) for key, words in PERIODS.items()})]
+        if view.show in FOR_READERS
+        else found
+    )
 
 
 def owners() -> list[str]:

@@ -9,11 +9,13 @@ from urllib.parse import parse_qs
 from components import glass, wording
 from components.address import PERIODS, ward_names
 from components.alarm_list import against, place, standing
+from components.tongue import N_, _, said
 from components.visitor import current
 from pipelines.engine.model import PRIORITIES
 
-SHOWN = {"": "Open", "unacknowledged": "Not acknowledged", "mine": "Mine", "aside": "Put aside", "all": "All",
-         "incidents": "Incidents", "history": "What happened"}  # fmt: skip
+SHOWN = {"": N_("Open"), "unacknowledged": N_("Not acknowledged"),
+         "mine": N_("Mine"), "aside": N_("Put aside"), "all": N_("All"),
+         "incidents": N_("Incidents"), "history": N_("What happened")}  # fmt: skip
 ASIDE = ("shelved", "suppressed", "out_of_service")
 WAITING = ("unacknowledged", "returned_unacknowledged", "latched_unacknowledged")
 SOON = timedelta(minutes=15)
@@ -90,10 +92,13 @@ def in_words(alarm: Mapping[str, Any], view: ConsoleView) -> dict[str, Any]:
     since = back or alarm["since"]
     return {
         **alarm,
+        "title": said(alarm["title"]),
+        "instruction": said(alarm.get("instruction")),
+        "cause_title": said(alarm.get("cause_title")),
         "href": view.opening(alarm["id"]).href,
         "asset_href": glass.href(f"asset/{alarm['asset']}") if alarm.get("asset") else "",
         "place": place(alarm),
-        "since_word": "back to normal since" if back else "since",
+        "since_word": _("back to normal since") if back else _("since"),
         "since_at": since,
         "since_clock": wording.clock(since, zone),
         "age": wording.age_of(since),
@@ -111,4 +116,4 @@ def ending(alarms: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[s
     """The shelvings that end soon, the next first."""
     shelved = [(wording.moment(a["until"]), a) for a in alarms if a["state"] == "shelved" and a.get("until")]
     soon = [(at, a) for at, a in shelved if at is not None and at - now <= SOON]
-    return [alarm for _, alarm in sorted(soon, key=lambda pair: (pair[0], pair[1]["id"]))]
+    return [alarm for _at, alarm in sorted(soon, key=lambda pair: (pair[0], pair[1]["id"]))]

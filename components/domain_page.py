@@ -15,6 +15,7 @@ from components.freshness import feed_strip
 from components.kpi_tile import csv_link
 from components.past_page import corrections_panel, past_page
 from components.props import props
+from components.tongue import _
 from components.town_map import town_map
 from components.trend import trends
 from components.ward_bars import ward_bars
@@ -45,7 +46,7 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
     """The whole page for the view that the address asks for."""
     state, view, wards = glass.state(), View.read(query), ward_names()
     if view.as_known_at:
-        return past_page(domain.title, [domain], view)
+        return past_page(_(domain.title), [domain], view)
     first = headlines(domain)
     further = [k for k in domain.kpis if k not in first]
     chosen = mapped(domain, view, state)
@@ -57,12 +58,14 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
             html.Div(
                 [_map_panel(domain, state, view, chosen), _beside(domain, state, view, chosen, wards)], className="two"
             ),
-            html.H2("Trends", className="section"),
+            html.H2(_("Trends"), className="section"),
             trends(state, first, further, view, domain.alarms),
             _further(state, domain, further, view),
             _assets(state, domain),
-            _fold("Corrections", corrections_panel("Published values that changed", {k.id: k for k in domain.kpis})),
-            _fold("Feeds of this page", html.Div(feed_strip(state, domain.name), className="panel")),
+            _fold(
+                _("Corrections"), corrections_panel(_("Published values that changed"), {k.id: k for k in domain.kpis})
+            ),
+            _fold(_("Feeds of this page"), html.Div(feed_strip(state, domain.name), className="panel")),
         ],
         className="page",
         key=f"{domain.name}-{view}-{state['seq']}",
@@ -75,12 +78,15 @@ def _head(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | No
         status,
         **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
     )
-    kpis = {k.id: k.title for k in by_ward(domain)}
+    kpis = {k.id: _(k.title) for k in by_ward(domain)}
     shown = View(view.ward, chosen.id if chosen else None, view.days)
     return html.Div(
         [
             html.Div(
-                [html.Div([html.H1(domain.title), chip], className="title"), html.P(domain.meaning, className="sub")]
+                [
+                    html.Div([html.H1(_(domain.title)), chip], className="title"),
+                    html.P(_(domain.meaning), className="sub"),
+                ]
             ),
             filters(shown, kpis),
         ],
@@ -89,14 +95,20 @@ def _head(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | No
 
 
 def _nothing_yet(state: Mapping[str, Any]) -> html.P:
-    words = "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
+    words = _("The line has published no figures yet. They appear here by themselves; nothing needs reloading.")
     return html.P(words, className="notice", hidden=bool(state["seq"]), **props({"data-f": "first"}))
 
 
 def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Section:
-    title = f"Map: {chosen.title}" if chosen else "Map"
-    sub = f"{wording.unit(chosen.unit)} per ward; marks are assets".strip() if chosen else "marks are assets"
-    link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
+    title = _("Map: {title}", title=_(chosen.title)) if chosen else _("Map")
+    sub = (
+        _("{unit} per ward; marks are assets", unit=wording.unit(chosen.unit)).strip()
+        if chosen
+        else _("marks are assets")
+    )
+    link = csv_link(
+        glass.href("api/v1/assets", domain=domain.name, format="csv"), _("assets of {title}", title=_(domain.title))
+    )
     return html.Section(
         [
             html.Div([html.H2(title), html.P(sub, className="sub")], className="panel-head"),
@@ -111,12 +123,12 @@ def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi
 def legend() -> html.Ul:
     """What the map's fills and marks mean."""
     looks = {
-        "good": "good",
-        "watch": "watch (dotted)",
-        "breach": "breach (hatched)",
-        "stale": "stale",
-        "no data": "no data",
-        "alarm": "asset in alarm",
+        "good": _("good"),
+        "watch": _("watch (dotted)"),
+        "breach": _("breach (hatched)"),
+        "stale": _("stale"),
+        "no data": _("no data"),
+        "alarm": _("asset in alarm"),
     }
     return html.Ul(
         [html.Li([html.Span(className="swatch", **props({"data-state": key})), text]) for key, text in looks.items()],
@@ -129,10 +141,10 @@ def _beside(
 ) -> html.Div:
     alarms = html.Section(
         [
-            html.Div(html.H2("Alarms"), className="panel-head"),
+            html.Div(html.H2(_("Alarms")), className="panel-head"),
             alarm_list(state, domain.name, view.ward, limit=4),
             html.Div(
-                csv_link(glass.href("api/v1/alarms", domain=domain.name, format="csv"), "alarms"),
+                csv_link(glass.href("api/v1/alarms", domain=domain.name, format="csv"), _("alarms")),
                 className="panel-foot",
             ),
         ],
@@ -152,18 +164,22 @@ def _fold(title: str, panel: Any) -> html.Details:
 def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view: View) -> Any:
     if not kpis:
         return None
-    link = csv_link(glass.href("api/v1/kpis", domain=domain.name, format="csv"), f"KPIs of {domain.title}")
+    link = csv_link(
+        glass.href("api/v1/kpis", domain=domain.name, format="csv"), _("KPIs of {title}", title=_(domain.title))
+    )
     panel = html.Section(
         [kpi_tile.table(state, kpis, view.area), html.Div(link, className="panel-foot")], className="panel"
     )
-    return _fold("Further KPIs", panel)
+    return _fold(_("Further KPIs"), panel)
 
 
 def _assets(state: Mapping[str, Any], domain: Domain) -> Any:
     rows = rows_of(state, domain.name)
     if rows.is_empty():
         return None
-    link = csv_link(glass.href("api/v1/assets", domain=domain.name, format="csv"), f"assets of {domain.title}")
+    link = csv_link(
+        glass.href("api/v1/assets", domain=domain.name, format="csv"), _("assets of {title}", title=_(domain.title))
+    )
     ask = Ask()
     parts = [
         controls(domain.name, rows),
@@ -174,4 +190,4 @@ def _assets(state: Mapping[str, Any], domain: Domain) -> Any:
         dcc.Store(id="assets-domain", data=domain.name),
         dcc.Store(id="assets-ask", data={"sort": ask.sort, "falling": False, "page": 0}),
     ]
-    return _fold("Assets", html.Section([*parts, *stores], className="panel"))
+    return _fold(_("Assets"), html.Section([*parts, *stores], className="panel"))

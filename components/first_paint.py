@@ -17,6 +17,7 @@ NAMES = {
     "dateTime": "datetime",
     "autoComplete": "autocomplete",
     "lang": "lang",
+    "dir": "dir",
 }
 PLAIN = {
     "href",

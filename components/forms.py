@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from components.asgi import Headers, Receive, Scope, header
+from components.tongue import N_, _
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 
 # A thousand alarms chosen at once are a hundred kilobytes of names.
 MOST_BYTES, MOST_FIELDS, PATIENCE_S = 256_000, 3_000, 10.0
-FOREIGN = "This was sent by a page of another site and was not done. Open the board itself and try again."
+FOREIGN = N_("This was sent by a page of another site and was not done. Open the board itself and try again.")
 KIND = b"application/x-www-form-urlencoded"
 
 
@@ -47,16 +48,16 @@ async def read(scope: Scope, receive: Receive) -> Form:
     if foreign(scope):
         raise Misasked(FOREIGN, 403)
     if header(scope, b"content-type").split(b";")[0].strip() != KIND:
-        raise Misasked("A form is expected here.", 415)
+        raise Misasked(_("A form is expected here."), 415)
     try:
         async with asyncio.timeout(PATIENCE_S):
             body = await _body(receive)
     except TimeoutError as error:
-        raise Misasked("The form did not arrive in time. Try again.", 408) from error
+        raise Misasked(_("The form did not arrive in time. Try again."), 408) from error
     try:
         return Form(parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError as error:
-        raise Misasked("This form cannot be read.", 400) from error
+        raise Misasked(_("This form cannot be read."), 400) from error
 
 
 async def read_own(scope: Scope, receive: Receive) -> Form:
@@ -66,9 +67,11 @@ async def read_own(scope: Scope, receive: Receive) -> Form:
     """
     form = await read(scope, receive)
     if current().session is None:
-        raise Misasked("You are signed out meanwhile. Sign in and try again; nothing was done.", 401)
+        raise Misasked(_("You are signed out meanwhile. Sign in and try again; nothing was done."), 401)
     if not current().sent(form.one("form_token") or header(scope, b"x-form-token").decode("latin-1")):
-        raise Misasked("This page is from an earlier sign-in. Load it again and try once more; nothing was done.", 403)
+        raise Misasked(
+            _("This page is from an earlier sign-in. Load it again and try once more; nothing was done."), 403
+        )
     return form
 
 
@@ -77,11 +80,11 @@ async def _body(receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Misasked("The form did not arrive whole.", 400)
+            raise Misasked(_("The form did not arrive whole."), 400)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MOST_BYTES:
-            raise Misasked("This form is too large. Choose fewer entries at once.", 413)
+            raise Misasked(_("This form is too large. Choose fewer entries at once."), 413)
         more = message.get("more_body", False)
     return b"".join(parts)
 

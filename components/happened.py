@@ -7,13 +7,22 @@ import polars as pl
 
 from components import glass, wording
 from components.address import ward_names
+from components.tongue import N_, _, said
 from pipelines.engine.alarms.record import PROCESS
 
 HAPPENED = {
-    "rise": "rang", "return": "back to normal", "acknowledge": "acknowledged", "realarm": "called again",
-    "shelve": "shelved", "unshelve": "taken from the shelf", "suppress": "suppressed", "release": "released",
-    "out-of-service": "taken out of service", "return-to-service": "returned to service", "assign": "assigned",
-}  # fmt: skip
+    "rise": N_("rang"),
+    "return": N_("back to normal"),
+    "acknowledge": N_("acknowledged"),
+    "realarm": N_("called again"),
+    "shelve": N_("shelved"),
+    "unshelve": N_("taken from the shelf"),
+    "suppress": N_("suppressed"),
+    "release": N_("released"),
+    "out-of-service": N_("taken out of service"),
+    "return-to-service": N_("returned to service"),
+    "assign": N_("assigned"),
+}
 
 
 def spoken(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -26,8 +35,8 @@ def _one(row: Mapping[str, Any], names: "Names", zone: str) -> dict[str, Any]:
     title, place = names.of(row["alarm"], row["rule"])
     return {
         **row,
-        "words": HAPPENED.get(row["event"], row["event"]),
-        "by": "" if row["who"] == PROCESS else f" by {row['who']}",
+        "words": _(HAPPENED.get(row["event"], row["event"])),
+        "by": "" if row["who"] == PROCESS else _(" by {who}", who=row["who"]),
         "title": title,
         "place": place,
         "clock": wording.clock(row["noted_at"], zone),
@@ -41,7 +50,7 @@ class Names:
     def __init__(self) -> None:
         town = glass.town()
         self._known = {row["id"]: row for row in glass.state()["alarms"]}
-        self._rules = {rule.name: rule.title for domain in town.domains for rule in domain.alarms}
+        self._rules = {rule.name: said(rule.title) for domain in town.domains for rule in domain.alarms}
         self._wards = ward_names()
         self._assets: dict[str, str] | None = None
 
@@ -49,7 +58,7 @@ class Names:
         """Title and place."""
         known = self._known.get(alarm)
         if known is not None:
-            return known["title"], known.get("asset_name") or ""
+            return said(known["title"]), known.get("asset_name") or ""
         name, _, thing = alarm.partition("|")
         title = self._rules.get(rule or name, (rule or name).replace("_", " ").capitalize())
         if thing.startswith(("town", "ward:")):

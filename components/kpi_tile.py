@@ -8,11 +8,13 @@ from dash import html
 from components import glass, wording
 from components.drawing import Drawing, bars, spark
 from components.props import props
+from components.tongue import N_, _
 from pipelines.engine.model import Kpi
 
 Row = Mapping[str, Any]
-NO_LINE = "too few earlier values for a line"
-NO_LINE_WARD = "the line is drawn for the whole town only"
+TABLE_COLUMNS = ("kpi", "value", "state", "target", "before", "as-of", "arrived")
+NO_LINE = N_("too few earlier values for a line")
+NO_LINE_WARD = N_("the line is drawn for the whole town only")
 
 
 def row_of(state: Mapping[str, Any], kpi: Kpi, area: str) -> dict[str, Any]:
@@ -44,9 +46,10 @@ def chip(status: str, **data: object) -> html.Span:
     )
 
 
-def csv_link(address: str, what: str, text: str = "Download CSV") -> html.A:
+def csv_link(address: str, what: str, text: str = N_("Download CSV")) -> html.A:
     """The link under every table and chart that downloads exactly what it shows."""
-    return html.A(text, href=address, className="csv", download="", **props({"aria-label": f"{text}: {what}"}))
+    name = _(text)
+    return html.A(name, href=address, className="csv", download="", **props({"aria-label": f"{name}: {what}"}))
 
 
 def tiles(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str, wards: Mapping[str, str]) -> html.Section:
@@ -57,7 +60,7 @@ def tiles(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str, wards: Mappi
         [tile(state, kpi, area, wards) for kpi in kpis],
         className="tiles headline",
         style=columns,
-        **props({"aria-label": "Headline KPIs"}),
+        **props({"aria-label": _("Headline KPIs")}),
     )
 
 
@@ -76,7 +79,7 @@ def tile(
     return html.Article(
         [
             chip(row["status"]),
-            html.H3(kpi.title),
+            html.H3(_(kpi.title)),
             html.Div([_value(row), html.Span(wording.unit(kpi.unit), className="unit")], className="figure"),
             _aim(row, kpi),
             html.P(wording.trend(row), className="trend", **props({"data-f": "trend"})),
@@ -86,7 +89,7 @@ def tile(
         ],
         className="tile",
         **live(kpi, row, shown),
-        **props({"aria-label": wording.sentence(kpi.title, row, zone)}),
+        **props({"aria-label": wording.sentence(_(kpi.title), row, zone)}),
     )
 
 
@@ -94,12 +97,14 @@ def line_of(row: Row, kpi: Kpi) -> str:
     """The sparkline, bars for the few values of months and years; the reason in words when there is none."""
     values = list(row.get("spark") or [])
     if len([v for v in values if v is not None]) < 2:
-        return f'<p class="no-line">{NO_LINE_WARD if row.get("ward") else NO_LINE}</p>'
+        return f'<p class="no-line">{_(NO_LINE_WARD if row.get("ward") else NO_LINE)}</p>'
     return bars(values, row.get("target")) if wording.month_long(kpi) else spark(values, row.get("target"))
 
 
 def _aim(row: Row, kpi: Kpi) -> html.P:
-    arrow, spoken = {"higher": ("↑", "higher is better"), "lower": ("↓", "lower is better")}.get(kpi.better, ("", ""))
+    arrow, spoken = {"higher": ("↑", _("higher is better")), "lower": ("↓", _("lower is better"))}.get(
+        kpi.better, ("", "")
+    )
     mark = html.Span(arrow, title=spoken, className="arrow", role="img", **props({"aria-label": spoken}))
     return html.P([mark if arrow else None, wording.target(row)], className="aim")
 
@@ -116,7 +121,7 @@ def live(kpi: Kpi, row: Row, area: str) -> Any:
         "data-kpi": f"{kpi.id}|{area}",
         "data-state": row["status"],
         "data-every": wording.interval_s(kpi),
-        "data-title": kpi.title,
+        "data-title": _(kpi.title),
         "data-unit": wording.unit(kpi.unit),
         "data-bars": "yes" if wording.month_long(kpi) else "",
     }
@@ -140,35 +145,45 @@ def when(row: Row, zone: str) -> html.Span:
     return html.Span(wording.when(row, zone), className="when", **props({"data-f": "when"}))
 
 
-def explain(kpi: Kpi, row: Row, area: str, summary: str = "How is this computed?") -> html.Details:
+def in_english(text: str) -> html.Span:
+    """A formula, a citation or a column's meaning: kept in the words of its source, and marked so."""
+    return html.Span(text, lang="en", dir="ltr")
+
+
+def explain(kpi: Kpi, row: Row, area: str, summary: str = N_("How is this computed?")) -> html.Details:
     """Formula in words, its standard, the inputs of this very value and their export."""
     pairs: list[tuple[str, Any]] = [
-        ("In plain words", kpi.plain),
-        ("Formula", kpi.formula),
-        ("Standard", kpi.standard),
-        ("Window", wording.window(kpi)),
-        ("Window of this value", _window(row)),
-        ("Numerator / denominator", _fraction(row)),
-        ("Readings used", _used(row)),
-        ("Answers for it", kpi.owner or "nobody is named in town.toml"),
-        ("Catalogue", kpi.catalogue),
+        (_("In plain words"), _(kpi.plain)),
+        (_("Formula"), in_english(kpi.formula)),
+        (_("Standard"), in_english(kpi.standard)),
+        (_("Window"), wording.window(kpi)),
+        (_("Window of this value"), _window(row)),
+        (_("Numerator / denominator"), _fraction(row)),
+        (_("Readings used"), _used(row)),
+        (_("Answers for it"), kpi.owner or _("nobody is named in town.toml")),
+        (_("Catalogue"), kpi.catalogue),
     ]
     terms = [part for name, text in pairs for part in (html.Dt(name), html.Dd(text))]
     whole = html.A(
-        "What was left out, corrections, and the rows behind it",
+        _("What was left out, corrections, and the rows behind it"),
         href=glass.href(f"kpi/{kpi.id}", area=area),
         className="whole",
         **props({"data-nav": "keep"}),
     )
     link = glass.href(f"api/v1/kpis/{kpi.id}/history", area=area, format="csv")
     return html.Details(
-        [html.Summary(summary), html.Dl(terms), whole, csv_link(link, f"history of {kpi.title}")], className="explain"
+        [html.Summary(_(summary)), html.Dl(terms), whole, csv_link(link, _("history of {title}", title=_(kpi.title)))],
+        className="explain",
     )
 
 
 def _window(row: Row) -> html.Span:
     zone = glass.town().zone
-    text = f"{wording.clock(row.get('window_start'), zone)} to {wording.clock(row.get('window_end'), zone)}"
+    text = _(
+        "{start} to {end}",
+        start=wording.clock(row.get("window_start"), zone),
+        end=wording.clock(row.get("window_end"), zone),
+    )
     return html.Span(text if row.get("window_start") else wording.DASH, **props({"data-f": "window"}))
 
 
@@ -179,7 +194,7 @@ def _fraction(row: Row) -> html.Span:
 def fraction_words(row: Row) -> str:
     """Numerator and denominator of a value: "94.00 / 100.00"."""
     if row.get("denominator") is None:
-        return "the formula is no ratio, or there was nothing to divide by"
+        return _("the formula is no ratio, or there was nothing to divide by")
     return f"{wording.number(row.get('numerator'), 2)} / {wording.number(row['denominator'], 2)}"
 
 
@@ -193,13 +208,18 @@ def used_words(row: Row) -> str:
     if n is None:
         return wording.DASH
     if not expected:
-        return f"{n:,}"
-    return f"{n:,} of {expected:,} expected; {max(0, expected - n):,} did not arrive or were set aside"
+        return wording.number(n, 0)
+    return _(
+        "{n} of {expected} expected; {missing} did not arrive or were set aside",
+        n=wording.number(n, 0),
+        expected=wording.number(expected, 0),
+        missing=wording.number(max(0, expected - n), 0),
+    )
 
 
 def table(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str) -> html.Div:
     """Further KPIs as a compact table, one a row."""
-    head = ["KPI", "Value", "State", "Target", "Against last week", "For or as of", "Completeness"]
+    head = [_("KPI"), _("Value"), _("State"), _("Target"), _("Against last week"), _("For or as of"), _("Completeness")]
     body = [_table_row(state, kpi, area_for(kpi, area)) for kpi in kpis]
     return html.Div(
         html.Table(
@@ -219,18 +239,19 @@ def _table_row(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Tr:
     why = wording.why(row, state)
     value: list[Any] = [_value(row), " ", html.Span(wording.unit(kpi.unit), className="unit")]
     cells = [
-        html.Td([html.Span(kpi.title, className="name"), explain(kpi, row, area, "How?")]),
+        html.Td([html.Span(_(kpi.title), className="name"), explain(kpi, row, area, N_("How?"))]),
         html.Td(
             [html.Span(value, className="nowrap"), html.Small(why, className="why", **props({"data-f": "why"}))],
             className="num",
         ),
         html.Td(chip(row["status"])),
-        html.Td(wording.target(row).removeprefix("target: ")),
+        html.Td(wording.aim(row) or wording.target(row)),
         html.Td(wording.trend(row), **props({"data-f": "trend"})),
         html.Td(when(row, zone)),
         html.Td(_arrived(row.get("coverage")), **props({"data-f": "coverage"})),
     ]
-    labels = ["", "Value", "State", "Target", "Last week", "As of", "Completeness"]
-    for cell, label in zip(cells, labels, strict=True):
+    labels = ["", _("Value"), _("State"), _("Target"), _("Last week"), _("As of"), _("Completeness")]
+    for cell, label, column in zip(cells, labels, TABLE_COLUMNS, strict=True):
         setattr(cell, "data-label", label)
+        setattr(cell, "data-col", column)
     return html.Tr(cells, **live(kpi, row, area))

@@ -12,6 +12,7 @@ from components import glass, plain, wording
 from components.asgi import App, Receive, Scope, Send, answer
 from components.forms import read_own, redirect
 from components.line_answer import answered
+from components.tongue import N_, _
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery.room import COLUMNS
@@ -20,7 +21,7 @@ from pipelines.engine.forms import streamed
 from pipelines.engine.people.roles import Forbidden
 
 SENT, OPEN = pl.col("sent_at").is_not_null(), pl.col("next_at").is_not_null()
-SHOWN = {"": "All", "sent": "Sent", "waiting": "Waiting", "failed": "Given up"}
+SHOWN = {"": N_("All"), "sent": N_("Sent"), "waiting": N_("Waiting"), "failed": N_("Given up")}
 NARROWED = {"sent": SENT, "waiting": ~SENT & OPEN, "failed": ~SENT & ~OPEN}
 MOST_SHOWN = 200
 
@@ -85,16 +86,18 @@ def _asked(scope: Scope) -> dict[str, str]:
 def _tested(channel: str) -> Outcome:
     """What the address says of a test just made, of channels that there are only."""
     known = [one.name for one in glass.town().post.channels]
-    return Outcome(f"The channel {channel} has taken a test message." if channel in known else "")
+    if channel not in known:
+        return Outcome()
+    return Outcome(_("The channel {channel} has taken a test message.", channel=channel))
 
 
 async def _test(channel: str, address: str) -> None:
     current().actor.check("operate")
     known = {one.name: one for one in glass.town().post.channels}
     if channel not in known:
-        raise Misasked("This channel is unknown. Load the page again.")
+        raise Misasked(_("This channel is unknown. Load the page again."))
     if known[channel].needs_address and not address:
-        raise Misasked(f"Say to which number or address the test message by {channel} goes.")
+        raise Misasked(_("Say to which number or address the test message by {channel} goes.", channel=channel))
     await answered(glass.town().post.try_channel(channel, address, current().actor))
 
 
@@ -111,14 +114,15 @@ def page(show: str, outcome: Outcome) -> bytes:
     """The whole page; for those who act, since it names people and their numbers."""
     actor, town = current().actor, glass.town()
     if not actor.may("operate"):
-        return plain.document("Messages", plain.content("messages_closed.html"))
+        return plain.document(_("Messages"), plain.content("messages_closed.html"))
     found, show = messages(show), show if show in NARROWED else ""
+    shown = {key: _(words) for key, words in SHOWN.items()}
     body = plain.content(
-        "messages.html", show=show, shown=SHOWN, outcome=outcome, rows=_rows(found.head(MOST_SHOWN).to_dicts()),
+        "messages.html", show=show, shown=shown, outcome=outcome, rows=_rows(found.head(MOST_SHOWN).to_dicts()),
         total=found.height, channels=town.post.channels, duty=town.post.on_duty(actor, town.now()),
         csv=glass.href("messages.csv", show=show),
     )  # fmt: skip
-    return plain.document("Messages", body, extra=("plain/fresh.js",))
+    return plain.document(_("Messages"), body, extra=("plain/fresh.js",))
 
 
 def _rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -129,10 +133,17 @@ def _became(row: Mapping[str, Any]) -> str:
     """What became of one message, in words."""
     zone = glass.town().zone
     if row["sent_at"]:
-        return f"sent {wording.clock(row['sent_at'], zone)}"
+        return _("sent {clock}", clock=wording.clock(row["sent_at"], zone))
     if row["next_at"] is None:
-        return f"given up after {wording.count(row['tries'], 'try', 'tries')}: {row['words']}"
+        return _(
+            "given up after {tries}: {words}", tries=wording.count(row["tries"], "try", "tries"), words=row["words"]
+        )
     if not row["tries"]:
-        return "waits to be sent"
+        return _("waits to be sent")
     tried = wording.count(row["tries"], "try", "tries")
-    return f"waits after {tried}, next at {wording.clock(row['next_at'], zone)}: {row['words']}"
+    return _(
+        "waits after {tries}, next at {clock}: {words}",
+        tries=tried,
+        clock=wording.clock(row["next_at"], zone),
+        words=row["words"],
+    )

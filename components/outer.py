@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import dash
 from dash import Dash
 
-from components import first_paint, glass, shell
+from components import dressing, first_paint, glass, shell, tongue
 from components.address import KEPT
 from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, squeezed
 from components.console import Console
@@ -32,6 +32,7 @@ API_TREES = ("api/", "cap/", "open311/")
 API_FILES = ("openapi.json", "healthz", "readyz", "metrics")
 MOST_PAGES_KEPT = 64
 MARKER = b"<!--first-->"
+HEAD, WORDS = b"<!--tongue-->", b"<!--words-->"
 
 
 class StartFailed(RuntimeError):
@@ -50,6 +51,7 @@ class Outer:
             "api/v1/stream": self.wire.serve_stream,
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
+        self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
         makers = (SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage())
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}
@@ -62,7 +64,8 @@ class Outer:
         if scope["type"] != "http":
             return await self.inner(scope, receive, send)
         await welcome(scope)
-        await self._answerer(scope["path"], scope["method"])(scope, receive, send)
+        tongue.speak(tongue.chosen(scope))
+        await self._answerer(scope["path"], scope["method"])(scope, receive, remembering(scope, send))
 
     def _answerer(self, path: str, method: str) -> App:
         here = path[len(self.prefix) :] if path.startswith(self.prefix) else None
@@ -108,8 +111,9 @@ class Outer:
                 raise StartFailed(f"{path} answered {got.status}: {got.body[:400].decode(errors='replace')}")
         self._policy = policy(tuple(self.dash.csp_hashes()))
         index = await ask(self.inner, self.prefix)
-        await self.static.warm(index.body.decode())
-        files = b"".join(self.static.files[name].tag for name in sorted(self.static.files))
+        heads = "".join(map(dressing.head, tongue.offered()))
+        await self.static.warm(index.body.decode() + heads)
+        files = b"".join(self.static.files[name].tag for name in sorted(self.static.files)) + dressing.tags()
         self.wire.build = hashlib.sha1(files + index.body, usedforsecurity=False).hexdigest()[:12]
         self.wire.start()
 
@@ -124,7 +128,7 @@ class Outer:
             # A page with somebody's name on it is theirs alone.
             status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
             return await self._give(scope, send, status, await asyncio.to_thread(squeezed, body, how))
-        key = (scope["path"], scope.get("query_string", b""), how, seq)
+        key = (scope["path"], scope.get("query_string", b""), how, seq, tongue.current().code)
         if key not in self._pages:
             status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
             packed = await asyncio.to_thread(squeezed, body, how)
@@ -140,7 +144,7 @@ class Outer:
             *self._policy,
             (b"content-type", b"text/html; charset=utf-8"),
             (b"cache-control", kept),
-            (b"vary", b"accept-encoding, cookie"),
+            (b"vary", b"accept-encoding, accept-language, cookie"),
         ]
         await answer(
             scope, send, status, packed, headers if how == b"identity" else [*headers, (b"content-encoding", how)]
@@ -162,7 +166,10 @@ class Outer:
             title = found["title"](**variables) if callable(found["title"]) else found["title"]
         except Exception as error:
             status, first = 500, first_paint.to_html(failed(error)).encode()
-        body = index.body.replace(MARKER, first, 1)
+        spoken = tongue.current()
+        body = index.body.replace(b"<html>", dressing.html_tag(spoken).encode(), 1)
+        body = body.replace(HEAD, dressing.head(spoken).encode(), 1).replace(MARKER, first, 1)
+        body = body.replace(WORDS, dressing.words(spoken).encode(), 1)
         if b'class="chart-wait"' in first:
             body = body.replace(b'rel="prefetch" as="script"', b'rel="preload" as="script" fetchpriority="low"', 1)
         return status, re.sub(rb"<title>.*?</title>", f"<title>{_text(title)}</title>".encode(), body, count=1)
@@ -204,6 +211,20 @@ class Outer:
 
         await self.inner(scope, receive, gather)
         return None
+
+
+def remembering(scope: Scope, send: Send) -> Send:
+    """The way out of a request whose address names a language: the browser is told to remember it."""
+    wanted = tongue.asked(scope)
+    if wanted is None:
+        return send
+
+    async def told(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), tongue.cookie(scope, wanted)]
+        await send(message)
+
+    return told
 
 
 def _text(title: object) -> str:

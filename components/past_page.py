@@ -12,6 +12,7 @@ from components import glass, kpi_tile, wording
 from components.address import View, ward_names
 from components.kpi_tile import csv_link
 from components.props import props
+from components.tongue import _
 from components.town_map import town_map
 from components.ward_bars import ward_bars
 from components.words_page import missing
@@ -37,7 +38,7 @@ def past_page(title: str, domains: Sequence[Domain], view: View) -> html.Div:
             html.Div(html.H1(title), className="page-head"),
             _banner(at),
             *parts,
-            corrections_panel("Corrected since", told, since=at),
+            corrections_panel(_("Corrected since"), told, since=at),
         ],
         className="page",
         key=f"past-{title}-{view}",
@@ -47,8 +48,12 @@ def past_page(title: str, domains: Sequence[Domain], view: View) -> html.Div:
 
 def _banner(at: datetime) -> html.P:
     zone = glass.town().zone
-    words = f"As known on {wording.clock(at, zone)} {wording.zone_name(zone, at)}: what the board said then. "
-    return html.P([words, html.A("Back to now", href="?")], className="notice", role="note")
+    words = _(
+        "As known on {clock} {zone_name}: what the board said then. ",
+        clock=wording.clock(at, zone),
+        zone_name=wording.zone_name(zone, at),
+    )
+    return html.P([words, html.A(_("Back to now"), href="?")], className="notice", role="note")
 
 
 def _domain(
@@ -56,13 +61,13 @@ def _domain(
 ) -> list[Any]:
     first = [kpi for kpi in domain.kpis if kpi.headline] or list(domain.kpis[:6])
     further = [kpi for kpi in domain.kpis if kpi not in first]
-    head = [] if alone else [html.H2(domain.title, className="section")]
+    head = [] if alone else [html.H2(_(domain.title), className="section")]
     found: list[Any] = [*head, kpi_tile.tiles(state, first, view.area, wards)]
     by_ward = [kpi for kpi in domain.kpis if "ward" in kpi.levels]
     known_of = Counter(row["kpi"] for row in state["kpis"].values() if row["ward"] and row["value"] is not None)
     chosen = max(by_ward, key=lambda kpi: (kpi.id == view.kpi, known_of[kpi.id]), default=None)
     if alone and chosen and wards:
-        head_of_map = html.Div(html.H2(f"Map: {chosen.title}"), className="panel-head")
+        head_of_map = html.Div(html.H2(_("Map: {title}", title=_(chosen.title))), className="panel-head")
         drawn = [head_of_map, town_map(state, chosen.id, domain.name, ward=view.ward)]
         panels = [html.Section(drawn, className="panel map-panel"), ward_bars(state, chosen, wards, view.ward)]
         found.append(html.Div(panels, className="two"))
@@ -76,9 +81,9 @@ def corrections_panel(title: str, kpis: Mapping[str, Kpi], since: datetime | Non
     rows = glass.town().corrections(since).filter(pl.col("kpi").is_in(list(kpis))).reverse()
     lines = [html.Li(_told(row, kpis[row["kpi"]])) for row in rows.head(MOST_CORRECTIONS).iter_rows(named=True)]
     start = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if since else None
-    link = csv_link(glass.href("api/v1/corrections", format="csv", from_=start), "corrections")
+    link = csv_link(glass.href("api/v1/corrections", format="csv", from_=start), _("corrections"))
     number = wording.count(rows.height, "correction")
-    none = html.P("No published value was corrected.", className="empty")
+    none = html.P(_("No published value was corrected."), className="empty")
     return html.Section(
         [
             html.Div([html.H2(title), html.P(number, className="sub")], className="panel-head"),
@@ -93,12 +98,22 @@ def _told(row: Mapping[str, Any], kpi: Kpi) -> list[Any]:
     """One correction in words, with a link to the value as it is now."""
     zone = glass.town().zone
     before, after = (
-        "unknown" if row[name] is None else wording.with_unit(row[name], kpi.decimals, kpi.unit)
+        _("unknown") if row[name] is None else wording.with_unit(row[name], kpi.decimals, kpi.unit)
         for name in ("before", "after")
     )
     end = row["end"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    link = html.A(kpi.title, href=glass.href(f"kpi/{kpi.id}", area=row["area"], window_end=end))
+    link = html.A(_(kpi.title), href=glass.href(f"kpi/{kpi.id}", area=row["area"], window_end=end))
     where = wording.area(row["area"], ward_names())
     when = wording.span(row["window"], row["end"], zone)
     told = wording.clock(row["corrected_at"], zone)
-    return [link, f", {where}, {when}: {after}, was {before}; corrected {told}"]
+    return [
+        link,
+        _(
+            ", {where}, {when}: {after}, was {before}; corrected {told}",
+            where=where,
+            when=when,
+            after=after,
+            before=before,
+            told=told,
+        ),
+    ]

@@ -9,10 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components import first_paint, glass, shell, theme, wording
+from components import dressing, first_paint, glass, shell, tongue, wording
 from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, squeezed
 from components.security import THEME_SCRIPT, policy
-from components.static import VENDOR
 from components.visitor import current
 from components.words_page import failed
 
@@ -27,7 +26,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(ROOT / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.globals |= {"href": glass.href, "wording": wording}
+    made.globals |= {"href": glass.href, "wording": wording, "_": tongue._, "n_": tongue.n_, "said": tongue.said}
     return made
 
 
@@ -39,19 +38,19 @@ def content(template: str, **more: Any) -> Markup:
 def document(title: str, body: Any, *, kept: Mapping[str, Any] | None = None, extra: tuple[str, ...] = ()) -> bytes:
     """The whole page: head, frame, body, the board's scripts with some more."""
     framed = first_paint.to_html(shell.frame(glass.state(), body, kept))
+    spoken = tongue.current()
     head = {
-        "lang": (list(glass.town().languages) or ["en"])[0], "title": f"{title} · {glass.town().name}",
-        "theme": Markup(THEME_SCRIPT), "palette": Markup(theme.css()), "icon": glass.href("assets/icon.svg"),
-        "styles": [asset(name) for name in ("vendor/bootstrap.min.css", "townboard.css") if (ASSETS / name).exists()],
-        "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
+        "html": Markup(dressing.html_tag(spoken)), "head": Markup(dressing.head(spoken)),
+        "words": Markup(dressing.words(spoken)),
+        "title": f"{title} · {glass.town().name}", "theme": Markup(THEME_SCRIPT), "icon": glass.href("assets/icon.svg"),
+        "style": asset("townboard.css"), "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
     }  # fmt: skip
     return _templates().get_template("document.html").render(framed=Markup(framed), **head).encode()
 
 
 def asset(name: str) -> str:
     """The address of a file in assets/, named by its age so that it may be kept for ever."""
-    path = VENDOR / name.removeprefix("vendor/") if name.startswith("vendor/") else ASSETS / name
-    return glass.href(f"assets/{name}", m=int(path.stat().st_mtime))
+    return glass.href(f"assets/{name}", m=int((ASSETS / name).stat().st_mtime))
 
 
 async def give(scope: Scope, send: Send, body: bytes, status: int = 200, more: Headers | None = None) -> None:

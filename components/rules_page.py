@@ -12,6 +12,7 @@ from components.address import ward_names
 from components.asgi import App, Receive, Scope, Send, answer
 from components.forms import Form, read_own, redirect
 from components.line_answer import answered
+from components.tongue import N_, _, said
 from components.visitor import current
 from pipelines.engine.alarms.own_rules import EXAMPLE
 from pipelines.engine.asking import Misasked
@@ -21,8 +22,11 @@ from pipelines.engine.people.roles import Forbidden
 
 TYPED = ("name", "tell", "watches", "ward", "asset", "side", "limit", "minutes", "priority", "instruction", "reason")
 GIVEN = {"side": "above", "minutes": "5", "priority": "medium"}
-DID = {"set": "The rule is set and watched from now on.", "end": "The rule has ended; its alarms have left the list."}
-LOOK_FIRST = "The rule was changed since it was tried. Look at what it would have rung now, then set it."
+DID = {
+    "set": N_("The rule is set and watched from now on."),
+    "end": N_("The rule has ended; its alarms have left the list."),
+}
+LOOK_FIRST = N_("The rule was changed since it was tried. Look at what it would have rung now, then set it.")
 MOST_SHOWN = 20
 
 
@@ -47,7 +51,9 @@ class RulesPage:
         if scope["method"] in ("GET", "HEAD"):
             asked = {name: values[-1] for name, values in parse_qs(scope.get("query_string", b"").decode()).items()}
             typed = {**GIVEN, **{name: asked[name][:500] for name in TYPED if name in asked}}
-            return await self._show(scope, send, Tried(DID.get(asked.get("did", ""), ""), fields=typed))
+            return await self._show(
+                scope, send, Tried(_(DID[asked["did"]]) if asked.get("did") in DID else "", fields=typed)
+            )
         if scope["method"] != "POST":
             return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
         form = Form()
@@ -56,7 +62,7 @@ class RulesPage:
             tried = await DEEDS.get(form.one("do"), _try)(form)
         except (Misasked, Forbidden) as error:
             status = error.status if isinstance(error, Misasked) else 403
-            return await self._show(scope, send, Tried(_plainly(error.words), True, status, None, _typed(form)))
+            return await self._show(scope, send, Tried(said(_plainly(error.words)), True, status, None, _typed(form)))
         if tried is None:
             return await answer(scope, send, 303, b"", redirect(glass.href("rules", did=form.one("do"))))
         return await self._show(scope, send, tried)
@@ -76,7 +82,7 @@ async def _set(form: Form) -> Tried | None:
     typed, rules = _typed(form), glass.town().rules
     told = await asyncio.to_thread(rules.backtest, wanted(typed), current().actor)
     if form.one("tried") != fingerprint(typed):
-        return Tried(LOOK_FIRST, True, 409, told, typed)
+        return Tried(_(LOOK_FIRST), True, 409, told, typed)
     try:
         await answered(rules.set(wanted(typed), told, current().actor))
     except Misasked as error:
@@ -129,21 +135,21 @@ def page(tried: Tried) -> bytes:
     """The whole page; who may not read is asked to sign in."""
     actor, town = current().actor, glass.town()
     if not actor.may("read"):
-        return plain.document("Rules", plain.content("rules_closed.html"))
+        return plain.document(_("Rules"), plain.content("rules_closed.html"))
     body = plain.content(
         "rules.html", tried=tried, typed={name: tried.fields.get(name, "") for name in TYPED},
         told=_told(tried.told) if tried.told else None, tried_of=fingerprint(tried.fields),
         things=_things(), wards=ward_names(), receivers=town.rules.vocabulary.receivers, priorities=PRIORITIES,
         rules=town.rules.rules(actor),
     )  # fmt: skip
-    return plain.document("Rules", body, extra=("plain/fresh.js",))
+    return plain.document(_("Rules"), body, extra=("plain/fresh.js",))
 
 
 def _things() -> dict[str, list[tuple[str, str]]]:
     """Domain -> what may be watched of it: id and words with the unit."""
-    titles, found = {one.name: one.title for one in glass.town().domains}, dict[str, list[tuple[str, str]]]()
+    titles, found = {one.name: _(one.title) for one in glass.town().domains}, dict[str, list[tuple[str, str]]]()
     for domain, id, words, unit in glass.town().rules.vocabulary.words():
-        told = f"{words} ({wording.unit(unit)})" if wording.unit(unit) else words
+        told = f"{said(words)} ({wording.unit(unit)})" if wording.unit(unit) else said(words)
         found.setdefault(titles[domain], []).append((id, told))
     return found
 
@@ -155,10 +161,16 @@ def _told(told: Mapping[str, Any]) -> dict[str, Any]:
         {
             "thing": one["thing"],
             "at": wording.clock(one["at"], zone),
-            "lasted": wording.age((one["until"] - one["at"]).total_seconds()) if one["until"] else "until now",
+            "lasted": wording.age((one["until"] - one["at"]).total_seconds()) if one["until"] else _("until now"),
             "value": wording.number(one["value"], digits(one["value"])),
         }
         for one in report["shown"][:MOST_SHOWN]
     ]
     more = report["firings"] - len(rows)
-    return {"words": told["words"], "sentence": told["rule"]["sentence"], "rows": rows, "more": more, "report": report}
+    return {
+        "words": said(told["words"]),
+        "sentence": said(told["rule"]["sentence"]),
+        "rows": rows,
+        "more": more,
+        "report": report,
+    }

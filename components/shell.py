@@ -10,6 +10,7 @@ from dash import dcc, html, page_container
 
 from components import glass, visitor, wording
 from components.props import props
+from components.tongue import _, current, offered
 from pipelines.engine.model import Domain
 
 
@@ -28,9 +29,9 @@ def standing(state: Mapping[str, Any], domain: Domain) -> str:
 def navigation(state: Mapping[str, Any], query: Mapping[str, Any] | None = None) -> list[html.A]:
     """A link per page; domains come from the town, so a further one appears by itself."""
     domains = glass.town().domains
-    first = [_link("", "Overview", None, query), _link("alarms", "Alarms", None, query, nav="away")]
-    middle = [_link(d.name, d.title, standing(state, d), query, headlines=_headlines(d)) for d in domains]
-    return [*first, *middle, _link("feeds", "Feeds", None, query), _link("exports", "Exports", None, query)]
+    first = [_link("", _("Overview"), None, query), _link("alarms", _("Alarms"), None, query, nav="away")]
+    middle = [_link(d.name, _(d.title), standing(state, d), query, headlines=_headlines(d)) for d in domains]
+    return [*first, *middle, _link("feeds", _("Feeds"), None, query), _link("exports", _("Exports"), None, query)]
 
 
 def _headlines(domain: Domain) -> str:
@@ -74,14 +75,14 @@ def header(state: Mapping[str, Any]) -> html.Header:
     return html.Header(
         [
             html.A(town.name, href=glass.href(""), className="town", **props({"data-nav": "keep"})),
-            html.Span("Demonstration town", className="demo", hidden=not state["town"].get("demo")),
+            html.Span(_("Demonstration town"), className="demo", hidden=not state["town"].get("demo")),
             html.Span(
-                ["Data as of ", html.B(_seconds(state["built_at"], town.zone), **props({"data-f": "built"}))],
+                [_("Data as of"), " ", html.B(_seconds(state["built_at"], town.zone), **props({"data-f": "built"}))],
                 className="as-of",
             ),
             html.Span(
                 [
-                    html.B(f"{now.astimezone(ZoneInfo(town.zone)):%H:%M:%S}", **props({"data-f": "now"})),
+                    html.B(_seconds(now.isoformat(), town.zone), **props({"data-f": "now"})),
                     f" {wording.zone_name(town.zone)}",
                 ],
                 className="clock",
@@ -90,19 +91,22 @@ def header(state: Mapping[str, Any]) -> html.Header:
                     {
                         "data-zone": town.zone,
                         "data-wards": _wards(),
-                        "data-units": orjson.dumps(wording.UNITS).decode(),
+                        "data-units": orjson.dumps({name: wording.unit(name) for name in wording.UNITS}).decode(),
                         "id": "shell-clock",
                     }
                 ),
             ),
-            html.Span("Connecting", className="live", role="status", id="shell-live", **props({"data-mode": "wait"})),
+            html.Span(
+                _("Connecting"), className="live", role="status", id="shell-live", **props({"data-mode": "wait"})
+            ),
+            languages(),
             *_person(),
             html.Button(
-                "Theme",
+                _("Theme"),
                 className="btn btn-sm btn-quiet needs-script",
                 id="shell-theme",
                 type="button",
-                **props({"aria-label": "Change between light and dark"}),
+                **props({"aria-label": _("Change between light and dark")}),
             ),
         ],
         className="top",
@@ -113,15 +117,36 @@ def _person() -> list[Any]:
     """Who is signed in, with the way out; or the way in."""
     actor = visitor.current().actor
     if actor.kind == "visitor":
-        return [html.A("Sign in", href=glass.href("signin"), className="btn btn-sm btn-quiet", id="shell-person")]
-    out = html.Button("Sign out", type="submit", className="btn btn-sm btn-quiet", name="form_token",
+        return [html.A(_("Sign in"), href=glass.href("signin"), className="btn btn-sm btn-quiet", id="shell-person")]
+    out = html.Button(_("Sign out"), type="submit", className="btn btn-sm btn-quiet", name="form_token",
                       value=visitor.current().form_token)  # fmt: skip
-    name = [html.B(actor.name), html.Span(f" · {actor.role}", className="role")]
-    own = {"href": glass.href("account"), "title": "Your account: password and sessions", "id": "shell-person"}
+    name = [html.B(actor.name), html.Span(f" · {_(actor.role or '')}", className="role")]
+    own = {"href": glass.href("account"), "title": _("Your account: password and sessions"), "id": "shell-person"}
     return [
         html.A(name, className="person", **props(own)),
         html.Form(out, method="post", action=glass.href("signout"), className="sign-out"),
     ]
+
+
+def languages() -> html.Details | None:
+    """The languages to choose from, each named in itself; nothing where there is only one."""
+    here, every = current(), offered()
+    if len(every) < 2:
+        return None
+    items = [
+        html.Li(
+            html.A(
+                tongue.name,
+                href=f"?lang={tongue.code}",
+                lang=tongue.code,
+                dir=tongue.direction,
+                **props({"data-nav": "lang", **({"aria-current": "true"} if tongue == here else {})}),
+            )
+        )
+        for tongue in every
+    ]
+    label = html.Summary([html.Span(_("Language"), className="visually-hidden"), html.Span(here.name)])
+    return html.Details([label, html.Ul(items)], className="languages", id="shell-languages")
 
 
 def _wards() -> str:
@@ -131,7 +156,7 @@ def _wards() -> str:
 
 def _seconds(at: str | None, zone: str) -> str:
     instant = wording.moment(at)
-    return f"{instant.astimezone(ZoneInfo(zone)):%H:%M:%S}" if instant else "nothing yet"
+    return current().digits(f"{instant.astimezone(ZoneInfo(zone)):%H:%M:%S}") if instant else _("nothing yet")
 
 
 def frame(state: Mapping[str, Any], content: Any, query: Mapping[str, Any] | None = None) -> html.Div:
@@ -139,16 +164,18 @@ def frame(state: Mapping[str, Any], content: Any, query: Mapping[str, Any] | Non
     links = navigation(state, query)
     return html.Div(
         [
-            html.A("Skip to the content", href="#content", className="skip"),
+            html.A(_("Skip to the content"), href="#content", className="skip"),
             header(state),
             html.Div(className="not-live", id="shell-banner", role="alert", hidden=True),
             html.Nav(
                 [
-                    html.Details([html.Summary("Menu"), html.Div(links, className="nav-items")], className="nav-phone"),
+                    html.Details(
+                        [html.Summary(_("Menu")), html.Div(links, className="nav-items")], className="nav-phone"
+                    ),
                     html.Div(links, className="nav-wide"),
                 ],
                 className="side",
-                **props({"aria-label": "Pages"}),
+                **props({"aria-label": _("Pages")}),
             ),
             html.Main(content, id="content", className="content", tabIndex=-1),
         ],

@@ -14,6 +14,7 @@ from components.console_page import owners
 from components.console_view import ASIDE, WAITING, ConsoleView, alarms, in_words
 from components.forms import Form, read_own, redirect
 from components.happened import spoken
+from components.tongue import N_, _
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
@@ -21,13 +22,19 @@ from pipelines.engine.model import PRIORITIES
 from pipelines.engine.people.roles import Forbidden
 from pipelines.engine.people.shift import Said
 
-PERIODS = {"": "Since the last hand-over", "8": "8 hours", "12": "12 hours", "24": "24 hours", "168": "7 days"}
+PERIODS = {
+    "": N_("Since the last hand-over"),
+    "8": N_("8 hours"),
+    "12": N_("12 hours"),
+    "24": N_("24 hours"),
+    "168": N_("7 days"),
+}
 # Without a hand-over in the last week, the log shows an ordinary shift.
 USUAL = timedelta(hours=8)
 # ISA-18.2 judges an alarm system over thirty days.
 MONTH = timedelta(days=30)
 CALM_FEEDS = ("live", "waiting")
-DID = {"note": "Noted.", "handover": "Handed over."}
+DID = {"note": N_("Noted."), "handover": N_("Handed over.")}
 
 
 class ShiftPage:
@@ -40,7 +47,7 @@ class ShiftPage:
         asked = {key: values[-1] for key, values in parse_qs(scope.get("query_string", b"").decode("latin-1")).items()}
         hours = asked.get("hours", "") if asked.get("hours") in PERIODS else ""
         if scope["method"] in ("GET", "HEAD"):
-            return await self._show(scope, send, hours, DID.get(asked.get("did", ""), ""))
+            return await self._show(scope, send, hours, _(DID[asked["did"]]) if asked.get("did") in DID else "")
         if scope["method"] != "POST":
             return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
         form = Form()
@@ -48,7 +55,7 @@ class ShiftPage:
             form = await read_own(scope, receive)
             to = form.one("to") if form.one("do") == "handover" else ""
             if form.one("do") == "handover" and not to:
-                raise Misasked("Name who takes over.")
+                raise Misasked(_("Name who takes over."))
             await glass.town().shift.note(current().actor, form.one("words"), to)
         except (Misasked, Forbidden) as error:
             status = error.status if isinstance(error, Misasked) else 403
@@ -65,13 +72,13 @@ class ShiftPage:
 def page(hours: str, said: str, typed: str, *, refused: bool) -> bytes:
     """The whole page; who may not see who did what is asked to sign in."""
     if not current().actor.may("read"):
-        return plain.document("Shift log", plain.content("shift_closed.html"))
-    log = _log(hours)
+        return plain.document(_("Shift log"), plain.content("shift_closed.html"))
+    log, periods = _log(hours), {key: _(words) for key, words in PERIODS.items()}
     body = plain.content(
-        "shift.html", **log, hours=hours, periods=PERIODS, said=said, refused=refused, typed=typed,
+        "shift.html", **log, hours=hours, periods=periods, said=said, refused=refused, typed=typed,
         owners=owners() if current().actor.may("operate") else [],
     )  # fmt: skip
-    return plain.document("Shift log", body, extra=("plain/shift.js", "plain/fresh.js"))
+    return plain.document(_("Shift log"), body, extra=("plain/shift.js", "plain/fresh.js"))
 
 
 def _log(hours: str) -> dict[str, Any]:
@@ -85,7 +92,7 @@ def _log(hours: str) -> dict[str, Any]:
         start = now - timedelta(hours=int(hours)) if hours else handed.at if handed else now - USUAL
         notes = town.shift.said(actor, start)
     except StoreError as error:
-        start, trouble = now - USUAL, f"The notes cannot be read at the moment: {error}"
+        start, trouble = now - USUAL, _("The notes cannot be read at the moment: {error}", error=error)
     past = town.alarms.history(actor, None, start)
     rang = past.filter(pl.col("annunciated"))
     rows = [in_words(alarm, ConsoleView()) for alarm in alarms()]
@@ -124,5 +131,10 @@ def _answered(rang: pl.DataFrame, past: pl.DataFrame) -> list[dict[str, Any]]:
     for row in reversed(spoken(rang)):
         ack = next(((at, who) for at, who in acks.get(row["alarm"], []) if at >= row["noted_at"]), None)
         waited = wording.age((ack[0] - row["noted_at"]).total_seconds()) if ack else ""
-        found.append({**row, "answer": f"{ack[1]} after {waited}" if ack else "not acknowledged in this time"})
+        found.append(
+            {
+                **row,
+                "answer": _("{who} after {age}", who=ack[1], age=waited) if ack else _("not acknowledged in this time"),
+            }
+        )
     return found

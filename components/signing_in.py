@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from components import glass, plain
 from components.asgi import App, Receive, Scope, Send, answer, header
 from components.forms import Form, read, read_own, redirect, within
+from components.tongue import _
 from components.visitor import agent, cookie, current, peer, secret_in
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
@@ -60,7 +61,7 @@ class SigningIn:
             )
         except Misasked as mistake:
             given = {"name": form.one("name")[:40], "next": within(form.one("next"), self.prefix)}
-            return await self._show(scope, send, "signin.html", "Sign in", mistake=mistake, **given)
+            return await self._show(scope, send, "signin.html", _("Sign in"), mistake=mistake, **given)
         return await self._enter(scope, send, secret, form.one("next"))
 
     async def _enter(self, scope: Scope, send: Send, secret: str, place: str) -> None:
@@ -81,7 +82,7 @@ class SigningIn:
             if not code.enters and not form.one("password"):
                 return await self._choose(scope, send, form, code)
             if not code.enters and form.one("password") != form.one("again"):
-                raise Misasked("The two passwords are not the same. Type the new password twice.")
+                raise Misasked(_("The two passwords are not the same. Type the new password twice."))
             secret = await porter.redeem(
                 form.one("code"), form.one("name"), form.one("password"), peer=peer(scope), agent=agent(scope),
                 before=secret_in(scope),
@@ -97,9 +98,9 @@ class SigningIn:
         """The code's second step, where its person chooses a password; the first again when it opens nothing."""
         given = {"code": form.one("code")[:60], "next": within(form.one("next"), self.prefix), "mistake": mistake}
         if code is None or code.enters:
-            return await self._show(scope, send, "code.html", "One-time code", **given)
+            return await self._show(scope, send, "code.html", _("One-time code"), **given)
         name = code.name or form.one("name")[:40]
-        return await self._show(scope, send, "choose.html", "Choose a password", offered=code, name=name, **given)
+        return await self._show(scope, send, "choose.html", _("Choose a password"), offered=code, name=name, **given)
 
     # one's own account
 
@@ -113,15 +114,15 @@ class SigningIn:
             return await answer(scope, send, 303, b"", redirect(place))
         found = await asyncio.to_thread(glass.town().porter.sessions, visit)
         rows = [{"one": one, "device": device(one.agent), "own": one.digest == visit.session.digest} for one in found]
-        did = {"password": "The new password counts from now on; other sessions have ended.", "ended": "Ended."}
+        did = {"password": _("The new password counts from now on; other sessions have ended."), "ended": _("Ended.")}
         said = did.get(_asked(scope).get("did", ""), "")
-        return await self._show(scope, send, "account.html", "Your account", rows=rows, said=said, mistake=mistake)
+        return await self._show(scope, send, "account.html", _("Your account"), rows=rows, said=said, mistake=mistake)
 
     async def _change_password(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             form = await read_own(scope, receive)
             if form.one("password") != form.one("again"):
-                raise Misasked("The two passwords are not the same. Type the new password twice.")
+                raise Misasked(_("The two passwords are not the same. Type the new password twice."))
             porter = glass.town().porter
             await porter.change_password(current(), form.one("old"), form.one("password"), peer=peer(scope))
         except Misasked as mistake:
@@ -180,7 +181,9 @@ def device(agent: str) -> str:
     """A browser as people call it: "Firefox on Android"."""
     browser = next((SPOKEN.get(name, name) for name in BROWSERS if name in agent), "")
     system = next((SPOKEN.get(name, name) for name in SYSTEMS if name in agent), "")
-    return " on ".join(filter(None, (browser, system))) or "unknown device"
+    if browser and system:
+        return _("{browser} on {system}", browser=browser, system=system)
+    return browser or system or _("unknown device")
 
 
 def _asked(scope: Scope) -> dict[str, str]:

@@ -12,6 +12,7 @@ from shapely.geometry import shape
 from components import glass, wording
 from components.drawing import Drawing
 from components.props import props
+from components.tongue import _
 
 WIDTH = 1000.0
 MARGIN = 24.0
@@ -107,7 +108,8 @@ def markup(state: Mapping[str, Any], kpi: str | None, domain: str | None, *, war
     extra = tuple((a["lon"], a["lat"]) for _, a in assets)
     plane, wards = _ground(orjson.dumps(town.ward_shapes()), extra)
     if plane is None:
-        return '<p class="empty">There is no map yet: put the ward shapes into reference/wards.geojson.</p>'
+        words = _("There is no map yet: put the ward shapes into reference/wards.geojson.")
+        return f'<p class="empty">{escape(words)}</p>'
     names = dict(zip(*(town.wards()[c].to_list() for c in ("ward", "name")), strict=True))
     parts = [_ward(w, names.get(w[0], w[0]), state, kpi, chosen=w[0] == ward) for w in wards]
     labels = [_label(w, names.get(w[0], w[0]), state, kpi) for w in wards]
@@ -122,7 +124,8 @@ def markup(state: Mapping[str, Any], kpi: str | None, domain: str | None, *, war
         _group("marks", alarms),
     ]
     size = f"0 0 {plane.width:.0f} {plane.height:.0f}"
-    return f'<svg viewBox="{size}" role="group" aria-label="Map of the wards and assets">{"".join(body)}</svg>'
+    name = escape(_("Map of the wards and assets"))
+    return f'<svg viewBox="{size}" role="group" aria-label="{name}">{"".join(body)}</svg>'
 
 
 def _group(name: str, parts: Iterable[str], *, hidden: bool = False) -> str:
@@ -171,7 +174,7 @@ def _ward_words(state: Mapping[str, Any], kpi: str | None, ward: str, status: st
         value = (
             wording.with_unit(row["value"], row["decimals"], row["unit"])
             if row and row["value"] is not None
-            else "no value"
+            else _("no value")
         )
         return f"{value}, {wording.state(status).lower()}"
     n = sum(1 for a in state["alarms"] if a.get("ward") == ward and a["active"])
@@ -197,7 +200,7 @@ def _mark(key: str, asset: Mapping[str, Any], plane: Plane) -> str:
     x, y = plane(asset["lon"], asset["lat"])
     look = "alarm" if asset.get("alarm") else asset.get("state") or "no data"
     words = f"{asset['name']}, {wording.state(asset.get('state') or 'no data').lower()}"
-    words += f", {asset['alarm']} alarm" if asset.get("alarm") else ""
+    words += _(", {priority} alarm", priority=_(asset["alarm"])) if asset.get("alarm") else ""
     data = f'data-asset="{escape(key)}" data-name="{escape(asset["name"])}" data-look="{look}"'
     data += f' data-priority="{escape(asset.get("alarm") or "")}" data-nav=""'
     link = escape(glass.href(f"asset/{key}"))

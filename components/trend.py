@@ -9,9 +9,11 @@ from dash import dcc, html
 
 from components import glass, theme, wording
 from components.address import View, ward_names
+from components.dressing import chart_locale
 from components.histories import Points, placed_at, points
 from components.kpi_tile import area_for, csv_link
 from components.props import props
+from components.tongue import N_, _, current, said
 from pipelines.engine.model import AlarmRule, Kpi
 from pipelines.engine.usual import Usual
 
@@ -43,8 +45,8 @@ def usual_band(found: Usual, zone: str) -> Band:
     """What is usual, as a band; none where it tells no more than the days before."""
     rows = found.rows.drop_nulls(["low", "high"])
     x = [wording.local_text(at, zone) for at in rows["observed_at"].to_list()]
-    words = "shaded: usual at this hour" if x else ""
-    return Band(x, rows["low"].to_list(), rows["high"].to_list(), words, found.words if found.rows.height else "")
+    words = _("shaded: usual at this hour") if x else ""
+    return Band(x, rows["low"].to_list(), rows["high"].to_list(), words, said(found.words) if found.rows.height else "")
 
 
 def line_figure(
@@ -123,7 +125,8 @@ def _figure(trace: dict[str, Any], limits: Mapping[str, float | None]) -> dict[s
 
 def graph(figure: dict[str, Any]) -> dcc.Graph:
     """The figure in a box as high as the style sheet says, without Plotly's tools."""
-    return dcc.Graph(figure=figure, config=theme.CHART_CONFIG, className="chart", style={"height": "100%"})  # type: ignore[arg-type]
+    config: Any = {**theme.CHART_CONFIG, **chart_locale(current())}
+    return dcc.Graph(figure=figure, config=config, className="chart", style={"height": "100%"})
 
 
 def _limit(at: float) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def _name(name: str, at: float, all_limits: Iterable[float]) -> dict[str, Any]:
         "x": 1,
         "xshift": 4,
         "y": at,
-        "text": f"{name}<br>{at:g}",
+        "text": f"{_(name)}<br>{at:g}",
         "showarrow": False,
         "xanchor": "left",
         "yanchor": anchor,
@@ -157,11 +160,11 @@ def _name(name: str, at: float, all_limits: Iterable[float]) -> dict[str, Any]:
 
 def limits_of(kpi: Kpi, rules: Sequence[AlarmRule], target: float | None) -> dict[str, float | None]:
     """The lines a chart carries: the KPI's target and the alarms that watch it."""
-    found: dict[str, float | None] = {"target": target if kpi.better != "context" else None}
+    found: dict[str, float | None] = {N_("target"): target if kpi.better != "context" else None}
     for rule in rules:
         if rule.watches == kpi.id:
             limit = rule.above if rule.above is not None else rule.below
-            found["alarm"] = limit if limit != found["target"] else None
+            found[N_("alarm")] = limit if limit != found["target"] else None
     return found
 
 
@@ -180,7 +183,7 @@ def trends(
         if len([v for v in known[1] if v is not None]) >= FEWEST_POINTS:
             drawn.append(_chart(kpi, area, view, known, limits_of(kpi, rules, row.get("target", kpi.target))))
         elif kpi in first:
-            bare.append(kpi.title)
+            bare.append(_(kpi.title))
     return html.Div([html.Div(drawn, className="charts"), _missing(bare)], className="trends")
 
 
@@ -196,7 +199,8 @@ def _missing(titles: Sequence[str]) -> html.P | None:
     if not titles:
         return None
     return html.P(
-        f"Not drawn, for there are fewer than two values in this period: {'; '.join(titles)}.", className="sub"
+        _("Not drawn, for there are fewer than two values in this period: {titles}.", titles="; ".join(titles)),
+        className="sub",
     )
 
 
@@ -205,11 +209,13 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
     start, end = view.span(kpi.window.step)
     usual = _usual(kpi, area, start, end)
     figure = bar_figure(*known, limits, kpi.window.step) if few else line_figure(*known, limits, usual)
-    head = [html.H3(kpi.title), html.P(_subtitle(kpi, area, zone, usual), className="sub", title=usual.told)]
-    links: list[Any] = [csv_link(_history_link(kpi.id, area, start, end), f"{kpi.title}, the period shown")]
+    head = [html.H3(_(kpi.title)), html.P(_subtitle(kpi, area, zone, usual), className="sub", title=usual.told)]
+    links: list[Any] = [
+        csv_link(_history_link(kpi.id, area, start, end), _("{title}, the period shown", title=_(kpi.title)))
+    ]
     if usual.x:
         address = glass.href("api/v1/expected", kpi=kpi.id, area=area)
-        links += [" · ", csv_link(address, kpi.title, "What is usual (CSV)")]
+        links += [" · ", csv_link(address, _(kpi.title), _("What is usual (CSV)"))]
     return html.Section(
         [
             html.Div(head, className="panel-head"),

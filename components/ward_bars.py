@@ -8,6 +8,7 @@ from dash import html
 from components import glass, wording
 from components.kpi_tile import chip, csv_link
 from components.props import props
+from components.tongue import _
 from pipelines.engine.composites import gap_of, told
 from pipelines.engine.composites import sides as compared_sides
 from pipelines.engine.equity import Side
@@ -33,22 +34,23 @@ def _said(sides: Sequence[Side], kpi: Kpi, wards: Mapping[str, str]) -> str:
     """What the comparison comes to, in a sentence."""
     gap = gap_of(kpi, sides)
     if gap.gap is None or gap.wards < 2 or gap.worst is None:
-        return "Too few wards have a value to be compared."
+        return _("Too few wards have a value to be compared.")
     words = wording.with_unit(gap.gap, kpi.decimals, kpi.unit)
     if kpi.unit == "percent":
-        words = f"{wording.number(gap.gap, kpi.decimals)} points"
-    behind = f"{wards.get(gap.worst, gap.worst)} is {words} behind {wards.get(gap.best or '', gap.best or '')}"
+        words = _("{n} points", n=wording.number(gap.gap, kpi.decimals))
+    last, first = wards.get(gap.worst, gap.worst), wards.get(gap.best or "", gap.best or "")
+    behind = _("{last} is {words} behind {first}", last=last, words=words, first=first)
     if kpi.better == "context":
-        behind = f"highest and lowest are {words} apart"
+        behind = _("highest and lowest are {words} apart", words=words)
     found = told(sides)
-    if found != "apart":
-        why = {
-            "alike": "No ward differs from the others by more than chance",
-            "unsure": "Nothing tells yet how sure these values are: no order is meant",
-        }
-        return f"{why[found]} ({behind})."
-    ratio = "" if gap.ratio is None else f", ratio {wording.number(gap.ratio, 2)}"
-    return f"{behind[0].upper()}{behind[1:]}{ratio}. Wards between two lines are alike within chance."
+    if found == "alike":
+        return _("No ward differs from the others by more than chance ({behind}).", behind=behind)
+    if found == "unsure":
+        return _("Nothing tells yet how sure these values are: no order is meant ({behind}).", behind=behind)
+    if gap.ratio is not None:
+        behind = _("{behind}, ratio {ratio}", behind=behind, ratio=wording.number(gap.ratio, 2))
+    said = _("{behind}. Wards between two lines are alike within chance.", behind=behind)
+    return f"{said[0].upper()}{said[1:]}"
 
 
 def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chosen: str | None = None) -> html.Section:
@@ -57,14 +59,14 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
     values = [abs(side.value) for side in sides if side.value is not None]
     top = max([*values, abs(kpi.target or 0), 1e-9]) * 1.08
     head = [
-        html.H2(["Wards: ", kpi.title]),
-        html.P(", ".join(filter(None, [wording.unit(kpi.unit), "worst first"])), className="sub"),
+        html.H2(_("Wards: {title}", title=_(kpi.title))),
+        html.P(", ".join(filter(None, [wording.unit(kpi.unit), _("worst first")])), className="sub"),
     ]
     items = [
         _bar(state, kpi, side, wards, top=top, looks=_looks(side, chosen, begins=begins))
         for begins, side in ordered(sides)
     ]
-    link = csv_link(_address(state, kpi), f"{kpi.title} by ward")
+    link = csv_link(_address(state, kpi), _("{title} by ward", title=_(kpi.title)))
     return html.Section(
         [
             html.Div(head, className="panel-head"),
@@ -94,9 +96,16 @@ def _sure(kpi: Kpi, side: Side) -> str | None:
     """How sure a ward's value is, for whoever points at its bar."""
     if side.value is None:
         return None
-    parts = [side.hidden and f"{side.hidden}: not compared", f"n = {side.n}" if side.n is not None else None]
+    parts = [
+        side.hidden and _("{hidden}: not compared", hidden=side.hidden),
+        f"n = {side.n}" if side.n is not None else None,
+    ]
     if side.low is not None:
-        span = f"{wording.number(side.low, kpi.decimals)} to {wording.number(side.high, kpi.decimals)}"
+        span = _(
+            "{low} to {high}",
+            low=wording.number(side.low, kpi.decimals),
+            high=wording.number(side.high, kpi.decimals),
+        )
         parts.append(f"{span} ({side.method})")
     return ", ".join(filter(None, parts)) or None
 

@@ -11,26 +11,27 @@ from dash import Dash
 from dash.backends._fastapi import FastAPIDashServer
 from fastapi import FastAPI
 
-from components import glass, shell, theme
+from components import glass, shell
 from components.asgi import App
 from components.outer import Outer
 from components.security import THEME_SCRIPT
-from components.static import PLOTLY_URL, VENDOR
+from components.static import PLOTLY_URL
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
 
 ROOT = Path(__file__).resolve().parent.parent
 INDEX = """<!DOCTYPE html>
-<html lang="%(lang)s">
+<html>
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 {%%metas%%}<title>{%%title%%}</title><link rel="icon" type="image/svg+xml" href="%(prefix)sassets/icon.svg">
-<script>%(theme)s</script><style>%(palette)s</style>%(bootstrap)s{%%css%%}
+<script>%(theme)s</script><!--tongue-->{%%css%%}
 <link rel="prefetch" as="script" href="%(prefix)s%(plotly)s">
 <noscript><meta http-equiv="refresh" content="30"><style>.needs-script{display:none!important}</style></noscript>
 </head>
-<body><div id="first"><!--first--></div>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>
+<body><div id="first"><!--first--></div>{%%app_entry%%}
+<footer><!--words-->{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>
 </html>"""
 
 
@@ -65,7 +66,7 @@ def _dash(town: Town, prefix: str) -> Dash:
         assets_ignore=r".*\.mjs$",
         assets_path_ignore=["vendor", "plain"],
         url_base_pathname=prefix if prefix != "/" else None,
-        index_string=_index(town, prefix),
+        index_string=_index(prefix),
         update_title=None,  # type: ignore[arg-type]
         suppress_callback_exceptions=True,
         title=town.name,
@@ -74,14 +75,5 @@ def _dash(town: Town, prefix: str) -> Dash:
     return app
 
 
-def _index(town: Town, prefix: str) -> str:
-    style = VENDOR / "bootstrap.min.css"
-    address = f"{prefix}assets/vendor/{style.name}?m={int(style.stat().st_mtime)}" if style.exists() else ""
-    return INDEX % {
-        "lang": (list(town.languages) or ["en"])[0],
-        "theme": THEME_SCRIPT,
-        "palette": theme.css(),
-        "prefix": prefix,
-        "plotly": PLOTLY_URL,
-        "bootstrap": f'<link rel="stylesheet" href="{address}">' if address else "",
-    }
+def _index(prefix: str) -> str:
+    return INDEX % {"theme": THEME_SCRIPT, "prefix": prefix, "plotly": PLOTLY_URL}

@@ -6,67 +6,68 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from components.tongue import N_, _, current, n_, said
 from pipelines.engine.figures import shown
 from pipelines.engine.model import Kpi
 
 DASH = "–"
 STATES = {
-    "good": "Good",
-    "watch": "Watch",
-    "breach": "Breach",
-    "late": "Late",
-    "stale": "Stale",
-    "no data": "No data",
-    "context": "For context",
-    "live": "Live",
-    "silent": "Silent",
-    "failing": "Failing",
-    "waiting": "Waiting",
-    "alarm": "Alarm",
+    "good": N_("Good"),
+    "watch": N_("Watch"),
+    "breach": N_("Breach"),
+    "late": N_("Late"),
+    "stale": N_("Stale"),
+    "no data": N_("No data"),
+    "context": N_("For context"),
+    "live": N_("Live"),
+    "silent": N_("Silent"),
+    "failing": N_("Failing"),
+    "waiting": N_("Waiting"),
+    "alarm": N_("Alarm"),
 }
 SEVERITY = ("breach", "watch", "stale", "late", "no data", "good", "context")
 PRIORITY_ORDER = ("critical", "high", "medium", "low")
 UNITS = {
     "percent": "%",
-    "L/day/person": "L per person a day",
-    "L/person/day": "L per person a day",
+    "L/day/person": N_("L per person a day"),
+    "L/person/day": N_("L per person a day"),
     "m^3": "m³",
     "m^3/h": "m³/h",
-    "m^3/day": "m³ a day",
+    "m^3/day": N_("m³ a day"),
     "ug/m^3": "µg/m³",
     "mg/m^3": "mg/m³",
     "degC": "°C",
     "dBA": "dB(A)",
-    "metre_head": "m of head",
-    "index_point": "index",
+    "metre_head": N_("m of head"),
+    "index_point": N_("index"),
     "pH_unit": "pH",
-    "minute": "min",
+    "minute": N_("min"),
     "second": "s",
     "hour": "h",
     "hours": "h",
-    "day": "days",
+    "day": N_("days"),
     "dimensionless": "",
-    "request": "requests",
-    "vehicle": "vehicles",
-    "customer": "customers",
-    "trip": "trips",
-    "person": "people",
-    "rating": "out of 5",
+    "request": N_("requests"),
+    "vehicle": N_("vehicles"),
+    "customer": N_("customers"),
+    "trip": N_("trips"),
+    "person": N_("people"),
+    "rating": N_("out of 5"),
 }
 REASONS = {
-    "no_data": "nothing was measured in this time",
-    "insufficient_data": "too few readings arrived to judge it",
-    "stale": "the readings stopped",
-    "not_applicable": "it does not apply here",
+    "no_data": N_("nothing was measured in this time"),
+    "insufficient_data": N_("too few readings arrived to judge it"),
+    "stale": N_("the readings stopped"),
+    "not_applicable": N_("it does not apply here"),
 }
 STEPS = {
-    "quarter_hour": ("a quarter of an hour", 900),
-    "hour": ("an hour", 3600),
-    "day": ("a day", 86_400),
-    "week": ("a week", 604_800),
-    "month": ("a month", 2_678_400),
-    "year": ("a year", 31_622_400),
-    "fiscal_year": ("a fiscal year", 31_622_400),
+    "quarter_hour": (N_("a quarter of an hour"), 900),
+    "hour": (N_("an hour"), 3600),
+    "day": (N_("a day"), 86_400),
+    "week": (N_("a week"), 604_800),
+    "month": (N_("a month"), 2_678_400),
+    "year": (N_("a year"), 31_622_400),
+    "fiscal_year": (N_("a fiscal year"), 31_622_400),
 }
 
 
@@ -74,16 +75,15 @@ def number(value: float | None, decimals: int = 1) -> str:
     """The value with grouped thousands, rounded half away from zero; a dash for null."""
     if value is None:
         return DASH
-    exact = shown(value, decimals)
-    return f"{abs(exact):,}" if exact == 0 else f"{exact:,}".replace("-", "−")
+    return current().number(shown(value, decimals))
 
 
 def unit(name: str) -> str:
     """The unit as people write it: percent is %, m^3/h is m³/h."""
     known = UNITS.get(name)
-    if known is not None:
-        return known
-    return re.sub(r"\^([23])", lambda m: "²³"[int(m[1]) - 2], name).replace("_", " ").replace("dimensionless", "")
+    if known is None:
+        known = re.sub(r"\^([23])", lambda m: "²³"[int(m[1]) - 2], name).replace("_", " ").replace("dimensionless", "")
+    return _(known) if known else ""
 
 
 def with_unit(value: float | None, decimals: int, unit_name: str) -> str:
@@ -105,9 +105,11 @@ def clock(at: datetime | str | None, zone: str, now: datetime | None = None) -> 
         return DASH
     here = instant.astimezone(ZoneInfo(zone))
     today = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone))
+    tongue = current()
+    time_of_day = tongue.digits(f"{here:%H:%M}")
     if here.date() == today.date():
-        return f"{here:%H:%M}"
-    return f"{here.day} {here:%b %H:%M}" if here.year == today.year else f"{here.day} {here:%b %Y %H:%M}"
+        return time_of_day
+    return f"{tongue.day(here, 'MMMd' if here.year == today.year else 'yMMMd')} {time_of_day}"
 
 
 def zone_name(zone: str, now: datetime | None = None) -> str:
@@ -125,15 +127,15 @@ def age(seconds: float | None) -> str:
     if seconds is None:
         return DASH
     whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
     minutes, hours = whole // 60, whole // 3600
+    if whole < 60:
+        return _("{n} s", n=number(whole, 0))
     if minutes < 60:
-        return f"{minutes} min"
+        return _("{n} min", n=number(minutes, 0))
     if hours < 24:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    days = hours // 24
-    return f"{days} day{'s' if days > 1 else ''}"
+        n, m = number(hours, 0), number(minutes % 60, 0)
+        return _("{n} h {m} min", n=n, m=m) if minutes % 60 else _("{n} h", n=n)
+    return n_("{n} day", "{n} days", hours // 24)
 
 
 def age_of(at: datetime | str | None, now: datetime | None = None) -> str:
@@ -147,31 +149,39 @@ def when(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
 
     "for 22 Nov" (closed), "as of 09:48, 4 s old" (running); a stale value tells its age in both cases.
     """
-    at, start, end = (moment(row.get(name)) for name in ("as_of", "window_start", "window_end"))
+    start, end = moment(row.get("window_start")), moment(row.get("window_end"))
+    at, old = row.get("as_of"), age_of(row.get("as_of"), now)
     if start is not None and end is not None and end <= (now or datetime.now(UTC)):
+        closed = span(start, end, zone, now)
         aged = row.get("status") in ("late", "stale") and at is not None
-        return f"for {span(start, end, zone, now)}" + (f", {age_of(at, now)} old" if aged else "")
-    return f"as of {clock(at, zone, now)}, {age_of(at, now)} old" if at else ""
+        return _("for {span}, {age} old", span=closed, age=old) if aged else _("for {span}", span=closed)
+    return _("as of {clock}, {age} old", clock=clock(at, zone, now), age=old) if at else ""
 
 
 def when_short(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
     """The same in fewer words, where room is short: "for 22 Nov", "4 s old"."""
-    return re.sub(r"^as of .*, ", "", when(row, zone, now))
+    end = moment(row.get("window_end"))
+    if row.get("window_start") and end is not None and end <= (now or datetime.now(UTC)):
+        return when(row, zone, now)
+    return _("{age} old", age=age_of(row.get("as_of"), now)) if row.get("as_of") else ""
 
 
 def span(start: datetime, end: datetime, zone: str, now: datetime | None = None) -> str:
     """A window in words: "2025", "Oct 2026", "22 Nov", "16 Nov to 22 Nov", "08:00 to 09:00", "the 24 h to 09:00"."""
     first, last = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
     days, hours = (last.date() - first.date()).days, round((end - start).total_seconds() / 3600)
+    tongue = current()
     if first.time() != time() or last.time() != time() or days > 366:
-        spoken = f"{round(hours / 24)} days" if hours >= 48 else f"{hours} h"
-        return f"the {spoken} to {clock(end, zone, now)}" if hours > 1 else f"{clock(start, zone, now)} to {last:%H:%M}"
+        if hours <= 1:
+            return _("{start} to {end}", start=clock(start, zone, now), end=tongue.digits(f"{last:%H:%M}"))
+        length = n_("{n} day", "{n} days", round(hours / 24)) if hours >= 48 else _("{n} h", n=number(hours, 0))
+        return _("the {length} to {end}", length=length, end=clock(end, zone, now))
     if days > 31 and (first.day, first.month, last.day, last.month) == (1, 1, 1, 1):
-        return f"{first.year}"
+        return tongue.digits(f"{first.year}")
     if days > 7 and first.day == last.day == 1:
-        return f"{first:%b %Y}"
-    final = last - timedelta(days=1)
-    return f"{final.day} {final:%b}" if days == 1 else f"{first.day} {first:%b} to {final.day} {final:%b}"
+        return tongue.day(first, "yMMM")
+    final = tongue.day(last - timedelta(days=1), "MMMd")
+    return final if days == 1 else _("{start} to {end}", start=tongue.day(first, "MMMd"), end=final)
 
 
 def month_long(kpi: Kpi) -> bool:
@@ -182,17 +192,20 @@ def month_long(kpi: Kpi) -> bool:
 def pace(seconds: float | None) -> str:
     """An expected interval as people say it: "every 30 s", "every 15 min", "every day"."""
     if not seconds:
-        return "no fixed pace"
+        return _("no fixed pace")
     if seconds == 86_400:
-        return "every day"
-    return f"every {round(seconds / 86_400)} days" if seconds > 172_000 else f"every {age(seconds)}"
+        return _("every day")
+    days = round(seconds / 86_400)
+    length = n_("{n} day", "{n} days", days) if seconds > 172_000 else age(seconds)
+    return _("every {length}", length=length)
 
 
 def window(kpi: Kpi) -> str:
     """Over which time the KPI is computed, in words."""
     if kpi.window.kind == "rolling":
-        return f"the last {kpi.window.hours} hours, anew each {kpi.window.step}"
-    return f"{STEPS[kpi.window.step][0]} of the town's calendar"
+        anew = {"hour": _("anew each hour"), "day": _("anew each day")}[kpi.window.step]
+        return _("the last {n} hours, {anew}", n=number(kpi.window.hours, 0), anew=anew)
+    return _("{length} of the town's calendar", length=_(STEPS[kpi.window.step][0]))
 
 
 def interval_s(kpi: Kpi) -> int:
@@ -203,7 +216,7 @@ def interval_s(kpi: Kpi) -> int:
 
 def state(name: str) -> str:
     """The word for a state, the same on every screen."""
-    return STATES.get(name, name.capitalize())
+    return _(STATES.get(name, name.capitalize()))
 
 
 def worst(states: Iterable[str]) -> str:
@@ -214,15 +227,15 @@ def worst(states: Iterable[str]) -> str:
 
 def target(row: Mapping[str, Any]) -> str:
     """The target with its direction: "target: at least 135"; none for context."""
-    return f"target: {aim(row)}" if aim(row) else "no target, for context"
+    return _("target: {aim}", aim=aim(row)) if aim(row) else _("no target, for context")
 
 
 def aim(row: Mapping[str, Any]) -> str:
     """The target alone: "at least 135"; nothing for context."""
     if row.get("target") is None or row.get("better") == "context":
         return ""
-    direction = "at least" if row["better"] == "higher" else "at most"
-    return f"{direction} {number(row['target'], _target_decimals(row))}"
+    limit = number(row["target"], _target_decimals(row))
+    return _("at least {limit}", limit=limit) if row["better"] == "higher" else _("at most {limit}", limit=limit)
 
 
 def _target_decimals(row: Mapping[str, Any]) -> int:
@@ -236,14 +249,16 @@ def trend(row: Mapping[str, Any]) -> str:
     """
     before, value, decimals = row.get("last_week"), row.get("value"), int(row.get("decimals") or 0)
     if before is None and _days_long(row) > 27:
-        return "new with each month" if _days_long(row) < 40 else "new with each year"
+        return _("new with each month") if _days_long(row) < 40 else _("new with each year")
     if before is None or value is None:
-        return "no value last week"
-    week = "last week in full" if row.get("last_week_whole") else "last week"
-    change = round(value - before, decimals)
-    if change == 0:
-        return f"as {week} ({number(before, decimals)})"
-    return f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)} on {week} ({number(before, decimals)})"
+        return _("no value last week")
+    change, then = round(value - before, decimals), number(before, decimals)
+    moved = f"{'▲' if change > 0 else '▼'} {number(abs(change), decimals)}"
+    if row.get("last_week_whole"):
+        same, other = _("as last week in full ({before})"), _("{change} on last week in full ({before})")
+    else:
+        same, other = _("as last week ({before})"), _("{change} on last week ({before})")
+    return (same if change == 0 else other).format(change=moved, before=then)
 
 
 def corrected(row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
@@ -252,15 +267,15 @@ def corrected(row: Mapping[str, Any], zone: str, now: datetime | None = None) ->
     at = moment(told["at"]) if told else None
     if told is None or at is None:
         return ""
-    day = at.astimezone(ZoneInfo(zone))
+    day = current().day(at.astimezone(ZoneInfo(zone)), "MMMd")
     unit_name, decimals = row.get("unit") or "", int(row.get("decimals") or 0)
-    was = "unknown" if told["before"] is None else with_unit(told["before"], decimals, unit_name)
-    words = f"corrected on {day.day} {day:%b}, was {was}"
+    was = _("unknown") if told["before"] is None else with_unit(told["before"], decimals, unit_name)
     start, end = moment(told["window_start"]), moment(told["window_end"])
     if start is None or end is None or start == moment(row.get("window_start")):
-        return words
-    is_now = "unknown" if told["after"] is None else number(told["after"], decimals)
-    return f"{span(start, end, zone, now)} {words}, is {is_now}"
+        return _("corrected on {day}, was {before}", day=day, before=was)
+    is_now = _("unknown") if told["after"] is None else number(told["after"], decimals)
+    words = _("{span} corrected on {day}, was {before}, is {after}")
+    return words.format(span=span(start, end, zone, now), day=day, before=was, after=is_now)
 
 
 def _days_long(row: Mapping[str, Any]) -> float:
@@ -270,12 +285,14 @@ def _days_long(row: Mapping[str, Any]) -> float:
 
 def coverage(share: float | None) -> str:
     """The share of the expected data that arrived: "94 % of what is expected"."""
-    return "completeness unknown" if share is None else f"{int(share * 100)} % of what is expected"
+    if share is None:
+        return _("completeness unknown")
+    return _("{n} % of what is expected", n=number(int(share * 100), 0))
 
 
 def completeness(row: Mapping[str, Any]) -> str:
     """The share that arrived, unless the reason for having no value says it already."""
-    told = row["value"] is None and reason(row).startswith("only ")
+    told = row["value"] is None and str(row.get("reason") or "").startswith("only ")
     return "" if told else coverage(row.get("coverage"))
 
 
@@ -283,7 +300,7 @@ def detail(row: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     """What the KPI says beside its value; an asset or a feed by its name instead of its id."""
     text = str(row.get("detail") or "")
     known = state["assets"].get(text, {}).get("name") or state["feeds"].get(text, {}).get("title")
-    return str(known or text)
+    return said(str(known or text))
 
 
 def why(row: Mapping[str, Any], state: Mapping[str, Any]) -> str:
@@ -294,17 +311,18 @@ def why(row: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 def reason(row: Mapping[str, Any]) -> str:
     """Why there is no value, in words."""
     text = str(row.get("reason") or "no_data")
-    return REASONS.get(text, text.replace("_", " "))
+    return _(REASONS[text]) if text in REASONS else said(text.replace("_", " "))
 
 
 def area(name: str, wards: Mapping[str, str] | None = None) -> str:
     """An area as people name it: "Whole town", the ward's name, "route 2"."""
     if name == "town":
-        return "Whole town"
-    level, _, key = name.partition(":")
+        return _("Whole town")
+    level, _colon, key = name.partition(":")
     if level == "ward":
-        return (wards or {}).get(key, f"Ward {key}")
-    return key if level == "asset" else f"{level.capitalize()} {key}"
+        return (wards or {}).get(key) or _("Ward {key}", key=key)
+    # Levels are declared: the message is made from their name.
+    return key if level == "asset" else _(level.capitalize() + " {key}", key=key)
 
 
 def sentence(title: str, row: Mapping[str, Any], zone: str, now: datetime | None = None) -> str:
@@ -313,20 +331,27 @@ def sentence(title: str, row: Mapping[str, Any], zone: str, now: datetime | None
     "Water supplied, 112 L per person a day, below the target of 135, for 22 Nov."
     """
     if row.get("value") is None:
-        return f"{title}: no value, {reason(row)}."
+        return _("{title}: no value, {reason}.", title=title, reason=reason(row))
     parts = [title, with_unit(row["value"], int(row.get("decimals") or 0), row.get("unit") or "")]
     if row.get("target") is not None and row.get("better") != "context":
-        side = "below" if row["value"] < row["target"] else "above" if row["value"] > row["target"] else "at"
-        parts.append(f"{side} the target of {number(row['target'], _target_decimals(row))}")
+        parts.append(_standing(row))
     spoken = when(row, zone, now)
     if spoken:
         parts.append(spoken)
     if row.get("status") == "stale":
-        parts.append("stale")
-    return ", ".join(parts) + "."
+        parts.append(_("stale"))
+    return _(", ").join(parts) + _(".")
+
+
+def _standing(row: Mapping[str, Any]) -> str:
+    limit = number(row["target"], _target_decimals(row))
+    if row["value"] == row["target"]:
+        return _("at the target of {limit}", limit=limit)
+    below = row["value"] < row["target"]
+    return _("below the target of {limit}", limit=limit) if below else _("above the target of {limit}", limit=limit)
 
 
 def count(n: int | None, one: str, many: str | None = None) -> str:
-    """A counted noun: "no alarms", "1 alarm", "3 alarms"."""
+    """A counted noun: "no alarms", "1 alarm", "3 alarms"; the extractor finds the nouns (tools/messages.py)."""
     plural = many or one + "s"
-    return f"no {plural}" if not n else f"{n:,} {one if n == 1 else plural}"
+    return n_("{n} " + one, "{n} " + plural, n) if n else _("no " + plural)

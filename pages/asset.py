@@ -13,8 +13,10 @@ from components import glass, wording
 from components.address import PERIODS, View, ward_names
 from components.alarm_list import alarm_list
 from components.asset_table import kind_words, quantity
+from components.freshness import ago
 from components.kpi_tile import csv_link
 from components.props import props
+from components.tongue import N_, _, said
 from components.trend import AHEAD, Band, graph, line_figure, usual_band
 from components.words_page import failed, missing
 from pipelines.engine.running_down import project
@@ -37,7 +39,7 @@ def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
     town, state = glass.town(), glass.state()
     found = town.assets().filter(pl.col("asset") == asset)
     if found.is_empty():
-        return missing(f"There is no asset called {asset} in the register (reference/assets.csv).")
+        return missing(_("There is no asset called {asset} in the register (reference/assets.csv).", asset=asset))
     row, view = found.row(0, named=True), View.read(query)
     sensors = town.sensors().filter(pl.col("asset") == asset)
     alarms = {**state, "alarms": [a for a in state["alarms"] if a.get("asset") == asset]}
@@ -46,11 +48,11 @@ def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
             _head(row, state, view),
             _latest(asset, row["domain"]),
             _lasts(asset, row["domain"]),
-            html.H2("Readings", className="section"),
+            html.H2(_("Readings"), className="section"),
             _charts(sensors, view),
-            html.H2("Alarms", className="section"),
+            html.H2(_("Alarms"), className="section"),
             html.Section(alarm_list(alarms), className="panel", **props({"data-only-asset": asset})),
-            html.H2("Nearby", className="section"),
+            html.H2(_("Nearby"), className="section"),
             _neighbours(row, town.assets(row["domain"])),
         ],
         className="page",
@@ -62,11 +64,16 @@ def _head(row: Mapping[str, Any], state: Mapping[str, Any], view: View) -> html.
     known = state["assets"].get(row["asset"]) or {}
     status = "alarm" if known.get("alarm") else known.get("state")
     chip = html.Span(wording.state(status), className="chip", **props({"data-state": status})) if status else None
-    ward = ward_names().get(row["ward"] or "", row["ward"] or "no ward")
+    ward = ward_names().get(row["ward"] or "", row["ward"] or _("no ward"))
     domain = glass.town().domain(row["domain"])
-    back = html.A(domain.title, href=glass.href(domain.name), **props({"data-nav": "keep"}))
+    back = html.A(_(domain.title), href=glass.href(domain.name), **props({"data-nav": "keep"}))
     parent: list[Any] = (
-        [" · part of ", html.A(row["parent"], href=glass.href(f"asset/{row['parent']}"), **props({"data-nav": ""}))]
+        [
+            " · ",
+            _("part of"),
+            " ",
+            html.A(row["parent"], href=glass.href(f"asset/{row['parent']}"), **props({"data-nav": ""})),
+        ]
         if row.get("parent")
         else []
     )
@@ -78,16 +85,16 @@ def _head(row: Mapping[str, Any], state: Mapping[str, Any], view: View) -> html.
 
 
 def _period(view: View) -> html.Form:
-    rows = [html.Option(text, value=key, selected=key == str(view.days or "")) for key, text in PERIODS.items()]
+    rows = [html.Option(_(text), value=key, selected=key == str(view.days or "")) for key, text in PERIODS.items()]
     select = html.Select(rows, name="days", className="form-select form-select-sm", **props({"data-filter": "days"}))
-    button = html.Button("Show", type="submit", className="btn btn-sm btn-quiet only-without-script")
-    return html.Form([html.Label([html.Span("Period"), select]), button], method="get", className="filters")
+    button = html.Button(_("Show"), type="submit", className="btn btn-sm btn-quiet only-without-script")
+    return html.Form([html.Label([html.Span(_("Period")), select]), button], method="get", className="filters")
 
 
 def _latest(asset: str, domain: str) -> html.Section:
     rows = glass.town().latest(domain).filter(pl.col("asset") == asset).sort("quantity")
     if rows.is_empty():
-        return html.Section(html.P("Nothing was read from this asset yet.", className="empty"), className="panel")
+        return html.Section(html.P(_("Nothing was read from this asset yet."), className="empty"), className="panel")
     return html.Section([_reading(r) for r in rows.iter_rows(named=True)], className="tiles small")
 
 
@@ -98,7 +105,7 @@ def _lasts(asset: str, domain: str) -> html.P | None:
         if kpi.runs_down and f"{kpi.id}|asset:{asset}" in glass.state()["kpis"]:
             found = project(town, kpi, f"asset:{asset}", town.now())
             address = glass.href(f"api/v1/kpis/{kpi.id}/projection", area=f"asset:{asset}")
-            told += [html.B(f"{kpi.title}: "), found.words, " ", csv_link(address, kpi.title)]
+            told += [html.B(f"{_(kpi.title)}: "), said(found.words), " ", csv_link(address, _(kpi.title))]
     return html.P(told, className="notice") if told else None
 
 
@@ -107,7 +114,9 @@ def _reading(row: Mapping[str, Any]) -> html.Article:
     value = row["value"]
     digits = 0 if value is not None and abs(value) >= 1000 else 2 if value is not None and abs(value) < 10 else 1
     chip = html.Span(
-        wording.state(row["state"] or "no data"), className="chip", **props({"data-state": row["state"] or "no data"})
+        wording.state(row["state"] or "no data"),
+        className="chip",
+        **props({"data-state": row["state"] or "no data"}),
     )
     old = html.Span(wording.age_of(at), **props({"data-age": at.isoformat()})) if at else ""
     return html.Article(
@@ -121,7 +130,16 @@ def _reading(row: Mapping[str, Any]) -> html.Article:
                 className="figure",
             ),
             html.P(
-                html.Span([f"at {wording.clock(at, zone)} · ", old, " old · sensor ", row["sensor"]]), className="fresh"
+                html.Span(
+                    [
+                        _("at {clock}", clock=wording.clock(at, zone)),
+                        " · ",
+                        *ago(old),
+                        " · ",
+                        _("sensor {sensor}", sensor=row["sensor"]),
+                    ]
+                ),
+                className="fresh",
             ),
         ],
         className="tile",
@@ -132,7 +150,7 @@ def _reading(row: Mapping[str, Any]) -> html.Article:
 def _charts(sensors: pl.DataFrame, view: View) -> html.Div:
     if sensors.is_empty():
         return html.Div(
-            html.P("No sensor is registered for this asset (reference/sensors.csv).", className="empty"),
+            html.P(_("No sensor is registered for this asset (reference/sensors.csv)."), className="empty"),
             className="panel",
         )
     end = datetime.now(UTC)
@@ -147,21 +165,24 @@ def _chart(sensor: Mapping[str, Any], start: datetime, end: datetime) -> html.Se
         _readings(sensor["sensor"], start, end) if step is None else _summed(sensor["sensor"], start, end, step)
     )
     x, y = line
-    body: Any = html.P("No readings in this period. Choose a longer one above.", className="empty chart-empty")
+    body: Any = html.P(_("No readings in this period. Choose a longer one above."), className="empty chart-empty")
     if x:
-        figure = line_figure(x, y, {"lowest": sensor.get("low"), "highest": sensor.get("high")}, band)
+        figure = line_figure(x, y, {N_("lowest"): sensor.get("low"), N_("highest"): sensor.get("high")}, band)
         body = html.Div(graph(figure), className="chart-box")
     text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
     address = glass.href("api/v1/readings", sensor=sensor["sensor"], step=step, format="csv", **text)
-    links: list[Any] = [csv_link(address, f"readings of {sensor['sensor']}")]
+    links: list[Any] = [csv_link(address, _("readings of {sensor}", sensor=sensor["sensor"]))]
     if step is None and band.x:
         usual = glass.href("api/v1/expected", sensor=sensor["sensor"])
-        links += [" · ", csv_link(usual, sensor["sensor"], "What is usual (CSV)")]
+        links += [" · ", csv_link(usual, sensor["sensor"], _("What is usual (CSV)"))]
     unit, zone = wording.unit(sensor["unit"] or ""), wording.zone_name(town.zone)
     head = [
         html.H3(quantity(sensor["quantity"], sensor["unit"]).capitalize()),
-        html.P(" · ".join(filter(None, [unit, f"sensor {sensor['sensor']}", zone, band.words])), className="sub"),
-        html.P(band.told, className="sub") if band.told else None,
+        html.P(
+            " · ".join(filter(None, [unit, _("sensor {sensor}", sensor=sensor["sensor"]), zone, band.words])),
+            className="sub",
+        ),
+        html.P(said(band.told), className="sub") if band.told else None,
     ]
     return html.Section(
         [html.Div(head, className="panel-head"), body, html.Div(links, className="panel-foot")],
@@ -186,7 +207,7 @@ def _summed(sensor: str, start: datetime, end: datetime, step: str) -> tuple[Lin
     town = glass.town()
     rows = town.summary([sensor], start, end, step).sort("window")
     x = [wording.local_text(at, town.zone) for at in rows["window"].to_list()]
-    words = f"mean by {step.replace('_', ' ')}; shaded: lowest to highest"
+    words = _("mean by {step}; shaded: lowest to highest", step=_(step.replace("_", " ")))
     band = Band(x, rows["lowest"].to_list(), rows["highest"].to_list(), words)
     return (x, rows["value"].to_list()), band
 
@@ -215,7 +236,7 @@ def _neighbours(row: Mapping[str, Any], assets: pl.DataFrame) -> html.Section:
     body = (
         html.Ul(items, className="nearby")
         if items
-        else html.P("No other asset of this service stands in this ward.", className="empty")
+        else html.P(_("No other asset of this service stands in this ward."), className="empty")
     )
     return html.Section(body, className="panel")
 

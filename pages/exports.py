@@ -13,13 +13,20 @@ from dash import Input, Output, callback, html
 
 from components import glass, visitor, wording
 from components.address import View, ward_names
+from components.kpi_tile import in_english
 from components.props import props
+from components.tongue import N_, _
 from components.words_page import failed
 from pipelines.engine import extracts
 from pipelines.engine.asking import Span
 from pipelines.engine.extracts import Extract
 
-FORMATS = {"csv": "CSV, for any spreadsheet", "xlsx": "Excel", "parquet": "Parquet, for analysis", "json": "JSON"}
+FORMATS = {
+    "csv": N_("CSV, for any spreadsheet"),
+    "xlsx": "Excel",
+    "parquet": N_("Parquet, for analysis"),
+    "json": "JSON",
+}
 FIRST_ROWS = 8
 MOST_COUNTED = 200_000
 READINGS = "readings"
@@ -66,9 +73,9 @@ def exports(query: Mapping[str, Any]) -> html.Div:
             html.Div(
                 html.Div(
                     [
-                        html.H1("Exports"),
+                        html.H1(_("Exports")),
                         html.P(
-                            "The rows behind every figure, as files. Personal columns are never part of them.",
+                            _("The rows behind every figure, as files. Personal columns are never part of them."),
                             className="sub",
                         ),
                     ]
@@ -77,7 +84,7 @@ def exports(query: Mapping[str, Any]) -> html.Div:
             ),
             html.Section(_form(names, choice), className="panel form-panel"),
             html.Div(preview(*choice), id="exports-preview"),
-            html.H2("Ready-made lists", className="section"),
+            html.H2(_("Ready-made lists"), className="section"),
             _lists(),
         ],
         className="page",
@@ -90,7 +97,7 @@ def _form(names: list[str], choice: tuple[str, str, str, str, str]) -> html.Div:
         return html.Label([html.Span(label), control])
 
     def select(name: str, options: Mapping[str, str], value: str, *, fixed: bool = False) -> dbc.Select:
-        rows = [{"value": k, "label": v} for k, v in options.items()]
+        rows = [{"value": k, "label": _(v)} for k, v in options.items()]
         return dbc.Select(id=f"exports-{name}", value=value, size="sm", options=rows, disabled=fixed)
 
     def day(name: str, value: str, *, fixed: bool = False) -> dbc.Input:
@@ -99,11 +106,11 @@ def _form(names: list[str], choice: tuple[str, str, str, str, str]) -> html.Div:
     without_ward, without_time = not names_wards(choice[0]), not placed_in_time(choice[0])
     return html.Div(
         [
-            field("Table", select("table", {n: n.replace("_", " ").capitalize() for n in names}, choice[0])),
-            field("Ward", select("ward", {"all": "Whole town", **ward_names()}, choice[1], fixed=without_ward)),
-            field("From (first day)", day("from", choice[2], fixed=without_time)),
-            field("To (last day)", day("to", choice[3], fixed=without_time)),
-            field("Format", select("format", FORMATS, choice[4])),
+            field(_("Table"), select("table", {n: n.replace("_", " ").capitalize() for n in names}, choice[0])),
+            field(_("Ward"), select("ward", {"all": _("Whole town"), **ward_names()}, choice[1], fixed=without_ward)),
+            field(_("From (first day)"), day("from", choice[2], fixed=without_time)),
+            field(_("To (last day)"), day("to", choice[3], fixed=without_time)),
+            field(_("Format"), select("format", FORMATS, choice[4])),
         ],
         className="filters",
     )
@@ -133,7 +140,7 @@ def preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
     """What the file will hold, before it is downloaded; words when the choice makes no sense."""
     span, chosen = _span(start, end), None if ward == "all" else ward
     if table not in tables() or form not in FORMATS:
-        return html.P("There is no such table here. Choose one above.", className="empty")
+        return html.P(_("There is no such table here. Choose one above."), className="empty")
     if isinstance(span, str):
         return html.P(span, className="notice")
     chosen = chosen if names_wards(table) else None
@@ -141,15 +148,17 @@ def preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
     query = {"ward": chosen, "format": form}
     days = {"from_": _utc(span.start), "to": _utc(span.end)} if extract.time else {}
     address = glass.href(f"api/v1/tables/{table}", **days, **query)
-    button = html.A(f"Download {FORMATS[form].split(',')[0]}", href=address, download="", className="btn btn-strong")
+    button = html.A(_("Download {form}", form=form.upper()), href=address, download="", className="btn btn-strong")
     rows, size = _sample(extract)
-    when = f" from {start} to {end}, days of the town's calendar" if extract.time else ", as it is now"
-    head = html.Div(
-        [html.P([html.B(size), when if size else f"Rows{when}"], role="status"), button], className="preview-head"
+    when = (
+        _("from {start} to {end}, days of the town's calendar", start=start, end=end)
+        if extract.time
+        else _("as it is now")
     )
+    head = html.Div([html.P([html.B(size or _("Rows")), " ", when], role="status"), button], className="preview-head")
     return [
         html.Section([head, _advice(table, chosen), _first(rows), _address(address)], className="panel"),
-        html.H2(f"Columns of {table}", className="section"),
+        html.H2(_("Columns of {table}", table=table), className="section"),
         _dictionary(extract),
     ]
 
@@ -164,16 +173,17 @@ def _sample(extract: Extract) -> tuple[pl.DataFrame, str]:
         first = frame.head(FIRST_ROWS) if not count else first
         count += frame.height
         if count > MOST_COUNTED:
-            return first, f"more than {MOST_COUNTED:,} rows"
+            return first, _("more than {n} rows", n=wording.number(MOST_COUNTED, 0))
     return first, wording.count(count, "row")
 
 
 def _advice(table: str, ward: str | None) -> html.P | None:
     if table != READINGS:
         return None
-    words = "All sensors of the " + ("ward" if ward else "town") + " over these days: this can be a large file. "
-    more = "One asset's readings stand under each chart on the asset's page; choose it in a domain's asset table."
-    return html.P([words, more, " Below are some of the newest rows."], className="sub")
+    all_of = _("All sensors of the ward over these days: this can be a large file.")
+    words = all_of if ward else _("All sensors of the town over these days: this can be a large file.")
+    more = _("One asset's readings stand under each chart on the asset's page; choose it in a domain's asset table.")
+    return html.P(" ".join((words, more, _("Below are some of the newest rows."))), className="sub")
 
 
 def _span(start: str, end: str) -> Span | str:
@@ -181,9 +191,9 @@ def _span(start: str, end: str) -> Span | str:
     try:
         first, last = date.fromisoformat(start or ""), date.fromisoformat(end or "")
     except ValueError:
-        return "Give both days, for example 2026-11-01."
+        return _("Give both days, for example 2026-11-01.")
     if last < first:
-        return "The last day is before the first. Exchange them."
+        return _("The last day is before the first. Exchange them.")
     after = last + timedelta(days=1)
     return Span(
         datetime.combine(first, time(), zone).astimezone(UTC), datetime.combine(after, time(), zone).astimezone(UTC)
@@ -196,7 +206,7 @@ def _utc(at: datetime | None) -> str | None:
 
 def _first(rows: pl.DataFrame) -> Any:
     if rows.is_empty():
-        return html.P("No rows in this time and place. Choose more days or the whole town.", className="empty")
+        return html.P(_("No rows in this time and place. Choose more days or the whole town."), className="empty")
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in rows.columns]))
     body = [html.Tr([html.Td(_cell(v), className="nowrap") for v in row]) for row in rows.head(FIRST_ROWS).iter_rows()]
     return html.Div(
@@ -211,23 +221,23 @@ def _cell(value: Any) -> str:
 
 
 def _address(address: str) -> html.P:
-    return html.P(["The same by script: ", html.Code(f"GET {address}")], className="sub")
+    return html.P([_("The same by script:"), " ", html.Code(f"GET {address}")], className="sub")
 
 
 def _dictionary(extract: Extract) -> html.Section:
-    head = html.Thead(html.Tr([html.Th(h, scope="col") for h in ("Column", "Kind", "Unit", "Meaning")]))
+    head = html.Thead(html.Tr([html.Th(h, scope="col") for h in (_("Column"), _("Kind"), _("Unit"), _("Meaning"))]))
     body = [
         html.Tr(
             [
                 html.Td(html.Code(column.name)),
-                html.Td(column.kind, **props({"data-label": "Kind"})),
-                html.Td(wording.unit(column.unit or ""), **props({"data-label": "Unit"})),
-                html.Td(column.meaning, **props({"data-label": "Meaning"})),
+                html.Td(column.kind, **props({"data-label": _("Kind")})),
+                html.Td(wording.unit(column.unit or ""), **props({"data-label": _("Unit")})),
+                html.Td(in_english(column.meaning), **props({"data-label": _("Meaning")})),
             ]
         )
         for column in extract.columns
     ]
-    link = html.A("The whole dictionary as JSON", href=glass.href("api/v1/tables"), className="csv")
+    link = html.A(_("The whole dictionary as JSON"), href=glass.href("api/v1/tables"), className="csv")
     table_ = html.Table([head, html.Tbody(body)], className="table table-quiet")
     return html.Section(
         [html.Div(table_, className="table-wrap"), html.Div(link, className="panel-foot")], className="panel"
@@ -236,11 +246,11 @@ def _dictionary(extract: Extract) -> html.Section:
 
 def _lists() -> html.Section:
     lists = {
-        "kpis": "Every KPI, every area, now",
-        "alarms": "Alarms",
-        "feeds": "Feeds",
-        "assets": "Assets",
-        "quarantine/counts": "Rows set aside, by feed and reason",
+        "kpis": _("Every KPI, every area, now"),
+        "alarms": _("Alarms"),
+        "feeds": _("Feeds"),
+        "assets": _("Assets"),
+        "quarantine/counts": _("Rows set aside, by feed and reason"),
     }
     items = [
         html.Li(html.A(text, href=glass.href(f"api/v1/{name}", format="csv"), download=""))

@@ -15,6 +15,7 @@ from components.freshness import feed_strip, feeds_in_a_sentence
 from components.kpi_tile import csv_link
 from components.past_page import past_page
 from components.props import props
+from components.tongue import _, said
 from components.town_map import town_map
 from components.words_page import failed
 from pipelines.engine.model import Domain, Kpi
@@ -34,14 +35,17 @@ def overview(query: Mapping[str, Any]) -> html.Div:
     """The whole page."""
     state, view = glass.state(), View.read(query)
     if view.as_known_at:
-        return past_page("Overview", glass.town().domains, view)
+        return past_page(_("Overview"), glass.town().domains, view)
     cards = [card(state, d, view) for d in glass.town().domains]
     return html.Div(
         [
             html.Div(
                 [
                     html.Div(
-                        [html.H1("Overview"), html.P(summary(state), className="sub", **props({"data-f": "summary"}))]
+                        [
+                            html.H1(_("Overview")),
+                            html.P(summary(state), className="sub", **props({"data-f": "summary"})),
+                        ]
                     ),
                     filters(view),
                 ],
@@ -58,22 +62,26 @@ def overview(query: Mapping[str, Any]) -> html.Div:
 def summary(state: Mapping[str, Any]) -> str:
     """The town in one sentence."""
     if not state["seq"]:
-        return "The line has published no figures yet. They appear here by themselves; nothing needs reloading."
+        return _("The line has published no figures yet. They appear here by themselves; nothing needs reloading.")
     active = sum(1 for a in state["alarms"] if a["active"])
-    return f"{wording.count(active, 'alarm').capitalize()} active. {feeds_in_a_sentence(state)}"
+    return _(
+        "{alarms} active. {feeds}",
+        alarms=wording.count(active, "alarm").capitalize(),
+        feeds=feeds_in_a_sentence(state),
+    )
 
 
 def _flood(state: Mapping[str, Any]) -> html.P:
     """A flood of alarms in one sentence, with the way to the console; hidden without one."""
     words = state.get("alarm_summary", {}).get("words", "")
-    told = html.Span(words, **props({"data-f": "flood-words"}))
-    link = html.A("All alarms", href=glass.href("alarms"), **props({"data-nav": "away"}))
+    told = html.Span(said(words), **props({"data-f": "flood-words"}))
+    link = html.A(_("All alarms"), href=glass.href("alarms"), **props({"data-nav": "away"}))
     return html.P([told, " ", link], className="told", role="status", hidden=not words, **props({"data-f": "flood"}))
 
 
 def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
-    link = csv_link(glass.href("api/v1/alarms", format="csv"), "alarms")
-    console = html.A("Alarms", href=glass.href("alarms", ward=view.ward), **props({"data-nav": "away"}))
+    link = csv_link(glass.href("api/v1/alarms", format="csv"), _("alarms"))
+    console = html.A(_("Alarms"), href=glass.href("alarms", ward=view.ward), **props({"data-nav": "away"}))
     return html.Section(
         [
             html.Div(
@@ -85,7 +93,7 @@ def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
                 className="rolls",
                 tabIndex=0,
                 role="region",
-                **props({"aria-label": "Alarms by priority"}),
+                **props({"aria-label": _("Alarms by priority")}),
             ),
         ],
         className="panel alarm-panel",
@@ -93,21 +101,21 @@ def _alarms(state: Mapping[str, Any], view: View) -> html.Section:
 
 
 def _map(state: Mapping[str, Any], view: View) -> html.Div:
-    link = csv_link(glass.href("api/v1/assets", format="csv"), "assets")
-    sub = html.P("wards by their most urgent alarm", className="sub")
+    link = csv_link(glass.href("api/v1/assets", format="csv"), _("assets"))
+    sub = html.P(_("wards by their most urgent alarm"), className="sub")
     panel = html.Section(
         [
-            html.Div([html.H2("Wards and assets"), sub, link], className="panel-head"),
+            html.Div([html.H2(_("Wards and assets")), sub, link], className="panel-head"),
             town_map(state, ward=view.ward),
             legend(),
         ],
         className="panel map-panel",
     )
     sentence = html.P(feeds_in_a_sentence(state), className="sub", **props({"data-f": "feeds-sentence"}))
-    every = html.A("All feeds", href=glass.href("feeds"), className="csv", **props({"data-nav": "keep"}))
+    every = html.A(_("All feeds"), href=glass.href("feeds"), className="csv", **props({"data-nav": "keep"}))
     feeds = html.Section(
         [
-            html.Div([html.H2("Feeds"), sentence, every], className="panel-head"),
+            html.Div([html.H2(_("Feeds")), sentence, every], className="panel-head"),
             feed_strip(state, troubled_only=True),
         ],
         className="panel feeds-panel",
@@ -118,7 +126,7 @@ def _map(state: Mapping[str, Any], view: View) -> html.Div:
 def card(state: Mapping[str, Any], domain: Domain, view: View) -> html.Section:
     """One domain: its state in a word and its headline KPIs, worst first; the style sheet shows as many as fit."""
     kpis = worst_first(state, domain, view)
-    link = html.A(domain.title, href=glass.href(domain.name, **view.kept), **props({"data-nav": "keep"}))
+    link = html.A(_(domain.title), href=glass.href(domain.name, **view.kept), **props({"data-nav": "keep"}))
     chip = kpi_tile.chip(
         shell.standing(state, domain),
         **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
@@ -147,7 +155,7 @@ def _line(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Li:
     )
     return html.Li(
         [
-            html.Span(kpi.title, className="name"),
+            html.Span(_(kpi.title), className="name"),
             html.Span([value, html.Span(wording.unit(kpi.unit), className="unit")], className="figure-small"),
             html.Span(
                 [
@@ -161,7 +169,7 @@ def _line(state: Mapping[str, Any], kpi: Kpi, area: str) -> html.Li:
             ),
         ],
         **kpi_tile.live(kpi, row, area),
-        **props({"aria-label": wording.sentence(kpi.title, row, zone)}),
+        **props({"aria-label": wording.sentence(_(kpi.title), row, zone)}),
     )
 
 
@@ -170,7 +178,7 @@ def _short_why(row: Mapping[str, Any]) -> str:
 
 
 def _arrived(share: float | None) -> str:
-    return "" if share is None else f"{int(share * 100)} % arrived"
+    return "" if share is None else _("{n} % arrived", n=wording.number(int(share * 100), 0))
 
 
 dash.register_page("pages.overview", path="/", name="Overview", title=f"Overview · {glass.town().name}", layout=layout)

@@ -3,7 +3,7 @@
   'use strict';
   const page = document.querySelector('[data-console]'), board = window.townboard;
   if (!page || !board) return;
-  const {text, mark, make, field, count, clock, age, now, alarmWords} = board;
+  const {text, mark, make, field, count, clock, age, now, alarmWords, _, n_, said} = board;
   const list = field(page, 'console-rows'), form = document.getElementById('act'), told = document.getElementById('told');
   const ASIDE = ['shelved', 'suppressed', 'out_of_service'], WAITING = ['unacknowledged', 'returned_unacknowledged', 'latched_unacknowledged'];
   const SOON = 15 * 60000, MOST = 500;
@@ -45,19 +45,20 @@
     const part = (name) => row.querySelector(`.${name}`), where = part('c-where'), chip = part('priority'), open = part('c-open');
     const back = !a.active && a.returned_at, since = back || a.since, placed = alarmWords.place(a);
     mark(row, 'state', a.state); mark(row, 'priority', a.priority); mark(chip, 'priority', a.priority);
-    text(chip, a.priority[0].toUpperCase() + a.priority.slice(1));
-    text(open, a.title);
+    text(chip, _(a.priority[0].toUpperCase() + a.priority.slice(1)));
+    text(open, said(a.title));
     open.href = opening(a.id);
-    row.querySelector('input').setAttribute('aria-label', `Choose ${a.title}, ${a.asset_name || placed}`);
+    row.querySelector('input').setAttribute('aria-label', _('Choose {title}, {place}', {title: said(a.title), place: a.asset_name || placed}));
     if (!where.firstChild) {
       if (a.asset) { const link = make('a', '', a.asset_name || a.asset); link.href = `${board.base}asset/${encodeURIComponent(a.asset)}`; where.append(link, placed ? ', ' : ''); }
       where.append(placed);
     }
-    const words = `${back ? 'back to normal since' : 'since'} ${clock(since)}, `, when = part('c-since');
-    if (!when.firstChild || when.firstChild.textContent !== words) when.replaceChildren(words, make('span', '', age(now() - new Date(since)), {age: since}));
+    const words = back ? _('back to normal since {clock}, {age}') : _('since {clock}, {age}'), when = part('c-since');
+    const [before, after] = words.replace('{clock}', clock(since)).split('{age}');
+    if (!when.firstChild || when.firstChild.textContent !== before) when.replaceChildren(before, make('span', '', age(now() - new Date(since)), {age: since}), after);
     text(part('c-against'), alarmWords.against(a));
     text(part('c-standing'), alarmWords.standing(a));
-    text(part('c-note'), (a.cause_title ? `Because of: ${a.cause_title}. ` : '') + (a.active && a.instruction ? a.instruction : ''));
+    text(part('c-note'), (a.cause_title ? _('Because of: {title}.', {title: said(a.cause_title)}) + ' ' : '') + (a.active ? said(a.instruction) : ''));
   };
 
   // ---- painting: what is read stays where it is ----------------------------------------------------------------------
@@ -85,12 +86,12 @@
     }
     const notice = field(page, 'new');
     notice.hidden = !(hold && fresh.length);
-    if (!notice.hidden) text(document.getElementById('console-new'), `Show ${count(fresh.length, 'new alarm')}`);
+    if (!notice.hidden) text(document.getElementById('console-new'), _('Show {alarms}', {alarms: count(fresh.length, 'new alarm')}));
     field(page, 'console-empty').hidden = list.children.length > 0;
-    text(field(page, 'console-summary'), `${count(rows.length, 'alarm')} shown`);
+    text(field(page, 'console-summary'), _('{alarms} shown', {alarms: count(rows.length, 'alarm')}));
     countChosen();
   };
-  const paintFlood = () => { const box = field(page, 'flood'), words = board.state.alarm_summary?.words || ''; text(box, words); box.hidden = !words; };
+  const paintFlood = () => { const box = field(page, 'flood'), words = board.state.alarm_summary?.words || ''; text(box, said(words)); box.hidden = !words; };
   const paintEnding = () => {
     const box = field(page, 'ending'), items = box.querySelector('ul');
     const soon = known().filter((a) => a.state === 'shelved' && a.until && new Date(a.until) - now() <= SOON).sort((a, b) => new Date(a.until) - new Date(b.until));
@@ -99,19 +100,19 @@
     if (items._told === told) return;
     items._told = told;
     items.replaceChildren(...soon.map((a) => {
-      const item = make('li'), link = make('a', '', a.title);
+      const item = make('li'), link = make('a', '', said(a.title));
       link.href = opening(a.id);
-      item.append(link, `${a.asset_name ? `, ${a.asset_name}` : ''}: until ${clock(a.until)}, ${a.by || ''}: ${a.reason || ''}`);
+      item.append(link, `${a.asset_name ? `, ${a.asset_name}` : ''}: ${_('until {clock}', {clock: clock(a.until)})}, ${a.by || ''}: ${a.reason || ''}`);
       return item;
     }));
   };
-  const countChosen = () => { if (form) { text(field(form, 'chosen'), chosen().length ? `${chosen().length} chosen` : 'Choose alarms'); form.classList.toggle('c-idle', !chosen().length); } };
+  const countChosen = () => { if (form) { text(field(form, 'chosen'), chosen().length ? _('{n} chosen', {n: chosen().length}) : _('Choose alarms')); form.classList.toggle('c-idle', !chosen().length); } };
 
   // ---- a new critical one is heard --------------------------------------------------------------------------------
   const soundButton = document.getElementById('console-sound');
   let audio = null, rung = null, muted = false;
   try { muted = localStorage.getItem('townboard-sound') === 'off'; } catch { /* private windows keep none */ }
-  const labelSound = () => { text(soundButton, muted ? 'Sound off' : audio ? 'Sound on' : 'Sound on after a click'); soundButton.setAttribute('aria-pressed', String(!muted)); };
+  const labelSound = () => { text(soundButton, muted ? _('Sound off') : audio ? _('Sound on') : _('Sound on after a click')); soundButton.setAttribute('aria-pressed', String(!muted)); };
   const allow = () => { if (!audio && window.AudioContext) { audio = new AudioContext(); labelSound(); } };
   const ring = () => {
     if (muted || !audio) return;
@@ -182,7 +183,7 @@
       for (const sheet of form.querySelectorAll('details[open]')) sheet.open = false;
       countChosen();
       detailAt = 0;
-    } catch { say('The server did not answer, so it is not known whether this was done. Look at the alarm, then try again.', true); }
+    } catch { say(_('The server did not answer, so it is not known whether this was done. Look at the alarm, then try again.'), true); }
   };
   form?.addEventListener('submit', (e) => { e.preventDefault(); act(e.submitter || document.getElementById('console-ack')); });
   page.addEventListener('change', (e) => { if (e.target.closest('.c-pick')) { countChosen(); board.soon(); } });

@@ -64,7 +64,7 @@ def settings(base_url: str, now: datetime) -> str:
         "[town]",
         'name = "Nadipur"',
         f'timezone = "{ZONE}"',
-        'languages = ["en"]',
+        'languages = ["en", "hi", "ur"]',
         f"domains = {json.dumps(DOMAINS)}",
         "demo = true",
     ]

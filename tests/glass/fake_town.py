@@ -66,7 +66,7 @@ def _usual(sensor: str, start: datetime, end: datetime) -> Usual:
 class FakeTown:
     """Twelve wards, a few hundred assets (water: thousands), a board that moves when told to."""
 
-    name, zone, languages = "Nadipur", "Asia/Kolkata", ["en"]
+    name, zone, languages = "Nadipur", "Asia/Kolkata", ["en", "hi", "ur"]
     flood = ""
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:

@@ -133,7 +133,7 @@ def test_alarm_says_where_it_stands_and_what_it_explains(row: dict[str, Any], wo
     # The page's script writes the same words: it knows every one that is not just the state's name.
     script = (Path(__file__).resolve().parents[2] / "assets" / "paint_lists.js").read_text("utf-8")
     plain = standing({"state": row["state"]})
-    assert plain == row["state"].replace("_", " ") or f"{row['state']}: '{plain}'" in script
+    assert plain == row["state"].replace("_", " ") or f"{row['state']}: _('{plain}')" in script
 
 
 def test_missing_hours_are_a_gap_and_the_newest_value_is_the_boards(town: FakeTown) -> None:

@@ -1,0 +1,103 @@
+"""What a page holds for its language: direction, style sheet, fonts of its script, the words of its scripts."""
+
+import hashlib
+from functools import cache
+from typing import Any
+
+from components import catalogues, glass, theme
+from components.asgi import Receive, Scope, Send, answer, encoding, squeezed
+from components.static import FOREVER, VENDOR
+from components.tongue import DIGITS, Tongue, offered
+
+# Script -> font file, name, and the letters it is asked for; everything else stays with the system's own fonts.
+FONTS = {
+    "Deva": ("devanagari", "Town Devanagari", "U+0900-097F,U+1CD0-1CFA,U+200C-200D,U+20A8,U+20B9,U+25CC,U+A830-A8FF"),
+    "Arab": ("arabic", "Town Naskh", "U+0600-06FF,U+0750-077F,U+0870-08FF,U+200C-200F,U+FB50-FDFF,U+FE70-FEFC"),
+}  # fmt: skip
+SCRIPT_OF = {"hi": "Deva", "mr": "Deva", "ne": "Deva", "ar": "Arab", "fa": "Arab", "ps": "Arab", "ur": "Arab"}
+WEIGHTS = {400: "400", 600: "600 800"}
+
+
+def html_tag(tongue: Tongue) -> str:
+    """The html element of a page in this language."""
+    return f'<html lang="{tongue.code.replace("_", "-")}" dir="{tongue.direction}">'
+
+
+def head(tongue: Tongue) -> str:
+    """Palette, fonts and Bootstrap's style sheet, for the head of a page."""
+    style = VENDOR / ("bootstrap.rtl.min.css" if tongue.direction == "rtl" else "bootstrap.min.css")
+    sheet = f'<link rel="stylesheet" href="{vendored(style.name)}">' if style.exists() else ""
+    return f"<style>{theme.css()}{_faces(tongue)}</style>{sheet}"
+
+
+def words(tongue: Tongue) -> str:
+    """The script with the language's words, before the board's own; none for English, which those are written in."""
+    if tongue.code == catalogues.SOURCE:
+        return ""
+    return f'<script src="{glass.href(f"words/{tongue.code}.js", m=_tag(tongue.code))}"></script>'
+
+
+def vendored(name: str) -> str:
+    """The address of a fetched file, named by its age so that it may be kept for ever."""
+    return glass.href(f"assets/vendor/{name}", m=int((VENDOR / name).stat().st_mtime))
+
+
+def _faces(tongue: Tongue) -> str:
+    """The fonts of the language's script where they were fetched; without them the system's own serve."""
+    file, name, letters = FONTS.get(SCRIPT_OF.get(tongue.code.partition("_")[0], ""), ("", "", ""))
+    faces = [
+        f"@font-face{{font-family:'{name}';font-weight:{range_};font-display:swap;unicode-range:{letters};"
+        f"src:url({vendored(f'{file}-{weight}.woff2')}) format('woff2')}}"
+        for weight, range_ in WEIGHTS.items()
+        if file and (VENDOR / f"{file}-{weight}.woff2").exists()
+    ]
+    return "".join(faces) + (f":root{{--font:'{name}',{theme.FONT}}}" if faces else "")
+
+
+@cache
+def _script(code: str) -> bytes:
+    """The words of a language as the board's scripts read them."""
+    tongue = Tongue(code)
+    dates = {name: tongue.date(name) for name in ("MMMd", "yMMMd", "yMMM")}
+    habits = {"lang": code.replace("_", "-"), "dir": tongue.direction, "months": tongue.months(), "dates": dates}
+    digits = DIGITS.get(str(tongue.locale.default_numbering_system), "")
+    return catalogues.script(code, {**habits, "digits": digits})
+
+
+def _tag(code: str) -> str:
+    return hashlib.sha1(_script(code), usedforsecurity=False).hexdigest()[:12]
+
+
+def tags() -> bytes:
+    """What changes when a word of any offered language does."""
+    return "".join(_tag(tongue.code) for tongue in offered()).encode()
+
+
+async def serve_words(scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /words/hi.js: the words of a language, kept for ever under the name that their content gives them."""
+    code = scope["path"].rpartition("/")[2].removesuffix(".js")
+    if code not in {tongue.code for tongue in offered()}:
+        return await answer(scope, send, 404, b"no such language", [(b"content-type", b"text/plain")])
+    how = encoding(scope)
+    headers: list[tuple[bytes, bytes]] = [
+        (b"content-type", b"text/javascript; charset=utf-8"), (b"cache-control", FOREVER),
+        (b"x-content-type-options", b"nosniff"), (b"vary", b"accept-encoding"),
+    ]  # fmt: skip
+    coded = [] if how == b"identity" else [(b"content-encoding", how)]
+    return await answer(scope, send, 200, squeezed(_script(code), how), [*headers, *coded])
+
+
+def chart_locale(tongue: Tongue) -> dict[str, Any]:
+    """The part of a chart's settings that makes its axis speak the language."""
+    if tongue.code == catalogues.SOURCE:
+        return {}
+    days, months, symbols = tongue.locale.days["format"], tongue.locale.months["format"], tongue.locale.number_symbols
+    known = symbols.get("latn", symbols)
+    spoken = {
+        "days": [str(days["wide"][(number + 6) % 7]) for number in range(7)],
+        "shortDays": [str(days["abbreviated"][(number + 6) % 7]) for number in range(7)],
+        "months": [str(months["wide"][number]) for number in range(1, 13)],
+        "shortMonths": tongue.months(),
+        "decimal": str(known.get("decimal", ".")), "thousands": str(known.get("group", ",")),
+    }  # fmt: skip
+    return {"locale": tongue.code, "locales": {tongue.code: {"dictionary": {}, "format": spoken}}}

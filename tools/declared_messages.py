@@ -1,0 +1,73 @@
+"""Messages that no page holds: the words of the declarations, and the sentences that the line makes from parts."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pipelines
+from components import wording
+from components.asset_table import quantity
+from components.catalogues import HOLE, LIVE
+from pipelines.engine.model import Domain
+
+ROOT = Path(__file__).resolve().parent.parent
+# Modules of the line whose sentences stand on pages: those of the snapshot, and the others.
+SPEAKING_LIVE = ("feeds.py", "publisher.py", "alarms/flood.py")
+SPEAKING = ("running_down.py", "usual.py", "left_out.py")
+FEWEST_WORDS = 2
+# Durations that the line writes from parts.
+DURATIONS = tuple(f"{{n}} {unit}{s}" for unit in ("second", "minute", "hour", "day") for s in ("", "s"))
+
+
+def every() -> Iterator[tuple[str, str]]:
+    """Message and place of all of them."""
+    yield from ((text, f"{LIVE}durations") for text in DURATIONS)
+    for domain in pipelines.available().values():
+        yield from ((text, place) for text, place in _declared(domain))
+    for names, mark in ((SPEAKING_LIVE, LIVE), (SPEAKING, "pipelines/")):
+        for name in names:
+            yield from ((text, f"{mark}{name}") for text in sentences(ROOT / "pipelines" / "engine" / name))
+
+
+def _declared(domain: Domain) -> Iterator[tuple[str, str]]:
+    place = f"pipelines/{domain.name}"
+    yield from ((text, place) for text in (domain.title, domain.meaning))
+    for kpi in domain.kpis:
+        yield from ((text, f"{place}/kpis") for text in (kpi.title, kpi.plain))
+        yield _unit(kpi.unit), f"{place}/units"
+        levels = [level for level in kpi.levels if level not in ("town", "ward", "asset")]
+        yield from ((level.capitalize() + " {key}", f"{place}/levels") for level in levels)
+    for rule in domain.alarms:
+        yield from ((text, f"{LIVE}{domain.name}") for text in (rule.title, rule.instruction))
+    for measured in domain.quantities:
+        yield quantity(measured.name, measured.unit), f"{place}/quantities"
+        yield _unit(measured.unit), f"{place}/units"
+
+
+def _unit(name: str) -> str:
+    """The unit in English, when it is a word."""
+    text = wording.unit(name)
+    return text if " " in text or text in wording.UNITS.values() else ""
+
+
+def sentences(path: Path) -> Iterator[str]:
+    """The texts of a module that people read, with a numbered hole for each value that is put in."""
+    tree = ast.parse(path.read_text("utf-8"))
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if id(node) in documents or id(node) in inner:
+            continue
+        text = _text(node)
+        if len(HOLE.sub("", text).split()) >= FEWEST_WORDS:
+            yield text
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if not isinstance(node, ast.JoinedStr):
+        return ""
+    holes = iter(range(len(node.values)))
+    parts = [str(p.value) if isinstance(p, ast.Constant) else f"{{{next(holes)}}}" for p in node.values]
+    return "".join(parts)
