@@ -90,6 +90,9 @@ def in_words(alarm: Mapping[str, Any], view: ConsoleView) -> dict[str, Any]:
     """One alarm with its words, as the list and the opened panel show it."""
     zone, back = glass.town().zone, alarm.get("returned_at") if not alarm["active"] else None
     since = back or alarm["since"]
+    at = wording.clock(since, zone)
+    words = _("back to normal since {clock}, {age}") if back else _("since {clock}, {age}")
+    before, _hole, after = words.replace("{clock}", at).partition("{age}")
     return {
         **alarm,
         "title": said(alarm["title"]),
@@ -98,9 +101,10 @@ def in_words(alarm: Mapping[str, Any], view: ConsoleView) -> dict[str, Any]:
         "href": view.opening(alarm["id"]).href,
         "asset_href": glass.href(f"asset/{alarm['asset']}") if alarm.get("asset") else "",
         "place": place(alarm),
-        "since_word": _("back to normal since") if back else _("since"),
+        "since_words": _("back to normal since {clock}", clock=at) if back else _("since {clock}", clock=at),
+        "since_before": before,
+        "since_after": after,
         "since_at": since,
-        "since_clock": wording.clock(since, zone),
         "age": wording.age_of(since),
         "against": against(alarm),
         "standing": standing(alarm),

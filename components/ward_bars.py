@@ -117,7 +117,7 @@ def _bar(
     status = (state["kpis"].get(key) or {"status": "no data"})["status"]
     width = 0 if side.value is None else min(100.0, 100 * abs(side.value) / top)
     aim = (
-        [html.Span(className="bar-target", style={"left": f"{100 * abs(kpi.target) / top:.1f}%"})]
+        [html.Span(className="bar-target", style={"insetInlineStart": f"{100 * abs(kpi.target) / top:.1f}%"})]
         if kpi.target is not None
         else []
     )

@@ -1,4 +1,4 @@
-"""Messages that no page holds: the words of the declarations, and the sentences that the line makes from parts."""
+"""Messages that no page holds: the words of the declarations, and sentences that the line makes from parts."""
 
 import ast
 from collections.abc import Iterator
@@ -6,14 +6,23 @@ from pathlib import Path
 
 import pipelines
 from components import wording
-from components.asset_table import quantity
+from components.asset_table import kind_words, quantity
 from components.catalogues import HOLE, LIVE
-from pipelines.engine.model import Domain
+from pipelines.engine.alarms import lifecycle
+from pipelines.engine.model import PRIORITIES, Domain
+from pipelines.engine.people.roles import ROLES
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of the line whose sentences stand on pages: those of the snapshot, and the others.
 SPEAKING_LIVE = ("feeds.py", "publisher.py", "alarms/flood.py")
 SPEAKING = ("running_down.py", "usual.py", "left_out.py")
+EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py")
+# Kinds of assets that towns commonly register; any other is shown as the register has it.
+KINDS = (
+    "air_station", "dma", "effluent_plant", "feeder", "lighting_panel", "microgrid", "noise_site", "pressure_point",
+    "pump", "reservoir", "road_link", "street_light", "tank", "traffic_counter", "transformer", "valve",
+    "voltage_point", "water_meter",
+)  # fmt: skip
 FEWEST_WORDS = 2
 # Durations that the line writes from parts.
 DURATIONS = tuple(f"{{n}} {unit}{s}" for unit in ("second", "minute", "hour", "day") for s in ("", "s"))
@@ -22,6 +31,13 @@ DURATIONS = tuple(f"{{n}} {unit}{s}" for unit in ("second", "minute", "hour", "d
 def every() -> Iterator[tuple[str, str]]:
     """Message and place of all of them."""
     yield from ((text, f"{LIVE}durations") for text in DURATIONS)
+    for name in PRIORITIES:
+        yield from ((text, f"{LIVE}priorities") for text in (name, name.capitalize()))
+    yield from ((lifecycle.words(state), f"{LIVE}states") for state in lifecycle.State)
+    yield from ((role, "pipelines/roles") for role in ROLES)
+    yield from ((kind_words(kind), "pipelines/kinds") for kind in KINDS)
+    for name in EMPLOYERS:
+        yield from ((text, f"{LIVE}jobs") for text in _jobs(ROOT / "pipelines" / "engine" / name))
     for domain in pipelines.available().values():
         yield from ((text, place) for text, place in _declared(domain))
     for names, mark in ((SPEAKING_LIVE, LIVE), (SPEAKING, "pipelines/")):
@@ -42,6 +58,14 @@ def _declared(domain: Domain) -> Iterator[tuple[str, str]]:
     for measured in domain.quantities:
         yield quantity(measured.name, measured.unit), f"{place}/quantities"
         yield _unit(measured.unit), f"{place}/units"
+
+
+def _jobs(path: Path) -> Iterator[str]:
+    """Names of jobs and what they are for."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Job" and len(node.args) > 2:
+            name = _text(node.args[0])
+            yield from (text for text in (name.capitalize(), _text(node.args[2])) if len(HOLE.sub("", text)) > 1)
 
 
 def _unit(name: str) -> str:
