@@ -66,6 +66,6 @@ def test_every_word_is_in_the_script_of_its_language() -> None:
         foreign = [
             text
             for message, text in said.items()
-            if re.search("[a-z]{4}", message) and not re.search(f"[{script[code]}]", text)
+            if re.search("[a-z]{4}", catalogues.HOLE.sub("", message)) and not re.search(f"[{script[code]}]", text)
         ]
         assert foreign == []

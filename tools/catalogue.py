@@ -211,7 +211,7 @@ CLASSES = {
 TOWN = {
     "name": "The town's name.",
     "timezone": 'Its time zone, like "Asia/Kolkata".',
-    "languages": 'Languages of the pages, the first is the usual one, like ["en"].',
+    "languages": 'Languages of the pages, the first is the usual one, like ["en", "hi", "ur"]: those of locales/.',
     "domains": "The services that are switched on.",
     "demo": "true marks the pages as a demonstration.",
     "pack": "Country whose limits, years and gas temperature hold where you name none: india (unless told otherwise), "
