@@ -26,7 +26,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(ROOT / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.globals |= {"href": glass.href, "wording": wording, "_": tongue._, "n_": tongue.n_, "said": tongue.said}
+    made.globals |= {"href": glass.href, "wording": wording, "_": tongue._, "n_": tongue.n_, "translated": tongue.said}
     return made
 
 
