@@ -240,11 +240,12 @@ def _for_analysts(settings, tables, registers) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Settings and registers read and checked."""
+    from components.tongue import unspoken
     from pipelines.engine import registers
 
     settings = _settings(options)
     found = registers.load(settings)
-    for words in found.shapes.faults:
+    for words in (*found.shapes.faults, *unspoken(settings.languages)):
         print(f"Please look at: {words}")
     if options.run is check:
         domains = ", ".join(domain.title for domain in settings.domains)

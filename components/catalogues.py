@@ -45,6 +45,7 @@ class Words:
     script: Mapping[str, object] = field(default_factory=dict)
 
 
+@cache
 def codes() -> tuple[str, ...]:
     """The languages that there are words for, English first."""
     there = sorted(path.stem for path in FOLDER.glob("*.po"))
@@ -81,10 +82,16 @@ def catalogue_form(catalogue: Catalog) -> Callable[[int], int]:
 
 def _patterns(messages: list[Message]) -> Iterator[Pattern]:
     for message in messages:
-        places = [place for place, _ in message.locations]
-        spoken = any(place.startswith(SPOKEN_BY_LINE) for place in places)
-        if spoken and isinstance(message.id, str) and HOLE.search(message.id):
-            yield pattern(message.id, str(message.string))
+        if any(place.startswith(SPOKEN_BY_LINE) for place, _ in message.locations):
+            yield from (pattern(one, said) for one, said in _forms(message) if HOLE.search(one))
+
+
+def _forms(message: Message) -> list[tuple[str, str]]:
+    """The message with its text; of a plural the first and the last form, as the line writes one and many."""
+    if isinstance(message.id, str):
+        return [(message.id, str(message.string))]
+    texts = tuple(message.string or ())
+    return [(message.id[0], texts[0]), (message.id[1], texts[-1])]
 
 
 def pattern(message: str, said: str) -> Pattern:
@@ -104,10 +111,9 @@ def _for_scripts(messages: list[Message], catalogue: Catalog) -> dict[str, objec
             continue
         if not isinstance(message.id, str):
             told[BETWEEN.join(message.id)] = list(message.string or ())
-            continue
-        told[message.id] = message.string
-        if HOLE.search(message.id) and any(place.startswith(LIVE) for place in places):
-            patterns.append(message.id)
+        told.update(_forms(message))
+        if any(place.startswith(LIVE) for place in places):
+            patterns += [one for one, _said in _forms(message) if HOLE.search(one)]
     return {"words": told, "patterns": patterns, "plural": f"(n) => +({catalogue.plural_expr})"}
 
 

@@ -1,7 +1,7 @@
 """The language that a page is drawn in, chosen once per request, and `_`: what a message is in it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
@@ -158,6 +158,26 @@ def offered() -> tuple[Tongue, ...]:
     there = catalogues.codes()
     named = [code for code in glass.town().languages if code in there]
     return tuple(Tongue(code) for code in named or [SOURCE])
+
+
+def titled(message: str) -> Callable[..., str]:
+    """What a browser calls the page of this name, in the language of whoever looks."""
+
+    def title(**_asked: str) -> str:
+        return f"{_(message)} · {glass.town().name}"
+
+    return title
+
+
+def unspoken(languages: Iterable[str]) -> list[str]:
+    """What is wrong with a town's languages, one sentence each: those that there are no words for."""
+    there = ", ".join(catalogues.codes())
+    return [
+        f"town.toml, `languages` names {code!r}: there are no words for it. There are {there}; "
+        f"a language is added by locales/{code}.po."
+        for code in languages
+        if code not in catalogues.codes()
+    ]
 
 
 def asked(scope: Scope) -> Tongue | None:

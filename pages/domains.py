@@ -10,6 +10,7 @@ from dash import ALL, Input, Output, State, callback, ctx, html
 from components import asset_table, glass
 from components.asset_table import Ask
 from components.domain_page import domain_page
+from components.tongue import titled
 from components.words_page import failed
 from pipelines.engine.model import Domain
 
@@ -21,8 +22,9 @@ def _register(domain: Domain) -> None:
         except Exception as error:
             return failed(error)
 
-    title = f"{domain.title} · {glass.town().name}"
-    dash.register_page(f"pages.{domain.name}", path=f"/{domain.name}", name=domain.title, title=title, layout=layout)
+    dash.register_page(
+        f"pages.{domain.name}", path=f"/{domain.name}", name=domain.title, title=titled(domain.title), layout=layout
+    )
 
 
 for _domain in glass.town().domains:

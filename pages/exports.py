@@ -15,7 +15,7 @@ from components import glass, visitor, wording
 from components.address import View, ward_names
 from components.kpi_tile import in_english
 from components.props import props
-from components.tongue import N_, _
+from components.tongue import N_, _, titled
 from components.words_page import failed
 from pipelines.engine import extracts
 from pipelines.engine.asking import Span
@@ -260,5 +260,9 @@ def _lists() -> html.Section:
 
 
 dash.register_page(
-    "pages.exports", path="/exports", name="Exports", title=f"Exports · {glass.town().name}", layout=layout
+    "pages.exports",
+    path="/exports",
+    name="Exports",
+    title=titled(N_("Exports")),
+    layout=layout,
 )

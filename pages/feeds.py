@@ -14,7 +14,7 @@ from components.device_list import clocks, devices
 from components.freshness import ago, feed_table, feeds_in_a_sentence, ledger
 from components.kpi_tile import csv_link
 from components.props import props
-from components.tongue import _, said
+from components.tongue import N_, _, said, titled
 from components.words_page import failed
 
 MOST_LINES = 50
@@ -213,4 +213,10 @@ def _between(start: datetime | str | None, end: datetime | str | None) -> str:
     return _("{n} ms", n=f"{seconds * 1000:.0f}") if seconds < 1 else wording.age(seconds)
 
 
-dash.register_page("pages.feeds", path="/feeds", name="Feeds", title=f"Feeds · {glass.town().name}", layout=layout)
+dash.register_page(
+    "pages.feeds",
+    path="/feeds",
+    name="Feeds",
+    title=titled(N_("Feeds")),
+    layout=layout,
+)

@@ -5,6 +5,7 @@ from typing import Any
 import dash
 from dash import html
 
+from components.tongue import _
 from components.words_page import missing
 
 
@@ -13,4 +14,4 @@ async def layout(**query: Any) -> html.Div:
     return missing()
 
 
-dash.register_page("pages.not_found_404", path="/404", title="Not found", layout=layout)
+dash.register_page("pages.not_found_404", path="/404", title=lambda **_asked: _("Not found"), layout=layout)

@@ -15,7 +15,7 @@ from components.freshness import feed_strip, feeds_in_a_sentence
 from components.kpi_tile import csv_link
 from components.past_page import past_page
 from components.props import props
-from components.tongue import _, said
+from components.tongue import N_, _, said, titled
 from components.town_map import town_map
 from components.words_page import failed
 from pipelines.engine.model import Domain, Kpi
@@ -181,4 +181,10 @@ def _arrived(share: float | None) -> str:
     return "" if share is None else _("{n} % arrived", n=wording.number(int(share * 100), 0))
 
 
-dash.register_page("pages.overview", path="/", name="Overview", title=f"Overview · {glass.town().name}", layout=layout)
+dash.register_page(
+    "pages.overview",
+    path="/",
+    name="Overview",
+    title=titled(N_("Overview")),
+    layout=layout,
+)

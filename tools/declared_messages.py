@@ -25,10 +25,10 @@ KINDS = (
 )  # fmt: skip
 FEWEST_WORDS = 2
 # Durations that the line writes from parts.
-DURATIONS = tuple(f"{{n}} {unit}{s}" for unit in ("second", "minute", "hour", "day") for s in ("", "s"))
+DURATIONS = tuple((f"{{n}} {unit}", f"{{n}} {unit}s") for unit in ("second", "minute", "hour", "day"))
 
 
-def every() -> Iterator[tuple[str, str]]:
+def every() -> Iterator[tuple[str | tuple[str, str], str]]:
     """Message and place of all of them."""
     yield from ((text, f"{LIVE}durations") for text in DURATIONS)
     for name in PRIORITIES:

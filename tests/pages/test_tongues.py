@@ -26,7 +26,6 @@ SAID = {
 PLURALS = {"hi": ("{n} अलार्म", "{n} अलार्म"), "ur": ("{n} الارم", "{n} الارمز")}
 LINE = {
     "Nothing usable for {0} (it should come every {1}). {2}": "{0} से कुछ नहीं (हर {1} आना चाहिए)। {2}",
-    "{n} minutes": "{n} मिनट",
 }
 
 
@@ -40,6 +39,7 @@ def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTown
         made.add(("{n} alarm", "{n} alarms"), list(PLURALS[code]), locations=[("assets/format.js", None)])
         for message, text in LINE.items() if code == "hi" else ():
             made.add(message, text, locations=[("live/feeds.py", None)])
+        made.add(("{n} minute", "{n} minutes"), ["{n} मिनट", "{n} मिनट"], locations=[("live/durations", None)])
         messages.write(made, tmp_path / f"{code}.po")
     monkeypatch.setattr(catalogues, "FOLDER", tmp_path)
     _forget()
@@ -52,7 +52,7 @@ def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTown
 
 
 def _forget() -> None:
-    for kept in (catalogues.words, tongue._said, dressing._script):
+    for kept in (catalogues.codes, catalogues.words, tongue._said, dressing._script):
         kept.cache_clear()
 
 
@@ -171,3 +171,13 @@ def test_scripts_write_numbers_dates_and_ages_as_the_server_does(spoken: FakeTow
         for r in ROWS
     ]  # fmt: skip
     assert json.loads(ran.stdout) == expected
+
+
+def test_a_language_without_words_is_named_for_the_clerk() -> None:
+    assert tongue.unspoken(["en", "hi"]) == []
+    assert "names 'xx': there are no words for it. There are en, hi, ur" in tongue.unspoken(["xx"])[0]
+
+
+def test_the_title_of_a_page_speaks_its_language(spoken: FakeTown) -> None:
+    assert "<title>خلاصہ · Nadipur</title>" in get(spoken, "/?lang=ur").text
+    assert "<title>Overview · Nadipur</title>" in get(spoken, "/").text
