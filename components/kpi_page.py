@@ -106,6 +106,7 @@ def _meaning(kpi: Kpi, body: Mapping[str, Any]) -> html.Dl:
         (_("Window of this value"), _span(body)),
         (_("Numerator / denominator"), kpi_tile.fraction_words(body)),
         (_("Readings used"), kpi_tile.used_words(body)),
+        (_("By chance alone"), _chance(kpi, body)),
         (
             _("Completeness"),
             _(
@@ -119,6 +120,14 @@ def _meaning(kpi: Kpi, body: Mapping[str, Any]) -> html.Dl:
         (_("Answers for it"), body.get("owner_words") or _("nobody is named in town.toml")),
     ]
     return html.Dl([part for name, text in pairs for part in (html.Dt(name), html.Dd(text))])
+
+
+def _chance(kpi: Kpi, body: Mapping[str, Any]) -> str:
+    ends = body.get("interval")
+    if not ends:
+        return wording.DASH
+    low, high = (wording.number(ends[end], kpi.decimals) for end in ("low", "high"))
+    return _("{low} to {high} (95 %)", low=low, high=high)
 
 
 def _span(body: Mapping[str, Any]) -> str:

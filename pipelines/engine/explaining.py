@@ -11,6 +11,7 @@ from pipelines.engine import known
 from pipelines.engine.asking import Misasked
 from pipelines.engine.calendar import length
 from pipelines.engine.correcting import tolerance
+from pipelines.engine.equity import interval
 from pipelines.engine.judge import standing
 from pipelines.engine.left_out import readings_left_out, set_aside
 from pipelines.engine.model import Kpi, Window
@@ -45,6 +46,7 @@ def explanation(
     body = {
         "kpi": kpi.id, **_declared(town, kpi), "area": area, "as_known_at": as_known_at,
         "window_start": value.pop("window"), "window_end": value.pop("end"), **value,
+        "interval": _interval(kpi, value),
         "tolerance": None if value["value"] is None else tolerance(kpi, value["value"]),
         "revisions": revisions.sort("revision").select(REVISION).to_dicts(),
     }  # fmt: skip
@@ -57,6 +59,12 @@ def explanation(
     body["wards"] = "wards" if "ward" in kpi.levels else None
     body["history"] = f"history?{urlencode({'area': area})}"
     return body
+
+
+def _interval(kpi: Kpi, value: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Between which ends chance alone may have moved a value that is told, at 95 %; None where nothing tells."""
+    ends, method = interval(value, kpi.scale, ()) if value["value"] is not None else (None, None)
+    return {"low": ends[0], "high": ends[1], "method": method} if ends else None
 
 
 def _unknown_window(kpi: Kpi, area: str, end: datetime, at: datetime | None) -> str:

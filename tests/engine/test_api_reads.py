@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -280,6 +281,11 @@ def test_an_explanation_names_formula_tuning_revisions_and_rows(ask: Asker) -> N
     assert {"name": "minimum_m", "value": 12.0, "default": 7.0, "tuned": True} in answer["tunables"]
     assert [revision["revision"] for revision in answer["revisions"]] == [1]
     assert (answer["n"], answer["n_expected"], answer["denominator"]) == (96, 96, 96.0)
+    # Wilson's ends are the shares from which what was seen lies 1.96 of their own standard errors away.
+    seen = answer["numerator"] / 96
+    for end in (answer["interval"]["low"] / 100, answer["interval"]["high"] / 100):
+        assert abs(seen - end) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / 96), abs=1e-6)
+    assert answer["interval"]["method"] == "Wilson 95 % interval of a share"
     rows = next(source for source in answer["inputs"] if source["name"] == "pressure_m")["rows"]
     assert rows.startswith("../../readings?")
     given = rows_of(ask("GET", "/api/v1/" + rows.removeprefix("../../")).text)
