@@ -9,10 +9,10 @@ from dash import dcc, html
 
 from components import glass, theme, wording
 from components.address import View, ward_names
+from components.chart_words import drawn
 from components.dressing import chart_locale
 from components.histories import Points, placed_at, points
 from components.kpi_tile import area_for, csv_link
-from components.props import props
 from components.tongue import N_, _, current, said
 from pipelines.engine.model import AlarmRule, Kpi
 from pipelines.engine.usual import Usual
@@ -216,14 +216,11 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
     if usual.x:
         address = glass.href("api/v1/expected", kpi=kpi.id, area=area)
         links += [" · ", csv_link(address, _(kpi.title), _("What is usual (CSV)"))]
+    chart = {"data-chart": f"{kpi.id}|{area}", "data-at": placed_at(kpi)}
     return html.Section(
         [
             html.Div(head, className="panel-head"),
-            html.Div(
-                graph(figure),
-                className="chart-box",
-                **props({"data-chart": f"{kpi.id}|{area}", "data-at": placed_at(kpi)}),
-            ),
+            *drawn(graph(figure), known, wording.unit(kpi.unit), decimals=kpi.decimals, data=chart),
             html.Div(links, className="panel-foot"),
         ],
         className="panel chart-panel",

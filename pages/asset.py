@@ -13,6 +13,7 @@ from components import glass, wording
 from components.address import PERIODS, View, ward_names
 from components.alarm_list import alarm_list
 from components.asset_table import kind_words, quantity
+from components.chart_words import drawn
 from components.freshness import ago
 from components.kpi_tile import csv_link
 from components.props import props
@@ -168,7 +169,7 @@ def _chart(sensor: Mapping[str, Any], start: datetime, end: datetime) -> html.Se
     body: Any = html.P(_("No readings in this period. Choose a longer one above."), className="empty chart-empty")
     if x:
         figure = line_figure(x, y, {N_("lowest"): sensor.get("low"), N_("highest"): sensor.get("high")}, band)
-        body = html.Div(graph(figure), className="chart-box")
+        body = drawn(graph(figure), (x, y), wording.unit(sensor["unit"] or ""), decimals=2)
     text = {"from_": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "to": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
     address = glass.href("api/v1/readings", sensor=sensor["sensor"], step=step, format="csv", **text)
     links: list[Any] = [csv_link(address, _("readings of {sensor}", sensor=sensor["sensor"]))]
@@ -184,8 +185,9 @@ def _chart(sensor: Mapping[str, Any], start: datetime, end: datetime) -> html.Se
         ),
         html.P(said(band.told), className="sub") if band.told else None,
     ]
+    parts = body if isinstance(body, list) else [body]
     return html.Section(
-        [html.Div(head, className="panel-head"), body, html.Div(links, className="panel-foot")],
+        [html.Div(head, className="panel-head"), *parts, html.Div(links, className="panel-foot")],
         className="panel chart-panel",
     )
 

@@ -210,7 +210,11 @@ def _first(rows: pl.DataFrame) -> Any:
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in rows.columns]))
     body = [html.Tr([html.Td(_cell(v), className="nowrap") for v in row]) for row in rows.head(FIRST_ROWS).iter_rows()]
     return html.Div(
-        html.Table([head, html.Tbody(body)], className="table table-quiet raw"), className="table-wrap scrolls"
+        html.Table([head, html.Tbody(body)], className="table table-quiet raw"),
+        className="table-wrap scrolls",
+        tabIndex=0,
+        role="region",
+        **props({"aria-label": _("First rows")}),
     )
 
 
