@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.engine import cold, compaction, manifest, rollups
+from pipelines.engine import cold, compaction, manifest, rolled, rollups
 from pipelines.engine.calendar import floor, local_day
 from pipelines.engine.cold import Pass
 from pipelines.engine.journal import Entry, Journal
@@ -153,6 +153,20 @@ def test_wards_and_the_town_add_up_to_their_readings_after_late_rows(town: Town,
     assert found == {key: (len(v), pytest.approx(sum(v))) for key, v in per_ward.items()}
     found_whole = {row["observed_at"]: (row["n"], row["max"]) for row in whole.iter_rows(named=True)}
     assert found_whole == {at: (len(v), max(v)) for at, v in per_town.items()}
+
+
+@pytest.mark.parametrize("few_quarters", [0, 10_000])
+def test_wards_of_many_series_add_up_whether_few_or_many_hours_are_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_quarters: int
+) -> None:
+    monkeypatch.setattr(rolled, "FEW_SERIES", 1)
+    monkeypatch.setattr(rolled, "FEW_QUARTERS", few_quarters)
+    town, chance = Town(tmp_path, "Asia/Kolkata"), random.Random(12)
+    for compacts in (True, True, False):
+        town.take(batch(chance))
+        if compacts:
+            town.compact()
+    test_wards_and_the_town_add_up_to_their_readings_after_late_rows(town, "hour")
 
 
 def test_percentiles_are_those_of_all_readings_after_late_rows(town: Town) -> None:
