@@ -1,8 +1,12 @@
 """How many of the expected readings have come, per area, from the register of sensors."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
 import polars as pl
 
-from pipelines.engine.measures import KEYS, in_windows, instant
+from pipelines.engine.measures import KEYS, in_windows
 from pipelines.engine.model import INSTANT
 
 COVERAGE = pl.Schema(
@@ -12,6 +16,7 @@ COVERAGE = pl.Schema(
 PART = "_cover"
 OF_PARTS = pl.Schema({PART: pl.Int32(), **COVERAGE})
 CAME = pl.Schema({PART: pl.Int32(), "window": INSTANT, "sensor": pl.String(), "n": pl.Int64(), "as_of": INSTANT})
+CAME_BY_SENSOR = pl.DataFrame(schema={name: CAME[name] for name in ("sensor", "n", "as_of")})
 OF_READINGS = (pl.len().cast(pl.Int64).alias("n"), pl.col("observed_at").max().alias("as_of"))
 OF_ROLLUPS = (pl.col("n").sum().cast(pl.Int64), pl.col("last_at").max().alias("as_of"))
 
@@ -32,17 +37,31 @@ def came(rows: pl.DataFrame, windows: pl.DataFrame, part: int) -> pl.DataFrame:
 
     Shape: rows as in `of_readings`.
     """
-    rolled = "last_at" in rows.columns
-    inside = in_windows(
-        rows[["sensor", "observed_at", "n", "last_at"] if rolled else ["sensor", "observed_at"]], windows
-    )
-    counts, number = OF_ROLLUPS if rolled else OF_READINGS, pl.lit(part, pl.Int32).alias(PART)
-    if windows.height == 1:
-        # As at every beat: one key is half the work.
-        found = inside.group_by("sensor").agg(counts).with_columns(number, window=instant(windows["window"][0]))
-    else:
-        found = inside.group_by("window", "sensor").agg(counts).with_columns(number)
-    return found.select(list(CAME))
+    counts, columns = _counting(rows)
+    found = in_windows(rows[sorted({"observed_at", *columns})], windows).group_by("window", "sensor").agg(counts)
+    return found.with_columns(pl.lit(part, pl.Int32).alias(PART)).select(list(CAME))
+
+
+def came_at_once(parts: Sequence[tuple[int, datetime, pl.DataFrame]]) -> pl.DataFrame:
+    """As `came`, for many parts of one window each: its start, and the rows in it and no others (shape: CAME)."""
+    found = []
+    for _, _, rows in parts:
+        counts, columns = _counting(rows)
+        found.append(rows[columns].group_by("sensor").agg(counts))
+    heights = [each.height for each in found]
+    starts = pl.Series([start for _, start, _ in parts], dtype=INSTANT).to_numpy()
+    marks = {
+        PART: pl.Series(np.repeat([part for part, _, _ in parts], heights), dtype=pl.Int32),
+        "window": pl.Series(np.repeat(starts, heights)).dt.replace_time_zone("UTC"),
+    }
+    return pl.concat([CAME_BY_SENSOR, *found]).with_columns(**marks)[list(CAME)]
+
+
+def _counting(rows: pl.DataFrame) -> tuple[tuple[pl.Expr, pl.Expr], list[str]]:
+    """How rows of readings, or of rollups, are counted, and the columns that it takes."""
+    if "last_at" in rows.columns:
+        return OF_ROLLUPS, ["sensor", "n", "last_at"]
+    return OF_READINGS, ["sensor", "observed_at"]
 
 
 def due(placed: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from pipelines.engine.coverage import PART
 from pipelines.engine.covered import Covered
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.model import INSTANT
+from pipelines.engine.timed import between
 from pipelines.engine.works import Work, stem
 
 WINDOWS = pl.Schema({PART: pl.Int32(), "window": INSTANT, "end": INSTANT, "_coverage": pl.Float64(), "_as_of": INSTANT})
@@ -60,18 +61,19 @@ class Covering:
 
     def _counted(self, asked: Sequence[Asked]) -> pl.DataFrame:
         """Readings that came and were expected, by part, window and area."""
-        counts, windows = [], []
+        counts, single, windows = [], [], []
         for part, source, grid in asked:
             if isinstance(source, str):
-                counts.append(self._came(part, source, grid))
                 marks = {PART: pl.lit(part, pl.Int32), "quantity": pl.lit(stem(source))}
                 windows.append(grid.select(**marks, window="window", as_of="as_of"))
+                (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
+                rows = self._inputs.get(source, low, high)
+                if grid.height == 1:
+                    single.append((part, low, between(rows, low, high)))
+                else:
+                    counts.append(coverage.came(rows, grid, part))
         if not windows:
             return pl.DataFrame(schema=BY_AREA)
+        counts.append(coverage.came_at_once(single))
         found = coverage.of_parts(pl.concat(counts), *self._inputs.places, pl.concat(windows))
         return found.rename({"n": "_n", "n_expected": "_n_expected", "as_of": "_as_of_area"})
-
-    def _came(self, part: int, source: str, grid: pl.DataFrame) -> pl.DataFrame:
-        """Readings of a source per window and sensor (shape: coverage.CAME)."""
-        (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
-        return coverage.came(self._inputs.get(source, low, high), grid, part)

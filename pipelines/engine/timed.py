@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pipelines.engine.model import INSTANT
 
-MOST_PIECES = 16
+# A frame that is added to at every beat has so many pieces at most; all is copied when the rest is a quarter of it.
+MOST_PIECES, GROWN = 16, 4
 FAR = datetime.max.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -41,6 +42,15 @@ def replaced(
     first, last = place(frame, start, column), place(frame, end, column)
     if first == last and fresh.is_empty():
         return frame
-    joined = pl.concat([frame.head(first), fresh[frame.columns], frame.slice(last)])
-    # A frame that is added to at every beat is made one piece again when it has many.
-    return joined.rechunk() if joined.n_chunks() > MOST_PIECES else joined
+    return _in_few_pieces(pl.concat([frame.head(first), fresh[frame.columns], frame.slice(last)]))
+
+
+def _in_few_pieces(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame, with its small pieces made one when it has many; the large first one is copied only now and then."""
+    if frame.n_chunks() <= MOST_PIECES:
+        return frame
+    large = frame.to_series().chunk_lengths()[0]
+    tail = frame.slice(large)
+    if tail.height * GROWN > large:
+        return frame.rechunk()
+    return pl.concat([frame.head(large), tail.rechunk()])
