@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -19,7 +20,7 @@ QUIET_JOBS = timedelta(seconds=10)
 MOST_AT_ONCE = 16
 # How long a stop waits for jobs that run; all has to be over within five seconds.
 PATIENCE_S = 2.0
-# How often it is looked whether the clock was set back, and by how much a job may be late before it is.
+# How often it is looked whether the clock was set, and by how much a job may be late before it was.
 LOOK_AT_CLOCK_S = 1.0
 LENIENCE = timedelta(seconds=2)
 
@@ -35,6 +36,19 @@ class Job:
     first_after: timedelta = timedelta(0)
 
 
+class Watchful(BackgroundScheduler):
+    """A scheduler that never sleeps for long: how long to sleep was reckoned by a clock that may be set meanwhile."""
+
+    def __init__(self, look: Callable[[], None], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._look = look
+
+    def _process_jobs(self) -> float:
+        self._look()
+        until_next: float | None = super()._process_jobs()
+        return LOOK_AT_CLOCK_S if until_next is None else min(until_next, LOOK_AT_CLOCK_S)
+
+
 class Schedule:
     """Runs jobs: missed runs become one, never two of one job at once, every run on record."""
 
@@ -44,8 +58,8 @@ class Schedule:
         self._last: dict[str, dict] = {}
         self._running, self._ending = 0, False
         self._idle = threading.Condition()
-        self._stopped = threading.Event()
-        self._scheduler = BackgroundScheduler(
+        self._scheduler = Watchful(
+            self.follow_clock,
             executors={"default": ThreadPoolExecutor(MOST_AT_ONCE)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
@@ -64,20 +78,14 @@ class Schedule:
     def start(self) -> None:
         """Begin."""
         self._scheduler.start()
-        threading.Thread(target=self._watch_clock, name="clock", daemon=True).start()
 
     def stop(self) -> None:
         """End: nothing begins any more, and what runs is given a moment to finish its work on the store."""
-        self._stopped.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         with self._idle:
             self._ending = True
             self._idle.wait_for(lambda: not self._running, PATIENCE_S)
-
-    def _watch_clock(self) -> None:
-        while not self._stopped.wait(LOOK_AT_CLOCK_S):
-            self.follow_clock()
 
     def soon(self, name: str) -> None:
         """Let a job run now instead of when its interval is over; while it runs, it goes on as it would have."""

@@ -462,6 +462,17 @@ def test_no_job_waits_longer_than_its_interval_when_the_clock_is_set_back(state:
     schedule.stop()
 
 
+def test_job_runs_on_when_its_next_run_lies_an_hour_ahead_by_a_clock_that_was_set_back(state: State) -> None:
+    ran = threading.Event()
+    schedule = Schedule([Job("often", timedelta(milliseconds=50), "why", ran.set, timedelta(0))], state, clock)
+    schedule.start()
+    assert ran.wait(10)
+    schedule._scheduler.get_job("often").modify(next_run_time=clock() + timedelta(hours=1))
+    ran.clear()
+    assert ran.wait(10)
+    schedule.stop()
+
+
 def test_flow_keeps_its_receipts_when_the_beat_runs_beside_it(line: Line) -> None:
     stop, faults = threading.Event(), []
 
