@@ -372,4 +372,6 @@ def demo(options: argparse.Namespace) -> int:
 if __name__ == "__main__":
     # Small frames by the thousand: a second thread costs more in hand-overs than it saves, and the box has two cores.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    # Grouping a thousand rows takes a quarter of the time when they are not dealt out to workers first.
+    os.environ.setdefault("POLARS_NO_PARTITION", "1")
     sys.exit(main())

@@ -24,6 +24,7 @@ import polars as pl
 import pipelines
 from pipelines.demo.prepare import prepare
 from pipelines.engine import flow, registers, settings
+from pipelines.engine.cores import beside_polars
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
@@ -139,7 +140,9 @@ def _beat(line: Line, phases: Round, now: datetime, budget_s: float) -> Round:
     assert receipt.stored == READINGS, receipt
     looks = sum(work.looks for work in line.kpis.works.values())
     spent = time.process_time()
-    _timed(phases, WHOLE, flow.beat, line, now, budget_s)
+    # As the line runs it.
+    with beside_polars():
+        _timed(phases, WHOLE, flow.beat, line, now, budget_s)
     phases[CPU] = (time.process_time() - spent) * 1000
     phases[COMPUTED] = sum(work.looks for work in line.kpis.works.values()) - looks
     phases[WAITING] = sum(work.wants(now) for work in line.kpis.works.values())

@@ -1,6 +1,5 @@
 """What KPI functions are handed: tables, readings and rollups of a span of time, read once and kept until touched."""
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,8 +31,6 @@ class Inputs:
         self._store, self._registers, self._zone = store, registers, zone
         self._recent = Recent(store, zone)
         self._beat = 0
-        # KPI functions are called side by side; what they read is read once.
-        self._turn = threading.RLock()
         self._of_beat: dict[Key, pl.DataFrame] = {}
         self._of_beat_bytes = 0
         self._kept: dict[Key, tuple[pl.DataFrame, int]] = {}
@@ -94,8 +91,7 @@ class Inputs:
 
     def get(self, name: str, start: datetime | None, end: datetime) -> pl.DataFrame:
         """The table of this name for [start, end); start None means from the beginning."""
-        with self._turn:
-            return self.cached((name, start, end), lambda: self._read(name, start, end))
+        return self.cached((name, start, end), lambda: self._read(name, start, end))
 
     def cached(self, key: Key, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """What `make` gives, once a beat."""

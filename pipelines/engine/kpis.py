@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,8 +28,6 @@ MOST_WINDOWS, MOST_REACH = 320, timedelta(days=10)
 TOLERANCE = 1e-9
 # Of a beat's time when closed windows are due too; they get the rest, and what this leaves.
 SHARE_OF_OPEN = 0.75
-# Functions that are called at once. Polars works without the interpreter's lock, and what one waits for the other uses.
-HANDS = 2
 # Completing its rows together with the others' comes on top of calling a function.
 COMPLETING = 1.15
 AS_IS = {name: pl.col(name) for name in VALUE}
@@ -72,7 +69,6 @@ class Kpis:
             orient="row",
         )
         self._grids: dict[tuple[Any, ...], pl.DataFrame] = {}
-        self._hands = ThreadPoolExecutor(HANDS, "kpi")
         self.faults: dict[str, str] = {}
         self.evaluated = 0
         self._taken: dict[str, list[Span]] = {}
@@ -139,7 +135,7 @@ class Kpis:
         """
         left = self._wanting(now)
         while left:
-            taken = affordable(left, (until - time.perf_counter()) * HANDS)
+            taken = affordable(left, until - time.perf_counter())
             self._open_windows(taken, now)
             seconds = until - time.perf_counter()
             left = [work for work in left if work.waits_since is not None and work.cost_s <= seconds]
@@ -241,26 +237,25 @@ class Kpis:
 
     def _values(self, pairs: list[tuple[Work, pl.DataFrame]]) -> pl.DataFrame:
         """Call the functions over their windows, and complete all their rows together (shape: kpi and VALUE)."""
-        asked = [pair for pair in pairs if not pair[1].is_empty()]
-        given = list((self._hands.map if len(asked) > 1 else map)(self._timed, *zip(*asked, strict=True)))
-        called = [pair for pair, result in zip(asked, given, strict=True) if result is not None]
-        results = [result for result in given if result is not None]
+        called, results = [], []
+        for work, grid in pairs:
+            if grid.is_empty():
+                continue
+            began = time.perf_counter()
+            result = self._call(work, grid)
+            if result is not None:
+                called.append((work, grid))
+                results.append(result)
+                self.evaluated += grid.height
+            if grid.height == 1:
+                work.cost_s = (time.perf_counter() - began) * COMPLETING
         if not results:
             return NO_RESULT
-        self.evaluated += sum(grid.height for _, grid in called)
         parts, ends, areas = self._covering.of(called)
         marks = pl.Series(PART, np.repeat(parts, [result.height for result in results]), pl.Int32)
         rows = pl.concat([NO_RESULT, *results], how="diagonal").with_columns(marks)
         rows = rows.drop("end").join(ends, on=[PART, "window"], how="inner")
         return complete(rows.join(areas, on=[PART, *KEYS], how="left"), self._judging)
-
-    def _timed(self, work: Work, grid: pl.DataFrame) -> pl.DataFrame | None:
-        """As `_call`; what one window cost is remembered."""
-        began = time.perf_counter()
-        result = self._call(work, grid)
-        if grid.height == 1:
-            work.cost_s = (time.perf_counter() - began) * COMPLETING
-        return result
 
     def _call(self, work: Work, grid: pl.DataFrame) -> pl.DataFrame | None:
         """What the function gives, with the columns it has in their kinds; None when it failed (noted in `faults`)."""

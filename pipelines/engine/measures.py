@@ -1,6 +1,5 @@
 """The few words that KPI functions are made of: windows, areas, ratios, percentiles."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -113,23 +112,19 @@ def lasting(function: Callable[P, pl.DataFrame]) -> Callable[P, pl.DataFrame]:
 
 
 def _remembering(function: Callable[P, pl.DataFrame], known: Answers) -> Callable[P, pl.DataFrame]:
-    # KPIs that are computed side by side take the same steps at the same time: the second waits for the first.
-    turn = threading.Lock()
-
     @wraps(function)
     def once(*args: P.args, **more: P.kwargs) -> pl.DataFrame:
         key = (*map(_identity, args), *((name, _identity(more[name])) for name in sorted(more)))
-        with turn:
-            found = known.pop(key, None)
-            if found is None:
-                result = function(*args, **more)
-                if _size((result, *args, *more.values())) > MOST_SHARED_BYTES:
-                    return result
-                found = ((args, more), result)
-            known[key] = found
-            while len(known) > MOST_SHARED:
-                known.popitem(last=False)
-            return found[1]
+        found = known.pop(key, None)
+        if found is None:
+            result = function(*args, **more)
+            if _size((result, *args, *more.values())) > MOST_SHARED_BYTES:
+                return result
+            found = ((args, more), result)
+        known[key] = found
+        while len(known) > MOST_SHARED:
+            known.popitem(last=False)
+        return found[1]
 
     return once
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pipelines.engine import flow, upkeep
+from pipelines.engine.cores import beside_polars
 from pipelines.engine.delivery import jobs as deliveries
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.flow import RawMessage, Receipt
@@ -126,7 +127,8 @@ class Service:
 
     def _beat(self) -> int | None:
         budget_s = CATCH_UP_S if self.line.kpis.behind else BEAT_BUDGET_S
-        flow.beat(self.line, self._clock(), budget_s)
+        with beside_polars():
+            flow.beat(self.line, self._clock(), budget_s)
         return None
 
     def _refresh(self) -> int | None:
