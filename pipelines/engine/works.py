@@ -16,6 +16,8 @@ Span = tuple[datetime, datetime]
 USUAL_COST_S = 0.01
 ROUNDING_S = 1e-9
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# A week or longer is told anew every ten seconds at most, however fast its readings come: no reading moves it more.
+LONG, LONG_REST = timedelta(days=7), timedelta(seconds=10)
 WHOLE_DAYS = ("day", "week", "month", "year")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,8 +27,8 @@ class Work:
     """What is known and due of one KPI: the open window's values, and the spans of closed windows to compute.
 
     A span of rolling windows holds their ends, so that a part of it can be computed and the rest stay due. `fresh`:
-    an input changed since the last look. `next_at`: when the clock alone may have moved the value. `waits_since`: the
-    first beat since then that could have computed it. `shown_until`: the end of the window shown, where that is one
+    an input changed since the last look. `next_at`: when the clock alone may have moved the value. `rests_until`: until
+    then no input moves it. `waits_since`: the first beat since then that could have computed it. `shown_until`: the end of the window shown, where that is one
     that has ended. `window_cost_s`: what a closed window cost when some were last computed, at `closed_at`.
     """
 
@@ -43,6 +45,7 @@ class Work:
     looks: int = 0
     cost_s: float = USUAL_COST_S
     next_at: datetime = LONG_AGO
+    rests_until: datetime = LONG_AGO
     waits_since: datetime | None = None
     window_cost_s: float = USUAL_COST_S
     closed_at: datetime = LONG_AGO
@@ -75,13 +78,18 @@ class Work:
 
     def wants(self, now: datetime) -> bool:
         """Whether the running window is to be computed again: an input changed, the clock ticked, or it has ended."""
-        return self.fresh or now >= self.next_at or self.open_end is None or now >= self.open_end
+        moved = self.fresh and now >= self.rests_until
+        return moved or now >= self.next_at or self.open_end is None or now >= self.open_end
 
     def looked(self, now: datetime) -> None:
         """Take note that the running window was computed at this instant."""
         self.looks += 1
         self.fresh, self.waits_since = False, None
-        self.next_at = now + self.pace - (now - EPOCH - self.phase) % self.pace
+        self.next_at = self._after(now, self.pace)
+        self.rests_until = self._after(now, LONG_REST) if length(self.kpi.window) >= LONG else now
+
+    def _after(self, now: datetime, pace: timedelta) -> datetime:
+        return now + pace - (now - EPOCH - self.phase) % pace
 
 
 def arrivals_of(feed: str) -> str:

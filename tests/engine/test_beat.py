@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipelines.engine.calendar import extent
 from pipelines.engine.line import Line
 from pipelines.engine.timed import FAR
-from pipelines.engine.works import LONG_AGO, Work
+from pipelines.engine.works import LONG_AGO, LONG_REST, Work
 from tests.engine import small_town
 from tests.engine.small_town import NOON, csv_of, send
 
@@ -72,11 +72,15 @@ def test_what_a_beat_does_not_compute_is_what_computing_it_would_give(
         before = {key: work.looks for key, work in works.items()}
         line.kpis.evaluate(line.drain_touched(), now)
         looked |= {key: now for key, work in works.items() if work.looks > before[key]}
+    # Those that rest for a while are seen to as well.
+    now, before = now + LONG_REST, {key: work.looks for key, work in works.items()}
+    line.kpis.evaluate({}, now)
+    looked |= {key: now for key, work in works.items() if work.looks > before[key]}
     left = {key: shown(works[key]) for key in looked}
     line.inputs.use(line.series.numbers)
     for at in sorted(set(looked.values())):
         for key, work in works.items():
-            work.fresh, work.next_at = looked.get(key) == at, FAR
+            work.fresh, work.next_at, work.rests_until = looked.get(key) == at, FAR, LONG_AGO
         line.kpis.evaluate({}, at)
         for key in (key for key in looked if looked[key] == at):
             assert shown(works[key]) == left[key], key
