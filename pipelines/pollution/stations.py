@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
 import polars as pl
 
-from pipelines.engine.measures import KEYS, by_area, in_windows
+from pipelines.engine.measures import AS_WRITTEN, KEYS, by_area, in_windows
 from pipelines.pollution.formulas import millionths, not_negative, rounded_quotient
 
 STATION = ["asset", "ward"]
+HOUR = [*STATION, "observed_at"]
+MEASURED = [*HOUR, "n", "expected", "sum"]
 INSTRUMENT_LIMIT = -10.0
 MINIMUM_SHARE = 0.75
 EIGHT_HOURS_NEED = 6
@@ -24,21 +27,24 @@ def wide(rollups: Mapping[str, pl.DataFrame], factors: Mapping[str, float] | Non
 
     `factors` turns a pollutant's unit into the one wanted. Sensors of one station are averaged by their readings.
     """
-    columns = [*STATION, "observed_at", "n", "expected", "sum"]
-    stacked = pl.concat([rollup.select(columns) for rollup in rollups.values()])
-    factor = [(factors or {}).get(name, 1.0) for name in rollups]
-    heights = [rollup.height for rollup in rollups.values()]
-    labelled = stacked.with_columns(pollutant=_repeated(list(rollups), heights), factor=_repeated(factor, heights))
-    keys = ["pollutant", "asset", "ward", "observed_at", "factor"]
-    sums = labelled.filter(has_capture()).group_by(keys).agg(pl.col("sum", "n").sum())
-    mean = not_negative(pl.col("sum") / pl.col("n"), INSTRUMENT_LIMIT)
-    means = sums.with_columns(value=millionths(mean * pl.col("factor")))
-    hour = ["asset", "ward", "observed_at"]
-    return means.pivot("pollutant", on_columns=list(rollups), index=hour, values="value").sort("asset", "observed_at")
+    names = tuple(rollups)
+    stacked = pl.concat([rollup[MEASURED] for rollup in rollups.values()])
+    which = np.repeat(np.arange(len(names), dtype=np.int8), [rollup.height for rollup in rollups.values()])
+    hours = stacked.with_columns(pl.Series("_which", which)).lazy().filter(has_capture()).group_by(HOUR)
+    means = hours.agg(_means(names, tuple((factors or {}).get(name, 1.0) for name in names)))
+    return means.sort("asset", "observed_at").collect(engine="in-memory", optimizations=AS_WRITTEN)
 
 
-def _repeated(values: Sequence[str] | Sequence[float], counts: Sequence[int]) -> pl.Series:
-    return pl.Series([value for value, count in zip(values, counts, strict=True) for _ in range(count)])
+@lru_cache(maxsize=16)
+def _means(names: tuple[str, ...], factors: tuple[float, ...]) -> list[pl.Expr]:
+    """The mean of each pollutant, of the rows whose `_which` is its place among the names."""
+    means = []
+    for place, (name, factor) in enumerate(zip(names, factors, strict=True)):
+        own = pl.col("_which") == place
+        readings = pl.col("n").filter(own).sum()
+        mean = pl.when(readings > 0).then(pl.col("sum").filter(own).sum() / readings)
+        means.append(millionths(not_negative(mean, INSTRUMENT_LIMIT) * factor).alias(name))
+    return means
 
 
 def with_eight_hour_means(hours: pl.DataFrame, pollutants: Sequence[str]) -> pl.DataFrame:
