@@ -1,4 +1,4 @@
-"""One core for a thread and for Polars' worker, so that thousands of small steps are handed over without waking another.
+"""One core for a thread and Polars' worker, so that thousands of small steps are handed over without waking another.
 
 Each step of a KPI is handed to Polars' worker and waited for. When the two sit on different cores, every hand-over
 wakes a core that has gone to sleep: on a small virtual machine a third of a beat is spent on that (decision 22).

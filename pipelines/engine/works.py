@@ -28,8 +28,9 @@ class Work:
 
     A span of rolling windows holds their ends, so that a part of it can be computed and the rest stay due. `fresh`:
     an input changed since the last look. `next_at`: when the clock alone may have moved the value. `rests_until`: until
-    then no input moves it. `waits_since`: the first beat since then that could have computed it. `shown_until`: the end of the window shown, where that is one
-    that has ended. `window_cost_s`: what a closed window cost when some were last computed, at `closed_at`.
+    then no input moves it. `waits_since`: the first beat since then that could have computed it. `shown_until`: the end
+    of the window shown, where that is one that has ended. `window_cost_s`: what a closed window cost when some were
+    last computed, at `closed_at`.
     """
 
     kpi: Kpi
