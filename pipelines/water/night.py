@@ -32,7 +32,7 @@ def _night_flows(inflow: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFr
     Intervals at which an inlet is missing are left out: without it the area would look tight.
     """
     hour = local(pl.col("observed_at"), zone).dt.hour()
-    night = in_windows(once(inflow).filter((hour >= FROM_HOUR) & (hour < TO_HOUR)), windows)
+    night = in_windows(once(inflow.filter((hour >= FROM_HOUR) & (hour < TO_HOUR))), windows)
     placed = night.join(_inlets(sensors), on="asset").with_columns(
         slot=pl.col("observed_at").dt.epoch("s") // pl.col("every_s") * pl.col("every_s")
     )
