@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from pipelines.engine import coverage
-from pipelines.engine.calendar import ROLLUP_SCHEMA, after, daily, extent, floor, hourly
-from pipelines.engine.model import GRAINS
-from pipelines.engine.recent import COLUMNS, EMPTY_HOURS, PLACE, READING, STEPS, Recent
+from pipelines.engine.calendar import ROLLUP_SCHEMA, after, daily, extent, floor, hourly, local_step, rolled
+from pipelines.engine.model import GRAINS, INSTANT
+from pipelines.engine.recent import COLUMNS, PLACE, READING, STEPS, Recent
 from pipelines.engine.registers import Registers
 from pipelines.engine.store import Store
 from pipelines.engine.timed import FAR, MICROSECOND, between, replaced
@@ -198,29 +198,26 @@ class Inputs:
         return self._recent.shown(quantity, grain, daily(hourly(rows[COLUMNS], self._zone), self._zone))
 
     def _old_rollup(self, quantity: str, grain: str, start: datetime, until: datetime) -> pl.DataFrame:
-        """Compacted rollups, with the days into which late rows fell rolled up again from all their rows."""
-        ids = self._recent.series(quantity)
-        fresh = self._late_hours(quantity, ids, start, until)
-        fresh = daily(fresh, self._zone) if grain == "daily" else fresh
-        old = self._store.rolled.by_series(grain, start, until, ids)
-        if old.is_empty():
-            return fresh
-        columns = list(ROLLUP_SCHEMA)
-        return pl.concat(
-            [old.cast(ROLLUP_SCHEMA).select(columns).join(fresh, on=["series", "observed_at"], how="anti"), fresh]
-        )
-
-    def _late_hours(self, quantity: str, ids: list[int], start: datetime, until: datetime) -> pl.DataFrame:
-        at = pl.col("observed_at")
-        late = self._store.hot_keys_before("readings", until).filter(pl.col("series").is_in(ids) & (at >= start))
+        """Compacted rollups; the hours or days into which late rows fell are rolled up again from all their rows."""
+        ids, keys = self._recent.series(quantity), ["series", "observed_at"]
+        old = self._store.rolled.by_series(grain, start, until, ids).select(list(ROLLUP_SCHEMA))
+        late = self._late(quantity, grain, ids, until).filter(pl.col("observed_at") >= start)
         if late.is_empty():
-            return EMPTY_HOURS
+            return old
         first, last = extent(late["observed_at"])
         low, high = floor(first, "day", self._zone), floor(last, "day", self._zone) + timedelta(days=2)
-        rows = self._recent.stored(quantity, low, min(until, high)).filter(
-            pl.col("series").is_in(late["series"].unique().implode())
-        )
-        return hourly(rows, self._zone).filter(at >= start)
+        rows = self._recent.stored(quantity, low, min(until, high)).join(late.select("series"), on="series", how="semi")
+        fresh = rolled(rows, STEPS[grain], self._zone).join(late, on=keys, how="semi")
+        # One whose readings have all turned suspect is not among the fresh ones, and must go all the same.
+        return pl.concat([old.join(late, on=keys, how="anti"), fresh])
+
+    def _late(self, quantity: str, grain: str, ids: list[int], until: datetime) -> pl.DataFrame:
+        """The series and starts of hours or days into which late rows fell; not where retention took the others."""
+        rows = self._store.hot_keys_before("readings", until).cast({"series": pl.Int32, "observed_at": INSTANT})
+        gone = self.let_go([quantity])
+        steps = local_step("observed_at", STEPS[grain], self._zone)
+        late = rows.filter(pl.col("series").is_in(ids)).select("series", steps).unique()
+        return late if gone is None else late.filter(pl.col("observed_at") > gone)
 
 
 OLD = "old readings"

@@ -163,6 +163,3 @@ def _shown(rows: pl.DataFrame, places: pl.DataFrame, grain: str, *more: str) -> 
     expected = SECONDS[grain] / pl.col("every_s")
     placed = rows.join(places, on="series", how="inner").with_columns(expected=expected)
     return placed.select(*ROLLED, "series", *more).sort("observed_at", "sensor")
-
-
-EMPTY_HOURS = pl.DataFrame(schema=ROLLUP_SCHEMA)

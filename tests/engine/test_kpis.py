@@ -127,6 +127,29 @@ def test_a_suspect_reading_is_kept_and_counts_in_no_kpi_before_and_after_compact
     line.close()
 
 
+def test_an_hour_whose_only_reading_turned_suspect_late_is_gone_before_it_is_compacted_again(tmp_path: Path) -> None:
+    folder = small_town.make(tmp_path / "town")
+    line = small_town.open_line(folder, NOON, frozenset({"tank_autonomy"}))
+    # The third stands alone in its local hour, from 05:30 to 06:30 in UTC.
+    times = [NOON - timedelta(minutes=minutes) for minutes in (80, 65, 30, -5, -20)]
+    send(line, "network", csv_of([("T1.level", at, 3.0) for at in times]), NOON + HOUR)
+    compaction.compact(line.settings.store, line.store.tables.values(), line.settings.zone)
+    line.close()
+    later = NOON + 6 * DAY
+    line = small_town.open_line(folder, later, frozenset({"tank_autonomy"}))
+
+    def counted() -> list[list[int]]:
+        line.inputs.forget({"readings": (NOON - DAY, later)})
+        found = (line.inputs.get(f"tank_level_m_{grain}", NOON - DAY, later) for grain in ("hourly", "daily"))
+        return [rows["n"].to_list() for rows in found]
+
+    assert counted() == [[2, 1, 2], [5]]
+    send(line, "network", csv_of([("T1.level", times[2], 5.5)]), later)
+    line.judge(later, all_due=True)
+    assert counted() == [[2, 2], [4]]
+    line.close()
+
+
 def test_hours_that_no_feed_covered_have_no_count_of_complaints_and_covered_ones_have_zero(tmp_path: Path) -> None:
     line = small_town.open_line(small_town.make(tmp_path / "town"), NOON, frozenset({"requests_received"}))
     head = "service_request_id,status,requested_datetime,ward,service_code,service_name,state"
