@@ -78,7 +78,7 @@ def filters(view: View, kpis: Mapping[str, str] | None = None) -> html.Form:
         _choice("days", _("Period"), PERIODS, view.days),
     ]
     if kpis:
-        fields.append(_choice("kpi", "On the map", kpis, view.kpi))
+        fields.append(_choice("kpi", _("On the map"), kpis, view.kpi))
     button = html.Button(_("Show"), type="submit", className="btn btn-sm btn-quiet only-without-script")
     return html.Form(
         [*fields, button], method="get", className="filters", role="search", **props({"aria-label": _("Filters")})

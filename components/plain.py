@@ -71,7 +71,7 @@ def guarded(app: App) -> App:
         try:
             await app(scope, receive, send)
         except Exception as error:
-            body = await asyncio.to_thread(document, "Not drawn", failed(error))
+            body = await asyncio.to_thread(document, tongue._("This page could not be drawn"), failed(error))
             await give(scope, send, body, 500)
 
     return answered

@@ -60,7 +60,7 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
     top = max([*values, abs(kpi.target or 0), 1e-9]) * 1.08
     head = [
         html.H2(_("Wards: {title}", title=_(kpi.title))),
-        html.P(", ".join(filter(None, [wording.unit(kpi.unit), _("worst first")])), className="sub"),
+        html.P(_(", ").join(filter(None, [wording.unit(kpi.unit), _("worst first")])), className="sub"),
     ]
     items = [
         _bar(state, kpi, side, wards, top=top, looks=_looks(side, chosen, begins=begins))
