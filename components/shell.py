@@ -106,7 +106,7 @@ def header(state: Mapping[str, Any]) -> html.Header:
                 className="btn btn-sm btn-quiet needs-script",
                 id="shell-theme",
                 type="button",
-                **props({"aria-label": _("Change between light and dark")}),
+                title=_("Change between light and dark"),
             ),
         ],
         className="top",
