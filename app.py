@@ -93,10 +93,12 @@ def _token_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     making = commands.add_parser("add", help="make a token; it is shown once")
     making.add_argument("name", help="which device or program it is for")
-    scopes = ("ingest", "read", "operate", "admin")
+    scopes = ("ingest", "read", "operate", "admin", "wall")
     making.add_argument("--scope", action="append", choices=scopes, required=True, help="what for; may be repeated")
     making.add_argument("--feed", action="append", default=[], help="only this feed; may be repeated")
-    making.add_argument("--expires", metavar="TIME", help="how long it is good, for example 365d (default: no end)")
+    making.add_argument(
+        "--expires", metavar="TIME", help="how long it is good, for example 365d (default: no end; wall: a year)"
+    )
     commands.add_parser("list", help="every token that was ever made")
     commands.add_parser("revoke", help="end a token").add_argument("name")
 

@@ -1,7 +1,7 @@
 /* Words and formats in the page, the same as components/wording.py writes them first. */
 (() => {
   'use strict';
-  const board = window.townboard = Object.assign(window.townboard || {}, {state: null, seq: 0, mode: 'wait', offset: 0});
+  const board = window.townboard = Object.assign(window.townboard || {}, {state: null, seq: 0, mode: 'wait', epoch: Date.now() - performance.now()});
   /* The language that the server gave with words/<language>.js; English, which the messages are written in, brings none. */
   const tongue = Object.assign({lang: 'en', dir: 'ltr', words: {}, patterns: [], digits: '', plural: (n) => +(n !== 1),
     months: ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'],
@@ -56,7 +56,8 @@
     if (h < 24) return m % 60 ? _('{n} h {m} min', {n: number(h, 0), m: number(m % 60, 0)}) : _('{n} h', {n: number(h, 0)});
     return n_('{n} day', '{n} days', d);
   };
-  const now = () => Date.now() + board.offset;
+  /* The server's time, carried on by a clock that nobody sets: the computer's own may be wrong, or put right meanwhile. */
+  const now = () => board.epoch + performance.now();
   const zone = () => document.getElementById('shell-clock')?.dataset.zone || 'UTC';
   const parts = (at, options) => new Intl.DateTimeFormat('en-GB', {timeZone: zone(), hourCycle: 'h23', ...options}).format(at);
   const hms = (at) => native(parts(at, {hour: '2-digit', minute: '2-digit', second: '2-digit'}));

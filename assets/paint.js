@@ -170,7 +170,7 @@
     current('[data-kpi]').forEach(paintKpi);
     current('[data-standing]').forEach(paintStanding);
     for (const [selector, painter] of board.painters) all(selector).forEach(painter);
-    current('[data-map]').forEach(paintMap);
+    current('[data-map]').filter((map) => !map.closest('[hidden]')).forEach(paintMap);
     all('[data-asset-row]').forEach(paintAssetRow);
     all('[data-f="built"]').forEach((n) => text(n, board.state.built_at ? hms(new Date(board.state.built_at)) : _('nothing yet')));
     all('[data-f="first"]').forEach((n) => { n.hidden = true; });

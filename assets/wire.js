@@ -3,15 +3,15 @@
   'use strict';
   const board = window.townboard;
   const {_, all, mark, text, clock, now, base} = board;
-  const quietAfter = 10000, staleLineAfter = 30000;
-  let stream = null, timer = 0, etag = null, build = null, fails = 0, beatAt = 0, startedAt = Date.now();
+  const quietAfter = 10000, staleLineAfter = 30000, uptime = () => performance.now();
+  let stream = null, timer = 0, etag = null, build = null, fails = 0, beatAt = 0, startedAt = uptime();
   let hiddenFor = 0, touchedAt = 0, pollUntil = 0, deadSince = 0;
 
   const badge = () => {
-    const silent = Date.now() - (beatAt || startedAt), built = board.state?.built_at && new Date(board.state.built_at);
+    const silent = uptime() - (beatAt || startedAt), built = board.state?.built_at && new Date(board.state.built_at);
     const lineOld = built ? now() - built : 0;
     const dead = silent > quietAfter, stopped = !dead && lineOld > staleLineAfter;
-    if (dead && !deadSince) deadSince = beatAt ? beatAt + board.offset : now() - silent;
+    if (dead && !deadSince) deadSince = now() - silent;
     if (!dead) deadSince = 0;
     const words = dead ? _('Not live') : stopped ? _('Line stopped') : !beatAt ? _('Connecting') : board.state ? _('Live') : _('Waiting for figures');
     const look = dead || stopped ? 'dead' : beatAt && board.state ? 'live' : 'wait';
@@ -24,7 +24,7 @@
     });
     document.documentElement.classList.toggle('is-not-live', Boolean(since));
   };
-  const beat = (serverNow) => { beatAt = Date.now(); if (serverNow) board.offset = serverNow - beatAt; };
+  const beat = (serverNow) => { beatAt = uptime(); if (serverNow) board.epoch = serverNow - beatAt; };
 
   // ---- state in --------------------------------------------------------------------------------------------------
   const onFull = (state) => { board.state = state; board.seq = state.seq; board.heard?.(); board.soon(); badge(); };
@@ -37,12 +37,14 @@
     badge();
   };
   const onBuild = (name) => {
-    if (build && build !== name) setTimeout(reloadWhenQuiet, Math.random() * 20000);
+    if (build && build !== name) setTimeout(board.reloadWhenQuiet, Math.random() * 20000);
     build = name;
   };
-  const reloadWhenQuiet = () => {
-    const busy = Date.now() - touchedAt < 8000 || /INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName || '');
-    if (busy && !document.hidden) setTimeout(reloadWhenQuiet, 3000); else location.reload();
+  /* Once, when nobody is in the middle of something, and only while the server answers: a browser's own error page heals late. */
+  board.reloadWhenQuiet = async () => {
+    const busy = uptime() - touchedAt < 8000 || /INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName || '') || board.busy?.();
+    const answers = (!busy || document.hidden) && await fetch(location.href, {method: 'HEAD', cache: 'no-store'}).then((a) => a.ok, () => false);
+    if (answers) location.reload(); else setTimeout(board.reloadWhenQuiet, 3000);
   };
 
   // ---- transport: a stream, asking in between when it will not come, for ever -----------------------------------------
@@ -60,7 +62,7 @@
   const poll = async () => {
     board.mode = 'poll';
     const ok = await ask();
-    timer = setTimeout(Date.now() > pollUntil ? open : poll, (ok ? 2500 : 3000) + Math.random() * 800);
+    timer = setTimeout(uptime() > pollUntil ? open : poll, (ok ? 2500 : 3000) + Math.random() * 800);
   };
   const close = () => { clearTimeout(timer); stream?.close(); stream = null; };
   const retry = () => {
@@ -68,7 +70,7 @@
     board.mode = 'wait';
     fails += 1;
     const wait = Math.min(30000, 1000 * 2 ** Math.min(fails - 1, 5)) * (.5 + Math.random() / 2);
-    const next = fails > 2 && fails % 2 ? () => { pollUntil = Date.now() + 30000; poll(); } : open;
+    const next = fails > 2 && fails % 2 ? () => { pollUntil = uptime() + 30000; poll(); } : open;
     timer = setTimeout(next, fails > 2 ? Math.min(wait, 5000) : wait);
   };
   const open = () => {
@@ -82,17 +84,21 @@
     stream.addEventListener('delta', (e) => { beat(0); onDelta(JSON.parse(e.data)); });
     stream.onerror = retry;   // the browser's own retry gives up on HTTP errors
   };
+  /* A clock that was set, or a computer that slept: the stream says anew what time it is. */
+  let apart = Date.now() - uptime();
+  const slept = () => { const was = apart; apart = Date.now() - uptime(); return Math.abs(apart - was) > 3000; };
   setInterval(board.tick, 1000);
   setInterval(() => {
-    if (stream && beatAt && Date.now() - beatAt > 12000) retry();                      // a half-open socket says nothing
+    if (stream && beatAt && uptime() - beatAt > 12000) retry();                      // a half-open socket says nothing
+    if (stream && slept()) open();
     hiddenFor = document.hidden ? hiddenFor + 1 : 0;
     if (hiddenFor === 5 && board.mode !== 'hidden' && !board.stays) { close(); board.mode = 'hidden'; }  // six streams are all a browser has over HTTP/1.1
   }, 2000);
-  const wake = () => { if (board.mode === 'hidden' || board.mode === 'wait') { startedAt = beatAt = Date.now(); open(); } board.soon(); };
+  const wake = () => { if (board.mode === 'hidden' || board.mode === 'wait') { startedAt = beatAt = uptime(); open(); } board.soon(); };
   document.addEventListener('visibilitychange', () => { if (!document.hidden) wake(); });
   addEventListener('online', wake);
   addEventListener('pageshow', (e) => { if (e.persisted) open(); });
-  for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, () => { touchedAt = Date.now(); }, {passive: true});
+  for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, () => { touchedAt = uptime(); }, {passive: true});
   board.badge = badge;
   open();
   board.tick();

@@ -87,7 +87,7 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
         csv=glass.href("alarms.csv", **view.opening("").query),
     )
     kept = {"ward": view.ward, "days": view.days}
-    return plain.document(_("Alarms"), body, kept=kept, extra=("plain/console.js", "plain/fresh.js"))
+    return plain.document(_("Alarms"), body, kept=kept, extra=("plain/chime.js", "plain/console.js", "plain/fresh.js"))
 
 
 def _choices(view: ConsoleView) -> list[tuple[str, str, Mapping[str, str]]]:

@@ -15,16 +15,19 @@ from components import dressing, first_paint, glass, shell, tongue
 from components.address import KEPT
 from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, squeezed
 from components.console import Console
+from components.council import Council
 from components.forms import FOREIGN, foreign
 from components.live import Wire
 from components.messages_page import MessagesPage
 from components.plain import guarded
+from components.public import Public
 from components.rules_page import RulesPage
 from components.security import policy
 from components.shift_page import ShiftPage
 from components.signing_in import SigningIn
 from components.static import Static
 from components.visitor import current, welcome
+from components.wall import Wall
 from components.words_page import failed
 from pipelines.engine.line import run_folder
 
@@ -52,7 +55,9 @@ class Outer:
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
         self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
-        makers = (SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage())
+        makers = (
+            SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage(), Wall(), Council(), Public(),
+        )  # fmt: skip
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}
         self._policy: Headers = []

@@ -37,13 +37,18 @@ def content(template: str, **more: Any) -> Markup:
 
 def document(title: str, body: Any, *, kept: Mapping[str, Any] | None = None, extra: tuple[str, ...] = ()) -> bytes:
     """The whole page: head, frame, body, the board's scripts with some more."""
-    framed = first_paint.to_html(shell.frame(glass.state(), body, kept))
+    return bare(title, first_paint.to_html(shell.frame(glass.state(), body, kept)), extra=extra)
+
+
+def bare(title: str, framed: str, *, extra: tuple[str, ...] = (), styles: tuple[str, ...] = ()) -> bytes:
+    """A whole page without the board's frame, with its scripts and some more."""
     spoken = tongue.current()
     head = {
         "html": Markup(dressing.html_tag(spoken)), "head": Markup(dressing.head(spoken)),
         "words": Markup(dressing.words(spoken)),
         "title": f"{title} · {glass.town().name}", "theme": Markup(THEME_SCRIPT), "icon": glass.href("assets/icon.svg"),
-        "style": asset("townboard.css"), "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
+        "styles": [asset(name) for name in ("townboard.css", *styles)],
+        "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
     }  # fmt: skip
     return _templates().get_template("document.html").render(framed=Markup(framed), **head).encode()
 

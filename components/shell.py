@@ -31,7 +31,13 @@ def navigation(state: Mapping[str, Any], query: Mapping[str, Any] | None = None)
     domains = glass.town().domains
     first = [_link("", _("Overview"), None, query), _link("alarms", _("Alarms"), None, query, nav="away")]
     middle = [_link(d.name, _(d.title), standing(state, d), query, headlines=_headlines(d)) for d in domains]
-    return [*first, *middle, _link("feeds", _("Feeds"), None, query), _link("exports", _("Exports"), None, query)]
+    last = [
+        _link("feeds", _("Feeds"), None, query),
+        _link("exports", _("Exports"), None, query),
+        _link("council", _("Council"), None, query, nav="away"),
+        _link("public", _("Residents"), None, query, nav="away"),
+    ]
+    return [*first, *middle, *last]
 
 
 def _headlines(domain: Domain) -> str:
@@ -71,31 +77,12 @@ def _link(
 def header(state: Mapping[str, Any]) -> html.Header:
     """Town, data as of, clock, live badge and theme switch."""
     town = glass.town()
-    now = datetime.now(UTC)
     return html.Header(
         [
             html.A(town.name, href=glass.href(""), className="town", **props({"data-nav": "keep"})),
             html.Span(_("Demonstration town"), className="demo", hidden=not state["town"].get("demo")),
-            html.Span(
-                [_("Data as of"), " ", html.B(_seconds(state["built_at"], town.zone), **props({"data-f": "built"}))],
-                className="as-of",
-            ),
-            html.Span(
-                [
-                    html.B(_seconds(now.isoformat(), town.zone), **props({"data-f": "now"})),
-                    f" {wording.zone_name(town.zone)}",
-                ],
-                className="clock",
-                title=town.zone,
-                **props(
-                    {
-                        "data-zone": town.zone,
-                        "data-wards": _wards(),
-                        "data-units": orjson.dumps({name: wording.unit(name) for name in wording.UNITS}).decode(),
-                        "id": "shell-clock",
-                    }
-                ),
-            ),
+            html.Span([_("Data as of"), " ", html.B(built(state), **props({"data-f": "built"}))], className="as-of"),
+            clock(),
             html.Span(
                 _("Connecting"), className="live", role="status", id="shell-live", **props({"data-mode": "wait"})
             ),
@@ -111,6 +98,26 @@ def header(state: Mapping[str, Any]) -> html.Header:
         ],
         className="top",
     )
+
+
+def clock() -> html.Span:
+    """The town's time, with what the page's scripts need to know of the town."""
+    town = glass.town()
+    given = {
+        "id": "shell-clock", "data-zone": town.zone, "data-wards": _wards(),
+        "data-units": orjson.dumps({name: wording.unit(name) for name in wording.UNITS}).decode(),
+    }  # fmt: skip
+    return html.Span(
+        [html.B(_seconds(datetime.now(UTC).isoformat(), town.zone), **props({"data-f": "now"})), f" {wording.zone_name(town.zone)}"],
+        className="clock",
+        title=town.zone,
+        **props(given),
+    )
+
+
+def built(state: Mapping[str, Any]) -> str:
+    """When the figures were put together, on the town's clock."""
+    return _seconds(state["built_at"], glass.town().zone)
 
 
 def _person() -> list[Any]:

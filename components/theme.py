@@ -57,6 +57,12 @@ def css() -> str:
     return "".join(blocks) + f":root{{--font:{FONT}}}"
 
 
+def bare_css() -> str:
+    """The palette alone, light or dark as the device is, for pages without a script."""
+    light, dark = (";".join(f"--{key}:{value}" for key, value in PALETTE[name].items()) for name in ("light", "dark"))
+    return f":root{{{light};color-scheme:light}}@media (prefers-color-scheme:dark){{:root{{{dark};color-scheme:dark}}}}"
+
+
 def _bootstrap(colours: dict[str, str]) -> str:
     return (
         f"--bs-body-bg:{colours['ground']};--bs-body-color:{colours['ink']};--bs-border-color:{colours['line']};"

@@ -116,13 +116,7 @@
   const allow = () => { if (!audio && window.AudioContext) { audio = new AudioContext(); labelSound(); } };
   const ring = () => {
     if (muted || !audio) return;
-    for (const [place, pitch] of [880, 660, 880].entries()) {
-      const tone = audio.createOscillator(), loud = audio.createGain(), at = audio.currentTime + place * .22;
-      tone.frequency.value = pitch;
-      loud.gain.setValueAtTime(.0001, at); loud.gain.exponentialRampToValueAtTime(.25, at + .02); loud.gain.exponentialRampToValueAtTime(.0001, at + .2);
-      tone.connect(loud).connect(audio.destination);
-      tone.start(at); tone.stop(at + .21);
-    }
+    board.chime(audio);
     page.dataset.rang = String(1 + Number(page.dataset.rang || 0));
   };
   const listen = () => {

@@ -67,6 +67,7 @@ def settings(base_url: str, now: datetime) -> str:
         'languages = ["en", "hi", "ur"]',
         f"domains = {json.dumps(DOMAINS)}",
         "demo = true",
+        "open_wall = true",
     ]
     for name, feed in FEEDS.items():
         lines += ["", f"[feeds.{name}]"]

@@ -90,12 +90,18 @@ class Downs(NamedTuple):
 
 
 class Complaints(NamedTuple):
-    """The columns of a table of complaints: number, what about (code and words), when, and where."""
+    """The columns of a table of complaints: number, what about (words and code), when, where, and how it stands.
+
+    `status` is open or closed; `promised` and `ended` say until when it is to be settled, and when it was.
+    """
 
     number: str
     about: tuple[str, ...]
     at: str
     ward: str
+    status: str
+    promised: str
+    ended: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pipelines.engine import tokens
 from pipelines.engine.asking import Misasked, one_of
 from pipelines.engine.settings import Settings, duration
 
+# A screen on a wall is looked at for years by nobody who would remember its token.
+WALL_GOOD_FOR = timedelta(days=365)
 HEADINGS = ("name", "scopes", "feeds", "made", "until", "last used", "state")
 
 
@@ -28,7 +30,7 @@ def add(
             f"Pushed by HTTP are {', '.join(pushed)}."
         )
     try:
-        until = now + duration(expires) if expires else None
+        until = now + duration(expires) if expires else now + WALL_GOOD_FOR if tokens.WALL in scopes else None
     except (ValueError, OverflowError) as error:
         raise Misasked(f"--expires: {error}.") from error
     secret = tokens.add(tokens.path_of(settings.store), name, scopes, now, feeds=feeds, expires_at=until)
@@ -36,7 +38,10 @@ def add(
     ends = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until it is revoked"
     print(f"The token `{name}` ({', '.join(scopes)}; {told}; {ends}) is shown this once:", file=sys.stderr)
     print(secret, flush=True)
-    print("Send it as the header  Authorization: Bearer TOKEN", file=sys.stderr)
+    if tokens.WALL in scopes:
+        print("Open this on the screen, once: http://TOWNBOARD/wall?token=TOKEN", file=sys.stderr)
+    else:
+        print("Send it as the header  Authorization: Bearer TOKEN", file=sys.stderr)
     return 0
 
 

@@ -16,7 +16,9 @@ from typing import Any
 from pipelines.engine.asking import Misasked, one_of
 from pipelines.engine.state_file import changing, read_all, sealed, unsealed
 
-SCOPES = ("ingest", "read", "operate", "admin")
+SCOPES = ("ingest", "read", "operate", "admin", "wall")
+# Opens the wall and nothing else: it hangs where anybody may come near.
+WALL = "wall"
 # What a scope lets its holder do besides its own name.
 IMPLIED = {"operate": ("read",), "admin": ("ingest", "read", "operate")}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,63}\Z")

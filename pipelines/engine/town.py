@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.engine import clocks, set_aside
+from pipelines.engine import clocks, complaints, dictionary, set_aside
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
 from pipelines.engine.alarms.rule_desk import RuleDesk
+from pipelines.engine.complaints import Standing
 from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.devices import as_shown
 from pipelines.engine.inputs import Inputs
@@ -20,17 +21,17 @@ from pipelines.engine.known import newest
 from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.manifest import Part
-from pipelines.engine.model import Domain, Kpi, Reference, Table
+from pipelines.engine.model import Domain, Kpi, Table
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
-from pipelines.engine.registers import ENGINE_REFERENCES
+from pipelines.engine.people.wall_door import WallDoor
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.state_file import RUN_COLUMNS, read_runs
 from pipelines.engine.store import Store
 from pipelines.engine.summaries import Summaries, of_areas, of_sensors
-from pipelines.engine.tables import ENGINE_TABLES, QUALITY_MEANING
+from pipelines.engine.tables import ENGINE_TABLES
 from pipelines.engine.tokens import path_of
 from pipelines.engine.usual import Expectations
 
@@ -62,6 +63,7 @@ class Town:
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock)
         self.shift = ShiftLog(path_of(settings.store), self.line)
+        self.wall_door = WallDoor(settings, self.line, clock)
         self.alarms = AlarmRoom(self)
         self.rules = RuleDesk(self)
         self.post = PostRoom(settings, self.line, self.registers)
@@ -368,26 +370,10 @@ class Town:
         rows = read_runs(self.settings.store / "state.sqlite", limit)
         return pl.DataFrame(rows, schema=RUN_COLUMNS, orient="row", strict=False)
 
+    def complaint(self, number: str) -> Standing | None:
+        """Where the complaint of this number stands; None when there is none."""
+        return complaints.standing(self._follow(), self.tables, number)
+
     def dictionary(self) -> pl.DataFrame:
         """The data dictionary: table, column, kind, unit, meaning, source (the domain, or the engine)."""
-        found = [("readings", *entry, "engine") for entry in (
-            ("sensor", "text", None, "Sensor id."),
-            ("observed_at", "instant", None, "When the device measured."),
-            ("value", "number", "the sensor's quantity", "The measured value; empty = measured but unusable."),
-            ("quality", "code", None, QUALITY_MEANING),
-            ("received_at", "instant", None, "When Townboard received it."),
-        )]  # fmt: skip
-        owners: list[tuple[str, Table | Reference]] = []
-        for domain in self.domains:
-            owners += [(domain.name, table) for table in domain.tables]
-            owners += [(domain.name, reference) for reference in domain.references]
-        owners += [("engine", table) for table in self.tables if table.name in PUBLIC_ENGINE_TABLES]
-        owners += [("engine", reference) for reference in ENGINE_REFERENCES]
-        for owner, things in owners:
-            found += [
-                (things.name, column.name, column.kind, column.unit, column.meaning, owner)
-                for column in things.columns
-                if not column.personal
-            ]
-        names = ("table", "column", "kind", "unit", "meaning", "source")
-        return pl.DataFrame(found, schema=dict.fromkeys(names, pl.String), orient="row")
+        return dictionary.of(self)

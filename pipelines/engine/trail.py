@@ -12,7 +12,9 @@ from pipelines.engine.model import Kpi
 from pipelines.engine.said_before import WEEK, SaidBefore, week_before
 from pipelines.engine.store import Store
 
+# So many values of the town are a sparkline; of KPIs with windows under a day as many as fill a day.
 SPARK = 30
+DAY = timedelta(days=1)
 # A window that began a week before one that is still running, and some room for the change of clocks.
 WEEK_BACK = 2 * WEEK + timedelta(days=1)
 LONGEST_COMPARED = timedelta(days=7)
@@ -39,7 +41,7 @@ class Trail:
         """Read what was published lately."""
         names = ["kpi", "area", "window", "value", "revision"]
         for step in sorted(set(self._steps.values())):
-            reach = max(SPARK * step * 2, WEEK_BACK)
+            reach = max(_sparks(step) * step * 2, WEEK_BACK)
             which = {"kpis": [name for name, length in self._steps.items() if length == step]}
             known = "kpi IN (SELECT unnest($kpis)) AND (area = 'town' OR area LIKE 'ward:%')"
             self.add(store.rows("kpi_values", now - reach, None, known, which, columns=names))
@@ -59,7 +61,7 @@ class Trail:
             self._trim(key)
 
     def _trim(self, key: tuple[str, str]) -> None:
-        most = max(SPARK if key[1] == "town" else 0, WEEK_BACK // self._steps[key[0]] + 1)
+        most = max(_sparks(self._steps[key[0]]) if key[1] == "town" else 0, WEEK_BACK // self._steps[key[0]] + 1)
         known = self._values[key]
         if len(known) > most:
             self._values[key] = {window: known[window] for window in sorted(known)[-most:]}
@@ -86,4 +88,8 @@ class Trail:
     def spark(self, kpi: str) -> list[float | None]:
         """The last values of the town, oldest first."""
         known = self._values.get((kpi, "town"), {})
-        return [known[window] for window in sorted(known)[-SPARK:]]
+        return [known[window] for window in sorted(known)[-_sparks(self._steps[kpi]) :]]
+
+
+def _sparks(step: timedelta) -> int:
+    return DAY // step if step < DAY else SPARK

@@ -18,7 +18,15 @@ SERVICE_REQUESTS = Table(
     key=("service_request_id",),
     time="requested_datetime",
     version="updated_datetime",
-    complaints=Complaints("service_request_id", ("service_name", "service_code"), "requested_datetime", "ward"),
+    complaints=Complaints(
+        "service_request_id",
+        ("service_name", "service_code"),
+        "requested_datetime",
+        "ward",
+        "status",
+        "expected_datetime",
+        "closed_at",
+    ),
     located=True,
     columns=(
         Column(name="service_request_id", meaning="The request's number", required=True),

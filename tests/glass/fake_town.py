@@ -15,6 +15,7 @@ from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
+from pipelines.engine.people.wall_door import WallDoor
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.tables import KPI_CORRECTIONS
 from pipelines.engine.usual import Usual
@@ -71,7 +72,7 @@ class FakeTown:
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:
         self.domains = domains
-        self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={})
+        self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={}, open_wall=True)
         self.registers = SimpleNamespace(references={})
         self.expectations = SimpleNamespace(
             of_sensor=_usual, of_kpi=lambda kpi, area, start, end: _usual("", start, end)
@@ -79,6 +80,7 @@ class FakeTown:
         self.now = lambda: datetime.now(UTC)
         # Nobody has an account here, unless a test puts a porter of its own at the door.
         self.porter = Porter(Path("no-store-here/state.sqlite"), None, self.now)  # type: ignore[arg-type]
+        self.wall_door = WallDoor(self.settings, None, self.now)  # type: ignore[arg-type]
         self._wards = pl.DataFrame(
             {
                 "ward": [f"W{i:02}" for i in range(1, 13)],
@@ -95,6 +97,7 @@ class FakeTown:
         furnish(self, [kpi for domain in domains for kpi in domain.kpis])
         self.heard = pl.DataFrame(schema=SHOWN_DEVICES)
         self.off = pl.DataFrame(schema=SHOWN_CLOCKS)
+        self.requests: dict[str, Any] = {}
         self._snapshot: Snapshot | None = None
 
     # what tests do to it
@@ -294,6 +297,9 @@ class FakeTown:
             },
             schema_overrides={"started_at": INSTANT, "ended_at": INSTANT, "next_at": INSTANT},
         )
+
+    def complaint(self, number: str) -> Any:
+        return self.requests.get(number)
 
     def dictionary(self) -> pl.DataFrame:
         rows = [

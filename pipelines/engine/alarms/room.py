@@ -124,7 +124,7 @@ class AlarmRoom:
         for table in self._town.tables:
             if table.complaints is None:
                 continue
-            number, about, at, ward = table.complaints
+            number, about, at, ward, *_ = table.complaints
             for row in self._town.rows(table.name, start).iter_rows(named=True):
                 words = " / ".join(str(row[name]) for name in about if row[name])
                 yield Complaint(str(row[number]), words, row[ward], row[at])

@@ -15,7 +15,7 @@ from pipelines.engine.api.schemas import exported, refusals
 from pipelines.engine.asking import Misasked, Span, maybe_instant, one_of
 from pipelines.engine.explaining import explanation
 from pipelines.engine.extracts import Extract, extract, history, names, of_frame
-from pipelines.engine.model import Column
+from pipelines.engine.stepped import COLUMNS, by_step
 from pipelines.engine.town import Town
 
 WindowEnd = Annotated[
@@ -28,18 +28,6 @@ Step = Annotated[
     Query(description="window: as published; else a summary per step."),
 ]
 Of = Annotated[str, Query(description="town, ward:<id>, asset:<id>; kpi:<id> for the gap.")]
-STEPS = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "year": "1y"}
-STEPPED_COLUMNS = (
-    Column(name="window", kind="instant", meaning="Start of the step."),
-    Column(name="area", meaning="Area."),
-    Column(name="value", kind="number", meaning="Mean of the published values in the step."),
-    Column(name="lowest", kind="number", meaning="Lowest published value in it."),
-    Column(name="highest", kind="number", meaning="Highest published value in it."),
-    Column(name="last", kind="number", meaning="Last published value in it."),
-    Column(name="windows", kind="integer", meaning="Windows in it."),
-    Column(name="known", kind="integer", meaning="Windows in it that have a value."),
-    Column(name="reason", meaning="Why there is no mean: too few windows have a value."),
-)
 
 
 def routes(town: Town, door: Doorkeeper) -> APIRouter:
@@ -151,28 +139,7 @@ EXPLAINED: dict[int | str, dict[str, Any]] = {
 
 
 def _stepped(found: Extract, step: str, needed: float, zone: str) -> Extract:
-    """A summary of published values per step of the town's calendar: mean, lowest, highest, last.
-
-    A step of which too few windows are known has no mean: the rest would speak for all of it.
-    """
+    """A summary of published values per step of the town's calendar: mean, lowest, highest, last."""
     frames = list(found.frames())
     rows = pl.concat(frames) if frames else found.empty()
-    value = pl.col("value")
-    start = pl.col("window").dt.convert_time_zone(zone).dt.truncate(STEPS[step]).dt.convert_time_zone("UTC")
-    summary = (
-        rows.group_by(start.alias("window"), "area")
-        .agg(
-            value=value.mean(),
-            lowest=value.min(),
-            highest=value.max(),
-            last=value.drop_nulls().last(),
-            windows=pl.len().cast(pl.Int64),
-            known=value.count().cast(pl.Int64),
-        )
-        .with_columns(
-            value=pl.when(pl.col("known") >= pl.col("windows") * needed).then("value"),
-            reason=pl.when(pl.col("known") < pl.col("windows") * needed).then(pl.lit("insufficient_data")),
-        )
-        .sort("window", "area")
-    )
-    return of_frame(f"{found.name}_by_{step}", summary, STEPPED_COLUMNS)
+    return of_frame(f"{found.name}_by_{step}", by_step(rows, step, needed, zone), COLUMNS)

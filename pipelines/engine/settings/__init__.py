@@ -37,6 +37,7 @@ __all__ = (
 SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery")
 TOWN_KEYS = {
     "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
+    "open_wall",
 }  # fmt: skip
 
 
@@ -56,6 +57,7 @@ class Settings:
     delivery: Plan | None = None
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
+    open_wall: bool = False
     beat_s: float = 2.0
     future_tolerance_s: float = 300.0
     gas_temperature_c: float = 25.0
@@ -163,6 +165,9 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
             document.unknown("town", str(wanted), available, at="domains")
     if not domains:
         document.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
+    open_wall = raw.get("open_wall", False)
+    if not isinstance(open_wall, bool):
+        document.wrong("town", "open_wall", f"`open_wall = {open_wall!r}` is neither true nor false.")
     pack = choice(document, "town", raw, "pack", PACKS, PACKS[0])
     numbers = {}
     for key, default in (
@@ -182,5 +187,6 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
         "domains": domains,
         "pack": pack,
         "demo": bool(raw.get("demo", False)),
+        "open_wall": bool(open_wall),
         **numbers,
     }

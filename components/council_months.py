@@ -1,0 +1,102 @@
+"""This month against last month and the same month last year: means of published values, or why there is none."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from components import glass, wording
+from pipelines.engine.calendar import LENGTHS
+from pipelines.engine.model import Kpi
+from pipelines.engine.stepped import by_step
+
+KEPT_S, MOST_KEPT = 300.0, 400
+YEARLY = ("year", "fiscal_year")
+NOT_MEASURED = "nothing was published in it"
+
+
+@dataclass(frozen=True)
+class Month:
+    """One calendar month of a KPI: its value, or why it cannot be told."""
+
+    start: datetime
+    value: float | None
+    reason: str = ""
+
+
+Months = tuple[Month, Month, Month]
+_kept: OrderedDict[tuple[Any, ...], tuple[float, Months]] = OrderedDict()
+
+
+def starts(now: datetime, zone: str) -> tuple[datetime, datetime, datetime]:
+    """When this month, last month and this month of last year began in the town."""
+    here = now.astimezone(ZoneInfo(zone)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return here.astimezone(UTC), _shifted(here, -1).astimezone(UTC), _shifted(here, -12).astimezone(UTC)
+
+
+def _shifted(first: datetime, months: int) -> datetime:
+    at = first.year * 12 + first.month - 1 + months
+    return first.replace(year=at // 12, month=at % 12 + 1)
+
+
+def of(kpi: Kpi, area: str, now: datetime) -> Months | None:
+    """This month so far, last month, and this month a year ago; None for a KPI of years."""
+    if kpi.window.step in YEARLY:
+        return None
+    key = (glass.binding(), kpi.id, area)
+    kept = _kept.get(key)
+    if kept is None or time.monotonic() - kept[0] > KEPT_S:
+        kept = _kept[key] = (time.monotonic(), _read(kpi, area, now))
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return kept[1]
+
+
+def _read(kpi: Kpi, area: str, now: datetime) -> Months:
+    zone = glass.town().zone
+    this, last, ago = starts(now, zone)
+    return (
+        _month(kpi, area, this, now),
+        _month(kpi, area, last, this),
+        _month(kpi, area, ago, _shifted(ago.astimezone(ZoneInfo(zone)), 1).astimezone(UTC)),
+    )
+
+
+def _month(kpi: Kpi, area: str, start: datetime, end: datetime) -> Month:
+    rows = glass.town().history(kpi.id, [area], start, end)
+    stepped = by_step(rows, "month", kpi.min_coverage, glass.town().zone) if rows.height else pl.DataFrame()
+    if not stepped.height:
+        return Month(start, None, NOT_MEASURED)
+    row = stepped.row(0, named=True)
+    expected = max(1, int((end - start) / LENGTHS[kpi.window.step]))
+    if row["value"] is None or row["known"] < expected * kpi.min_coverage:
+        return Month(start, None, f"only {row['known']} of {expected} values are known")
+    return Month(start, row["value"])
+
+
+def difference(kpi: Kpi, now: Month, then: Month) -> str:
+    """How this month is against another, in words; nothing where one of them is not known."""
+    if now.value is None or then.value is None:
+        return ""
+    change = round(now.value - then.value, kpi.decimals)
+    if change == 0:
+        return "the same"
+    if kpi.better == "context":
+        return "more" if change > 0 else "less"
+    return "better" if (change > 0) == (kpi.better == "higher") else "worse"
+
+
+def name(month: Month) -> str:
+    """The month in words: Oct 2026."""
+    return f"{month.start.astimezone(ZoneInfo(glass.town().zone)):%b %Y}"
+
+
+def shown(kpi: Kpi, month: Month) -> str:
+    """The month's value with its unit, or why there is none."""
+    if month.value is None:
+        return f"not known: {month.reason}"
+    return wording.with_unit(month.value, kpi.decimals, kpi.unit)

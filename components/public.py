@@ -1,0 +1,93 @@
+"""The residents' addresses: plain HTML without a script, small, the same for everybody, kept by caches for a minute."""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from components import plain, public_page
+from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, header, squeezed
+from components.security import policy
+from components.tongue import ENGLISH, speak
+
+FRESH_S = 20.0
+MOST_KEPT = 200
+CACHED = b"public, max-age=60"
+
+
+@dataclass
+class Kept:
+    """A page as it was written a moment ago, with what it is in each encoding."""
+
+    at: float
+    body: bytes
+    tag: bytes
+    packed: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class Public:
+    """Pages for residents; one writing serves everybody who asks for the same in the next seconds.
+
+    Their sentences stand in no catalogue, and a page in two languages is read by nobody: all is English.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: Mapping[str, App] = {
+            "public": self._ward, "public/data": self._data, "public/request": self._request,
+        }  # fmt: skip
+        self._pages: OrderedDict[str, Kept] = OrderedDict()
+
+    async def _ward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        speak(ENGLISH)
+        ward = public_page.known_ward(_asked(scope, "ward"))
+        await self._cached(scope, send, f"ward {ward}", lambda: public_page.ward_page(ward))
+
+    async def _data(self, scope: Scope, receive: Receive, send: Send) -> None:
+        speak(ENGLISH)
+        table = public_page.known_table(_asked(scope, "table"))
+        await self._cached(scope, send, f"data {table}", lambda: public_page.data_page(table))
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Where one request stands; what one person asks for is kept by nobody."""
+        speak(ENGLISH)
+        if scope["method"] not in ("GET", "HEAD"):
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
+        status, body = await asyncio.to_thread(public_page.request_page, _asked(scope, "number"))
+        return await plain.give(scope, send, body, status)
+
+    async def _cached(self, scope: Scope, send: Send, key: str, write: Callable[[], bytes]) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
+        kept = self._pages.get(key)
+        if kept is None or time.monotonic() - kept.at > FRESH_S:
+            body = await asyncio.to_thread(write)
+            tag = b'W/"%s"' % hashlib.sha1(body, usedforsecurity=False).hexdigest()[:16].encode()
+            kept = self._pages[key] = Kept(time.monotonic(), body, tag)
+            self._pages.move_to_end(key)
+            while len(self._pages) > MOST_KEPT:
+                self._pages.popitem(last=False)
+        return await _give(scope, send, kept)
+
+
+async def _give(scope: Scope, send: Send, kept: Kept) -> None:
+    headers: Headers = [
+        *policy(),
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"cache-control", CACHED),
+        (b"etag", kept.tag),
+        (b"vary", b"accept-encoding"),
+    ]
+    if header(scope, b"if-none-match") == kept.tag:
+        return await answer(scope, send, 304, b"", headers)
+    how = encoding(scope)
+    if how not in kept.packed:
+        kept.packed[how] = await asyncio.to_thread(squeezed, kept.body, how)
+    extra = [] if how == b"identity" else [(b"content-encoding", how)]
+    return await answer(scope, send, 200, kept.packed[how], [*headers, *extra])
+
+
+def _asked(scope: Scope, name: str) -> str:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get(name, [""])[-1]

@@ -1,0 +1,134 @@
+"""What residents read: today in a ward in plain words, where a complaint stands, and the open data with its words."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+from components import glass, kpi_tile, plain, said, theme, wording
+from components.address import ward_names
+from components.domain_page import headlines
+from components.tongue import current
+from pipelines.engine.complaints import Standing
+from pipelines.engine.errors import StoreError
+from pipelines.engine.model import Domain
+
+KPIS = "kpis"
+# Figures older than this are told to be old before anything else.
+OLD = timedelta(minutes=10)
+STYLE = plain.ROOT / "templates" / "public.css"
+SAID = {
+    "open": "Request {number} ({about}{where}) was received on {received}. It is open.",
+    "closed": "Request {number} ({about}{where}) was received on {received}. It was closed{ended}.",
+}
+
+
+def known_ward(asked: str) -> str:
+    """The ward that was asked for, empty for the whole town or when nobody knows it."""
+    return asked if asked in ward_names() else ""
+
+
+def known_table(asked: str) -> str:
+    """The table whose columns were asked for, empty for the list of all."""
+    return asked if asked == KPIS or asked in _tables() else ""
+
+
+def _written(template: str, title: str, **more: Any) -> bytes:
+    """A whole page with its style in it, so that nothing else has to be fetched."""
+    head = {
+        "title": f"{title} · {glass.town().name}", "palette": Markup(theme.bare_css()),
+        "style": Markup(STYLE.read_text("utf-8")), "lang": current().code,
+    }  # fmt: skip
+    return plain.content(template, **head, **more).encode()
+
+
+# today in my ward -----------------------------------------------------------------------------------------------------
+
+
+def ward_page(ward: str) -> bytes:
+    """Today in a ward, or in the whole town."""
+    state, names, town = glass.state(), ward_names(), glass.town()
+    built = wording.moment(state["built_at"])
+    old = built is None or town.now() - built > OLD
+    return _written(
+        "public.html", f"Today in {names.get(ward, town.name)}",
+        place=names.get(ward, town.name), ward=ward, names=names, state=state, old=old,
+        built=wording.clock(built, town.zone, town.now()) if built else "",
+        parts=[_part(state, domain, ward) for domain in town.domains],
+    )  # fmt: skip
+
+
+def _part(state: Any, domain: Domain, ward: str) -> dict[str, Any]:
+    area = f"ward:{ward}" if ward else "town"
+    zone, now, lines = glass.town().zone, glass.town().now(), []
+    for kpi in headlines(domain):
+        shown = kpi_tile.area_for(kpi, area)
+        row = kpi_tile.row_of(state, kpi, shown)
+        lines.append({
+            "said": said.sentence(kpi, row, shown, now),
+            "status": row["status"],
+            "plain": kpi.plain,
+            "time": said.time_of(row, zone, now) if row["value"] is not None else "",
+            "whole": shown != area,
+        })  # fmt: skip
+    return {"title": domain.title, "lines": lines}
+
+
+# where a complaint stands ---------------------------------------------------------------------------------------------
+
+
+def request_page(number: str) -> tuple[int, bytes]:
+    """Status and page for a request's number."""
+    status, words = 200, ""
+    if number.strip():
+        try:
+            status, words = _answer(number.strip())
+        except StoreError:
+            status, words = 503, "The requests cannot be read at the moment. Try again in a minute."
+    return status, _written("public_request.html", "Where a request stands", number=number.strip()[:64], words=words)
+
+
+def _answer(number: str) -> tuple[int, str]:
+    found = glass.town().complaint(number)
+    if found is None:
+        return 404, (
+            f"There is no request with the number {number[:64]}. Write it as it stands on your receipt. A new request "
+            "may take a few minutes to appear here."
+        )
+    return 200, told(found, glass.town().now())
+
+
+def told(found: Standing, now: datetime) -> str:
+    """Where a request stands, in words; its place by ward only."""
+    zone = glass.town().zone
+    ended = f" on {said.day(found.ended_at, zone)}" if found.ended_at else ""
+    where = f", {ward_names().get(found.ward, found.ward)}" if found.ward else ""
+    words = SAID.get(found.status, SAID["open"]).format(
+        number=found.number, about=found.about or "no matter named", where=where,
+        received=said.day(found.received_at, zone), ended=ended,
+    )  # fmt: skip
+    if found.status == "closed" or found.promised_at is None:
+        return words
+    day = said.day(found.promised_at, zone)
+    if found.promised_at < now:
+        return f"{words} It was promised to be settled by {day}; that day is past."
+    return f"{words} It is promised to be settled by {day}."
+
+
+# open data ------------------------------------------------------------------------------------------------------------
+
+
+def _tables() -> dict[str, str]:
+    """Tables that everybody may take away, with what they hold."""
+    return {table.name: table.meaning for table in glass.town().tables if not table.guarded}
+
+
+def data_page(table: str) -> bytes:
+    """The list of what may be taken away, or the words of one table."""
+    rows: Sequence[dict[str, Any]] = []
+    if table and table != KPIS:
+        every = glass.town().dictionary()
+        rows = every.filter(every["table"] == table).to_dicts()
+    kpis = [(d, d.kpis) for d in glass.town().domains] if table == KPIS else []
+    return _written("public_data.html", "Open data", table=table, tables=_tables(), rows=rows, kpis=kpis, KPIS=KPIS)
