@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from markupsafe import Markup
 
-from components import council_months, council_said, first_paint, glass, kpi_tile, plain, shell, wording
+from components import council_months, council_said, first_paint, glass, kpi_tile, plain, said, shell, wording
 from components.address import View, ward_names
 from components.asgi import App, Receive, Scope, Send, answer
 from components.domain_page import headlines, mapped
@@ -68,12 +68,14 @@ def content(ward: str) -> Markup:
 def _part(state: Any, domain: Domain, names: Mapping[str, str], ward: str) -> dict[str, Any]:
     """A domain in sentences: the wards that miss their targets, and how the chosen one stands."""
     local = [kpi for kpi in council_said.judged(domain) if "ward" in kpi.levels]
+    whole = [kpi for kpi in council_said.judged(domain) if "ward" not in kpi.levels]
     against = [words for kpi in local if (words := council_said.compared(state, kpi, names, ward))]
     return {
         "title": domain.title,
         "name": domain.name,
         "status": shell.standing(state, domain),
-        "wards": [council_said.wards_that_keep(state, kpi, names) for kpi in local],
+        "wards": [council_said.wards_that_keep(state, kpi, names) for kpi in local]
+        + [said.sentence(kpi, kpi_tile.row_of(state, kpi, "town"), "town", glass.town().now()) for kpi in whole],
         "against": against,
     }
 

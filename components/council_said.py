@@ -21,8 +21,8 @@ MISS_AND_UNTOLD = (
     "{title}: {kept} of {wards} wards keep the target of {aim}; missed in {named}; {untold} cannot be told."
 )
 NONE_TOLD = "{title}: it cannot be told whether any ward keeps the target of {aim}, for none has a figure to judge."
-PROMISES = "{kept} of {all} targets are kept, {missed} are missed, and {untold} cannot be told for want of figures."
-PROMISES_TOLD = "{kept} of {all} targets are kept and {missed} are missed."
+PROMISES = "Of {all} targets: {kept} kept, {missed} missed, {untold} that cannot be told for want of figures."
+PROMISES_TOLD = "Of {all} targets: {kept} kept, {missed} missed."
 APART = (
     "{title}: {mine} in {ward}, {town} in the whole town. Best is {best} with {best_figure}, worst {worst} with "
     "{worst_figure}."

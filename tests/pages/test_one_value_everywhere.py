@@ -72,9 +72,8 @@ class Glass:
 @pytest.fixture(scope="module")
 def glass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Glass]:
     place = tmp_path_factory.mktemp("everywhere")
-    folder = small_town.make(
-        place / "town", api_town.TOML.format(zone=small_town.ZONE, domains='["water", "grievances"]')
-    )
+    toml = api_town.TOML.format(zone=small_town.ZONE, domains='["water", "grievances"]')
+    folder = small_town.make(place / "town", toml.replace("[town]", "[town]\nopen_wall = true", 1))
     api_town.filled(folder).close()
     found = Glass(Town(small_town.read(folder), lambda: api_town.NOW), place)
     yield found
@@ -149,6 +148,9 @@ BOARD: Mapping[str, Callable[[Glass], Figures]] = {
     "overview": _tiles("/"),
     "domain pages": _tiles(*DOMAINS),
     "page of a KPI": _each("/kpi/{kpi}", _big),
+    "wall": _tiles("/wall"),
+    "residents": _tiles("/public", "/public?ward=W1", "/public?ward=W2"),
+    "council": _tiles("/council", "/council?ward=W1"),
 }
 
 
