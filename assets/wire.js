@@ -43,7 +43,7 @@
   /* Once, when nobody is in the middle of something, and only while the server answers: a browser's own error page heals late. */
   board.reloadWhenQuiet = async () => {
     const busy = uptime() - touchedAt < 8000 || /INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName || '') || board.busy?.();
-    const answers = (!busy || document.hidden) && await fetch(location.href, {method: 'HEAD', cache: 'no-store'}).then((a) => a.ok, () => false);
+    const answers = (!busy || document.hidden) && await fetch(location.href, {method: 'HEAD', cache: 'no-store'}).then((a) => a.status < 500, () => false);
     if (answers) location.reload(); else setTimeout(board.reloadWhenQuiet, 3000);
   };
 
