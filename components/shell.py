@@ -108,7 +108,10 @@ def clock() -> html.Span:
         "data-units": orjson.dumps({name: wording.unit(name) for name in wording.UNITS}).decode(),
     }  # fmt: skip
     return html.Span(
-        [html.B(_seconds(datetime.now(UTC).isoformat(), town.zone), **props({"data-f": "now"})), f" {wording.zone_name(town.zone)}"],
+        [
+            html.B(_seconds(datetime.now(UTC).isoformat(), town.zone), **props({"data-f": "now"})),
+            f" {wording.zone_name(town.zone)}",
+        ],
         className="clock",
         title=town.zone,
         **props(given),
