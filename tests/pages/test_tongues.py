@@ -159,7 +159,7 @@ def test_scripts_write_numbers_dates_and_ages_as_the_server_does(spoken: FakeTow
     program = (
         f"globalThis.window = globalThis; globalThis.document = {clock}; {given}\n"
         + (ROOT / "assets" / "format.js").read_text("utf-8")
-        + f"\nconst b = window.townboard; b.offset = {int(now.timestamp() * 1000)} - Date.now(); const rows = {json.dumps(ROWS)};"
+        + f"\nconst b = window.townboard; b.epoch = {int(now.timestamp() * 1000)} - performance.now(); const rows = {json.dumps(ROWS)};"
         "console.log(JSON.stringify(rows.map((r) => [b.number(r.value, r.decimals), b.when(r), b.whenShort(r), b.trend(r), b.clock(r.as_of), b.count(2, 'alarm')])))"
     )
     ran = subprocess.run(["node", "-e", program], capture_output=True, text=True, timeout=30, check=True)
