@@ -233,8 +233,8 @@ def test_page_of_its_own_is_registered_and_shows_its_figures(line: Line) -> None
     town = Town(line.settings, lambda: NOON + timedelta(hours=1))
     try:
         application = build(town, api.build(town))
-        paths = {page["path"]: page["title"] for page in dash.page_registry.values()}
-        assert paths["/waste"] == "Waste · Testville"
+        titles = {page["path"]: page["title"] for page in dash.page_registry.values()}
+        assert titles["/waste"]() == "Waste · Testville"
 
         async def ask() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://town") as client:
