@@ -111,9 +111,7 @@ def _log(hours: str) -> dict[str, Any]:
         "counts": {name: rang.filter(priority=name).height for name in PRIORITIES},
         "open": [row for row in rows if row["active"] or row["state"] in WAITING],
         "aside": [row for row in rows if row["state"] in ASIDE],
-        "feeds": [
-            feed for feed in state["feeds"].values() if feed["state"] not in CALM_FEEDS or feed.get("sensors_silent")
-        ],
+        "feeds": [feed for feed in state["feeds"].values() if _stale(feed)],
         "span": wording.age((now - start).total_seconds()),
     }
 

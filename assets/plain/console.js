@@ -95,14 +95,14 @@
   const paintEnding = () => {
     const box = field(page, 'ending'), items = box.querySelector('ul');
     const soon = known().filter((a) => a.state === 'shelved' && a.until && new Date(a.until) - now() <= SOON).sort((a, b) => new Date(a.until) - new Date(b.until));
-    const told = JSON.stringify(soon.map((a) => [a.id, a.until]));
+    const told = JSON.stringify(soon.map((a) => [a.id, a.until, a.by, a.reason]));
     box.hidden = !soon.length;
     if (items._told === told) return;
     items._told = told;
     items.replaceChildren(...soon.map((a) => {
       const item = make('li'), link = make('a', '', said(a.title));
       link.href = opening(a.id);
-      item.append(link, `${a.asset_name ? `, ${a.asset_name}` : ''}: ${_('until {clock}', {clock: clock(a.until)})}, ${a.by || ''}: ${a.reason || ''}`);
+      item.append(link, `${a.asset_name ? `, ${a.asset_name}` : ''}: ${_('until {clock}', {clock: clock(a.until)})}${a.by ? `, ${a.by}: ${a.reason || ''}` : ''}`);
       return item;
     }));
   };

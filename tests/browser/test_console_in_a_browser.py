@@ -140,6 +140,29 @@ def test_what_is_new_waits_while_somebody_reads_and_a_critical_one_is_heard(oper
     assert page.inner_text("#console-sound") == "Sound off"
 
 
+def test_shift_log_renews_itself_and_leaves_what_somebody_types(operator: Operator, served: Served) -> None:
+    page = operator.sign_in("/shift")
+    page.fill("[name=words]", "half a sent")
+    page.evaluate("window.same = true")
+    ring(served, "fresh")
+    page.wait_for_selector("#shift-rang:has-text('Pressure of fresh')", timeout=15_000)
+    page.wait_for_selector("#shift-stands:has-text('Pressure of fresh')", timeout=15_000)
+    assert page.input_value("[name=words]") == "half a sent" and page.evaluate("window.same")
+
+
+def test_history_renews_itself_but_not_under_the_pointer(operator: Operator, served: Served) -> None:
+    page = operator.sign_in("/alarms?show=history&q=")
+    page.evaluate("getSelection().selectAllChildren(document.getElementById('console-history'))")
+    ring(served, "held")
+    for _ in range(2):
+        # The second answer comes after the first was looked at and left alone.
+        with page.expect_response(lambda answer: "show=history" in answer.url, timeout=15_000):
+            assert "Pressure of held" not in page.inner_text("#console-history")
+    assert "Pressure of held" not in page.inner_text("#console-history")
+    page.evaluate("getSelection().removeAllRanges()")
+    page.wait_for_selector("#console-history:has-text('Pressure of held')", timeout=15_000)
+
+
 def test_without_scripts_signing_in_acknowledging_and_the_shift_log_work(
     chromium: Any, served: Served, people: Doorstep
 ) -> None:
