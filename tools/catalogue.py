@@ -150,7 +150,8 @@ def _of_delivery() -> Iterator[str]:
         "[delivery.receivers.NAME] (`roles` of rota.csv, `to` "
         'such as "sms:+911234567890"), [delivery.route] with [[delivery.route.routes]] below it (the words of '
         f"Alertmanager: {', '.join(f'`{key}`' for key in ROUTE_KEYS)}; labels {', '.join(LABELS)}), "
-        "[delivery.ladders.NAME] (`matchers`, `steps`), [[delivery.quiet]] (`from`, `to`, `priorities`), "
+        "[delivery.ladders.NAME] (`matchers`, `steps`), [delivery.unattended] (`after`, `receiver`, `matchers`), "
+        "[[delivery.quiet]] (`from`, `to`, `priorities`), "
         "[delivery.alive] (`receiver`, `every`) and [delivery.cap] (`sender`, `priorities`, `categories`).\n"
     )
     yield _rows(("key", "meaning"), sorted(DELIVERY.items()))

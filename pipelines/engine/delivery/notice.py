@@ -27,6 +27,7 @@ class Notice:
     instruction: str = ""
     consequences: int = 0
     owner: str | None = None
+    done_at: datetime | None = None
 
     @property
     def firing(self) -> bool:

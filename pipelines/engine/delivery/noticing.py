@@ -52,4 +52,5 @@ def notice(alarm: Alarm, wards: Mapping[str, str], consequences: int = 0, tell: 
         instruction=alarm.instruction,
         consequences=consequences,
         owner=alarm.owner,
+        done_at=alarm.done_at,
     )

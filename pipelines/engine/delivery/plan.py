@@ -6,7 +6,7 @@ from datetime import time, timedelta
 
 from pipelines.engine.delivery.cap import Warnings
 from pipelines.engine.delivery.channels import Channel
-from pipelines.engine.delivery.ladder import Ladder
+from pipelines.engine.delivery.ladder import Ladder, Unattended
 from pipelines.engine.delivery.routes import Route
 
 
@@ -43,7 +43,7 @@ class Plan:
     root: Route
     receivers: Mapping[str, Receiver]
     channels: Mapping[str, Channel]
-    ladders: tuple[Ladder, ...] = ()
+    ladders: tuple[Ladder | Unattended, ...] = ()
     quiet: tuple[Quiet, ...] = ()
     alive: str | None = None
     alive_every: timedelta = timedelta(minutes=5)

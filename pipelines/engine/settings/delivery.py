@@ -9,14 +9,25 @@ from typing import Any
 
 from pipelines.engine.delivery.cap import CATEGORIES, Warnings
 from pipelines.engine.delivery.channels import ADDRESS, KINDS, Channel
-from pipelines.engine.delivery.ladder import Ladder, Step
+from pipelines.engine.delivery.ladder import Ladder, Step, Unattended
 from pipelines.engine.delivery.notice import LABELS
 from pipelines.engine.delivery.plan import Plan, Quiet, Receiver
 from pipelines.engine.delivery.routes import Matcher, Route
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.settings.document import Document, choice, duration
 
-DELIVERY_KEYS = ("link", "channels", "receivers", "route", "ladders", "quiet", "alive", "alertmanager", "cap")
+DELIVERY_KEYS = (
+    "link",
+    "channels",
+    "receivers",
+    "route",
+    "ladders",
+    "unattended",
+    "quiet",
+    "alive",
+    "alertmanager",
+    "cap",
+)
 CHANNEL_KEYS = ("kind", "url", "url_file", "folder", "program", "body", "accepts")
 PROGRAMS = ("smstools", "gammu")
 # What a text message cannot do without.
@@ -27,6 +38,7 @@ ROUTE_KEYS = (
 )  # fmt: skip
 LADDER_KEYS = ("matchers", "steps")
 QUIET_KEYS = ("from", "to", "priorities")
+UNATTENDED_KEYS = ("after", "receiver", "matchers")
 ALIVE_KEYS = ("receiver", "every")
 CAP_KEYS = ("sender", "priorities", "categories")
 STEP = 'write for example "10 min: supervisor"'
@@ -55,7 +67,8 @@ def read_delivery(document: Document, raw: Any, town: Path) -> Plan | None:
     ladders = tuple(reading.ladder(name, one, receivers) for name, one in reading.tables("delivery", raw, "ladders"))
     alive = reading.section("delivery", raw, "alive", ALIVE_KEYS)
     return Plan(
-        root=root, receivers=receivers, channels=channels, ladders=ladders, quiet=reading.quiet(raw.get("quiet", [])),
+        root=root, receivers=receivers, channels=channels, ladders=(*ladders, *reading.unattended(raw, receivers)),
+        quiet=reading.quiet(raw.get("quiet", [])),
         alive=reading.receiver_of("delivery.alive", alive, "receiver", receivers) if alive else None,
         alive_every=reading.span("delivery.alive", alive, "every", timedelta(minutes=5)),
         link=str(raw.get("link", "")), alertmanager=str(raw.get("alertmanager", "")), warnings=reading.cap(raw),
@@ -235,6 +248,14 @@ class _Reading:
         if not steps:
             self._document.wrong(section, "steps", f"a ladder needs steps; {STEP}.")
         return Ladder(name, self.matchers(section, raw), tuple(sorted(steps, key=lambda step: step.after)))
+
+    def unattended(self, delivery: Mapping[str, Any], receivers: Mapping[str, Receiver]) -> tuple[Unattended, ...]:
+        raw, section = self.section("delivery", delivery, "unattended", UNATTENDED_KEYS), "delivery.unattended"
+        if not raw:
+            return ()
+        receiver = self.receiver_of(section, raw, "receiver", receivers)
+        after = self.span(section, raw, "after", timedelta(minutes=30))
+        return (Unattended(self.matchers(section, raw), Step(after, receiver)),)
 
     def quiet(self, raw: Any) -> tuple[Quiet, ...]:
         section = "delivery.quiet"

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.engine.delivery.ladder import Ladder, Step
+from pipelines.engine.delivery.ladder import Ladder, Step, Unattended
 from pipelines.engine.delivery.messages import SMS_CHARACTERS, Speaker
+from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.routes import Matcher
 from tests.engine.delivery.notices import at, firing, over
 
@@ -33,6 +34,22 @@ def test_nobody_is_called_for_what_is_in_hand_over_shelved_or_of_little_weight()
     a = firing("a")
     assert told(60, replace(a, waits_since=None, acknowledged=True), over(a, 5), replace(a, muted=True)) == []
     assert told(60, firing("b", priority="low")) == []
+
+
+def test_room_in_which_nobody_acts_is_taken_over_until_somebody_does() -> None:
+    empty = Unattended((Matcher("priority", "!=", "low"),), Step(timedelta(minutes=30), "engineer"))
+    first, second, little = firing("a"), firing("b", 40), firing("c", priority="low")
+
+    def told(minutes: float, *known: Notice) -> list[str]:
+        return [one.id for _, _, one in empty.due(known, at(minutes))]
+
+    assert told(29, first, little) == []
+    assert told(30, first, little) == [first.id]
+    # What rings while nobody is there is told at once, until somebody does something, to whichever alarm.
+    assert told(40, first, second) == [first.id, second.id]
+    acted = replace(first, waits_since=None, acknowledged=True, done_at=at(45))
+    assert told(46, acted, second) == [] and told(75, acted, second) == [second.id]
+    assert told(300, acted) == [] and told(300, over(first, 5)) == []
 
 
 def test_message_says_what_where_since_when_how_much_and_what_to_do() -> None:
