@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from pipelines.engine.errors import SourceDown
 
+# What may read the folder of a spool.
+PROGRAMS = ("smstools", "gammu")
 KINDS = ("apprise", "sms_gateway", "sms_spool", "webhook")
 # What stands for the address of a person in a channel's url.
 ADDRESS = "{address}"
@@ -41,7 +43,7 @@ class Channel:
     kind: str
     url: str = ""
     folder: Path | None = None
-    program: str = "smstools"
+    program: str = PROGRAMS[0]
     body: str = ""
     accepts: str = ""
 

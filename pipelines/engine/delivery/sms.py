@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from pipelines.engine.delivery.channels import TIMEOUT_S, Channel, Parcel, Sender
+from pipelines.engine.delivery.channels import PROGRAMS, TIMEOUT_S, Channel, Parcel, Sender
 from pipelines.engine.delivery.webhook import asked
 from pipelines.engine.errors import SourceDown
 
@@ -24,7 +24,7 @@ def spool(channel: Channel) -> Sender:
     It appears whole, under a name that a second try would give again.
     """
     assert channel.folder is not None
-    folder, written = channel.folder, PROGRAMS[channel.program]
+    folder, written = channel.folder, FILES[channel.program]
 
     def send(parcel: Parcel) -> None:
         name, content = written(parcel)
@@ -66,7 +66,7 @@ def _of_gammu(parcel: Parcel) -> tuple[str, bytes]:
     return name, b"\xfe\xff" + parcel.short.encode("utf-16-be")
 
 
-PROGRAMS: Mapping[str, Callable[[Parcel], tuple[str, bytes]]] = {"smstools": _of_smstools, "gammu": _of_gammu}
+FILES: Mapping[str, Callable[[Parcel], tuple[str, bytes]]] = dict(zip(PROGRAMS, (_of_smstools, _of_gammu), strict=True))
 
 
 def gateway(channel: Channel) -> Sender:

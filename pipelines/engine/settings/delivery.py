@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engine.delivery.cap import CATEGORIES, Warnings
-from pipelines.engine.delivery.channels import ADDRESS, KINDS, Channel
+from pipelines.engine.delivery.channels import ADDRESS, KINDS, PROGRAMS, Channel
 from pipelines.engine.delivery.ladder import Ladder, Step, Unattended
 from pipelines.engine.delivery.notice import LABELS
 from pipelines.engine.delivery.plan import Plan, Quiet, Receiver
@@ -17,19 +17,9 @@ from pipelines.engine.model import PRIORITIES
 from pipelines.engine.settings.document import Document, choice, duration
 
 DELIVERY_KEYS = (
-    "link",
-    "channels",
-    "receivers",
-    "route",
-    "ladders",
-    "unattended",
-    "quiet",
-    "alive",
-    "alertmanager",
-    "cap",
-)
+    "link", "channels", "receivers", "route", "ladders", "unattended", "quiet", "alive", "alertmanager", "cap",
+)  # fmt: skip
 CHANNEL_KEYS = ("kind", "url", "url_file", "folder", "program", "body", "accepts")
-PROGRAMS = ("smstools", "gammu")
 # What a text message cannot do without.
 SMS_PLACES = ("{address}", "{text}")
 RECEIVER_KEYS = ("roles", "to")
@@ -108,7 +98,7 @@ class _Reading:
         kind = choice(self._document, section, raw, "kind", KINDS, None)
         folder = self._town / str(raw.get("folder", f"drop/{name}"))
         if kind == "sms_spool":
-            program = choice(self._document, section, raw, "program", PROGRAMS, "smstools")
+            program = choice(self._document, section, raw, "program", PROGRAMS, PROGRAMS[0])
             return Channel(name=name, kind=kind, folder=folder, program=program)
         if kind == "sms_gateway":
             return self._gateway(name, section, raw)
