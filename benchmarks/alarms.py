@@ -36,12 +36,12 @@ from = "drop_folder"
 """
 
 
-def town(folder: Path) -> tuple[settings.Settings, registers.Registers]:
-    """A town with so many pressure points: two conditions each, low and high."""
+def town(folder: Path, more: str = "") -> tuple[settings.Settings, registers.Registers]:
+    """A town with so many pressure points: two conditions each, low and high; `more` settings."""
     reference = folder / "reference"
     reference.mkdir(parents=True)
     names = [f"P{n:05d}" for n in range(SENSORS)]
-    (folder / "town.toml").write_text(TOWN, "utf-8")
+    (folder / "town.toml").write_text(TOWN + more, "utf-8")
     (reference / "wards.csv").write_text("ward,name,population,households\nW1,North,1000,250\n", "utf-8")
     rows = "".join(f"{name},water,pressure_point,,W1,,,\n" for name in names)
     (reference / "assets.csv").write_text(f"asset,domain,kind,name,ward,lat,lon,parent\n{rows}", "utf-8")
@@ -64,7 +64,9 @@ def samples(rng: np.random.Generator, now: datetime, low: int) -> pl.DataFrame:
 
 def beats(alarms: Alarms, start: datetime, low: int) -> tuple[list[float], list[float]]:
     """Milliseconds of CPU that each beat took, and those of beats in which something rang."""
-    rng, took, rang = np.random.default_rng(7), [], []
+    rng = np.random.default_rng(7)
+    took: list[float] = []
+    rang: list[float] = []
     kpis: Any = SimpleNamespace(works={kpi: SimpleNamespace(current=EMPTY) for kpi in KPIS})
     for n in range(BEATS):
         now = start + n * EVERY

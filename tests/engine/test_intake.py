@@ -407,6 +407,20 @@ def test_stop_waits_for_the_job_that_runs_and_lets_none_begin(state: State) -> N
     assert finished == [1]
 
 
+def test_job_that_is_called_runs_now_and_again_in_its_interval(state: State) -> None:
+    ran = threading.Event()
+    hour = timedelta(hours=1)
+    schedule = Schedule([Job("work", hour, "test", ran.set, hour)], state, clock)
+    schedule.soon("work")
+    assert not ran.is_set()
+    schedule.start()
+    schedule.soon("work")
+    assert ran.wait(10)
+    (row,) = schedule.shown()
+    assert datetime.fromisoformat(row["next_at"]) - clock() > timedelta(minutes=59)
+    schedule.stop()
+
+
 def test_job_that_outlives_the_stop_brings_no_traceback(
     state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
