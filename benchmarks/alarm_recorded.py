@@ -40,9 +40,11 @@ domains = ["water", "energy", "pollution"]
 use = "water.network_readings"
 from = "drop_folder"
 """
-# Asset kind and domain of each quantity.
-KINDS = {"voltage_v": ("energy", "transformer"), "oil_temperature_c": ("energy", "transformer"),
-         "pm25_ug_m3": ("pollution", "air_station"), "inflow_m3_h": ("water", "dma")}  # fmt: skip
+# Domain, asset kind and unit of each quantity.
+KINDS = {
+    "voltage_v": ("energy", "transformer", "V"), "oil_temperature_c": ("energy", "transformer", "degC"),
+    "pm25_ug_m3": ("pollution", "air_station", "ug/m^3"), "inflow_m3_h": ("water", "dma", "m^3/h"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ def watched(folder: Path, found: Sequence[Recording]) -> Watched:
     rows = "".join(f"{one.sensor},{KINDS[one.quantity][0]},{KINDS[one.quantity][1]},,W1,,,\n" for one in found)
     (reference / "assets.csv").write_text(f"asset,domain,kind,name,ward,lat,lon,parent\n{rows}", "utf-8")
     rows = "".join(
-        f"{one.sensor},{one.sensor},{one.quantity},,{int(one.step.total_seconds() // 60)} min\n" for one in found
+        f"{one.sensor},{one.sensor},{one.quantity},{KINDS[one.quantity][2]},{int(one.step / MINUTE)} min\n"
+        for one in found
     )
     (reference / "sensors.csv").write_text(f"sensor,asset,quantity,unit,every\n{rows}", "utf-8")
     made = settings.load(folder, available)
