@@ -89,9 +89,9 @@ class Recording:
         return pl.DataFrame({"sensor": sensor, "every_s": every_s, "observed_at": at, "value": values})
 
 
-def to(value: float) -> Callable[[Values], Values]:
-    """The recorded ups and downs about another level."""
-    return lambda was: value + (was - np.nanmean(was))
+def to(value: float, low: float = -np.inf, high: float = np.inf) -> Callable[[Values], Values]:
+    """The recorded ups and downs about another level, but never beyond low and high."""
+    return lambda was: np.clip(value + (was - np.nanmean(was)), low, high)
 
 
 def times(factor: float) -> Callable[[Values], Values]:
@@ -105,16 +105,16 @@ def more(by: float) -> Callable[[Values], Values]:
 
 
 VOLTAGE = (
-    Planted("sag", 10, to(198.0), "voltage_low"), Planted("dip of a minute", 1, to(180.0)),
-    Planted("swell", 20, to(258.0), "voltage_high"), Planted("near the limit", 120, to(212.0)),
-    Planted("long sag", 240, to(195.0), "voltage_low"), Planted("swell of a minute", 1, to(260.0)),
+    Planted("sag", 10, to(198.0, high=206.0), "voltage_low"), Planted("dip of a minute", 1, to(180.0)),
+    Planted("swell", 20, to(258.0, low=254.0), "voltage_high"), Planted("near the limit", 120, to(210.0, low=207.0, high=253.0)),
+    Planted("long sag", 240, to(195.0, high=206.0), "voltage_low"), Planted("swell of a minute", 1, to(260.0)),
     Planted("deep sag", 4, to(120.0), "voltage_low"), Planted("silence", 300, times(np.nan)),
-    Planted("swell", 6, to(262.0), "voltage_high"), Planted("near the limit", 60, to(249.0)),
+    Planted("swell", 6, to(262.0, low=254.0), "voltage_high"), Planted("near the limit", 60, to(250.0, low=207.0, high=253.0)),
 )  # fmt: skip
 OIL = (
-    Planted("overheats", 3, to(96.0), "transformer_oil_hot"), Planted("a hot day", 8, to(82.0)),
-    Planted("overheats", 10, to(104.0), "transformer_oil_hot"), Planted("silence", 24, times(np.nan)),
-    Planted("overheats", 5, to(93.0), "transformer_oil_hot"), Planted("a hot week", 120, to(75.0)),
+    Planted("overheats", 3, to(96.0, low=91.0), "transformer_oil_hot"), Planted("a hot day", 8, to(82.0, high=90.0)),
+    Planted("overheats", 10, to(104.0, low=91.0), "transformer_oil_hot"), Planted("silence", 24, times(np.nan)),
+    Planted("overheats", 5, to(93.0, low=91.0), "transformer_oil_hot"), Planted("a hot week", 120, to(75.0, high=90.0)),
 )  # fmt: skip
 SMOKE = (
     Planted("fire upwind", 4, more(320.0), "smoke"), Planted("fireworks, an hour", 1, more(320.0)),
@@ -214,21 +214,14 @@ class Outcome:
 
 
 def play(conditions: Watched, one: Recording) -> list[Outcome]:
-    """Hold a recording against its conditions, a day at a time, and judge what rang."""
-    usual, rang = bands(one), dict[str, list[datetime]]()
-    samples = one.frame()
-    for day in _days(samples):
-        turns, _ = conditions.readings(day, usual, day["observed_at"][-1])
-        for turn in turns:
-            if turn.active:
-                rang.setdefault(conditions.watches[turn.row].rule.name, []).append(turn.at)
+    """Hold a recording against its conditions, in its order, and judge what rang."""
+    rang, samples = dict[str, list[datetime]](), one.frame()
+    turns, _ = conditions.readings(samples, bands(one), samples["observed_at"][-1])
+    for turn in turns:
+        if turn.active:
+            rang.setdefault(conditions.watches[turn.row].rule.name, []).append(turn.at)
     rules = {watch.rule.name for watch in conditions.watches if watch.area == f"asset:{one.sensor}"}
     return [_judged(rule, rang.get(rule, []), one) for rule in sorted(rules)]
-
-
-def _days(samples: pl.DataFrame) -> list[pl.DataFrame]:
-    marked = samples.with_columns(_day=pl.col("observed_at").dt.date())
-    return [part.drop("_day") for part in marked.partition_by("_day", maintain_order=True)]
 
 
 def _judged(rule: str, rang: Sequence[datetime], one: Recording) -> Outcome:

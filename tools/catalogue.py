@@ -185,10 +185,11 @@ def _kept(span: timedelta | None) -> str:
 
 DELIVERY = {
     "link": 'Address of the board that messages name, like "https://board.town.example".',
-    "channels": "The ways out: mail and chat by apprise, webhooks, text messages by a spool folder.",
+    "channels": "The ways out: mail and chat by apprise, webhooks, text messages by a spool folder or a gateway.",
     "receivers": "Who is told: roles of the rota, addresses that are always the same.",
     "route": "Which alarms go to which receiver, how they are put together, and how often they are said again.",
     "ladders": "Who is told next when nobody acknowledges in time.",
+    "unattended": "Who is told of all that waits when nobody has acted for so long (unattended mode).",
     "quiet": "Hours in which alarms of little weight wait.",
     "alive": "Who waits for a sign of life, and raises the alarm when it stops (a dead man's switch).",
     "alertmanager": "Address of a Prometheus Alertmanager that is handed all alarms.",

@@ -152,6 +152,11 @@ def test_shift_log_renews_itself_and_leaves_what_somebody_types(operator: Operat
 
 def test_history_renews_itself_but_not_under_the_pointer(operator: Operator, served: Served) -> None:
     page = operator.sign_in("/alarms?show=history&q=")
+    # The page is read once more after it has come; from then on the selection stands.
+    with page.expect_response(lambda answer: "show=history" in answer.url, timeout=15_000) as first:
+        pass
+    first.value.finished()
+    page.evaluate("new Promise((done) => requestIdleCallback(() => requestIdleCallback(done)))")
     page.evaluate("getSelection().selectAllChildren(document.getElementById('console-history'))")
     ring(served, "held")
     for _ in range(2):
