@@ -106,10 +106,12 @@ def more(by: float) -> Callable[[Values], Values]:
 
 VOLTAGE = (
     Planted("sag", 10, to(198.0, high=206.0), "voltage_low"), Planted("dip of a minute", 1, to(180.0)),
-    Planted("swell", 20, to(258.0, low=254.0), "voltage_high"), Planted("near the limit", 120, to(210.0, low=207.0, high=253.0)),
+    Planted("swell", 20, to(258.0, low=254.0), "voltage_high"),
+    Planted("near the limit", 120, to(210.0, low=207.0, high=253.0)),
     Planted("long sag", 240, to(195.0, high=206.0), "voltage_low"), Planted("swell of a minute", 1, to(260.0)),
     Planted("deep sag", 4, to(120.0), "voltage_low"), Planted("silence", 300, times(np.nan)),
-    Planted("swell", 6, to(262.0, low=254.0), "voltage_high"), Planted("near the limit", 60, to(250.0, low=207.0, high=253.0)),
+    Planted("swell", 6, to(262.0, low=254.0), "voltage_high"),
+    Planted("near the limit", 60, to(250.0, low=207.0, high=253.0)),
 )  # fmt: skip
 OIL = (
     Planted("overheats", 3, to(96.0, low=91.0), "transformer_oil_hot"), Planted("a hot day", 8, to(82.0, high=90.0)),
