@@ -346,8 +346,8 @@ def test_inflow_outside_what_is_usual_rings_after_an_hour_and_only_where_a_band_
     )
     assert over_time(evening, "D1.in", [55.0, 95.0, 55.0]) == []
     begun = evening.now + FIVE
-    ((at, alarm),) = over_time(evening, "D1.in", [30.0] * 14)
-    assert (at, alarm) == (f"{begun + timedelta(hours=1):%H:%M}", "inflow_unusual|D1.in")
+    ((at, alarm),) = over_time(evening, "D1.in", [30.0] * 38)
+    assert (at, alarm) == (f"{begun + timedelta(hours=3):%H:%M}", "inflow_unusual|D1.in")
     # How far below the band of 40 to 60 it lies.
     assert evening.row(alarm)["value"] == 10.0
     over_time(evening, "D1.in", [50.0] * 8)
