@@ -338,7 +338,7 @@ def test_tank_that_empties_fast_rings_after_two_quarters_of_an_hour_and_one_in_u
     evening.line.close()
 
 
-def test_inflow_outside_what_is_usual_rings_after_an_hour_and_only_where_a_band_is_known(tmp_path: Path) -> None:
+def test_inflow_outside_what_is_usual_rings_after_three_hours_and_only_where_a_band_is_known(tmp_path: Path) -> None:
     evening = Evening(tmp_path / "town", "08:00:00", **TANK)
     assert over_time(evening, "D1.in", [95.0] * 20) == [], "no band is known"
     evening.line.alarms.expected = lambda now: pl.DataFrame(
