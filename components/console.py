@@ -51,7 +51,7 @@ class Console:
             form = await read_own(scope, receive)
             outcome = await act(form)
         except (Misasked, Forbidden) as error:
-            outcome = Outcome(error.words, True, error.status if isinstance(error, Misasked) else 403)
+            outcome = Outcome(said(error.words), True, error.status if isinstance(error, Misasked) else 403)
         return await self._answer(scope, send, form, outcome)
 
     async def _answer(self, scope: Scope, send: Send, form: Form, outcome: Outcome) -> None:

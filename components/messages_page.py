@@ -12,7 +12,7 @@ from components import glass, plain, wording
 from components.asgi import App, Receive, Scope, Send, answer
 from components.forms import read_own, redirect
 from components.line_answer import answered
-from components.tongue import N_, _
+from components.tongue import N_, _, said
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery.room import COLUMNS
@@ -53,7 +53,7 @@ class MessagesPage:
             await _test(channel, address)
         except (Misasked, Forbidden) as error:
             status = error.status if isinstance(error, Misasked) else 403
-            return await self._show(scope, send, asked, Outcome(error.words, True, status))
+            return await self._show(scope, send, asked, Outcome(said(error.words), True, status))
         return await answer(scope, send, 303, b"", redirect(glass.href("messages", tested=channel)))
 
     async def _show(self, scope: Scope, send: Send, asked: Mapping[str, str], outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ from components import glass, kpi_tile, wording
 from components.address import View, ward_names
 from components.kpi_tile import csv_link
 from components.props import props
-from components.tongue import _
+from components.tongue import _, said
 from components.town_map import town_map
 from components.ward_bars import ward_bars
 from components.words_page import missing
@@ -30,7 +30,7 @@ def past_page(title: str, domains: Sequence[Domain], view: View) -> html.Div:
     try:
         state = {**glass.EMPTY, "kpis": known.board(glass.town(), at), "as_known_at": view.kept["as_known_at"]}
     except Misasked as mistake:
-        return missing(mistake.words)
+        return missing(said(mistake.words))
     parts = [part for domain in domains for part in _domain(domain, state, view, wards, alone=len(domains) == 1)]
     told = {kpi.id: kpi for domain in domains for kpi in domain.kpis}
     return html.Div(

@@ -86,7 +86,7 @@ async def _set(form: Form) -> Tried | None:
     try:
         await answered(rules.set(wanted(typed), told, current().actor))
     except Misasked as error:
-        return Tried(error.words, True, error.status, told, typed)
+        return Tried(said(error.words), True, error.status, told, typed)
     return None
 
 

@@ -15,6 +15,7 @@ from components.console_view import ASIDE, WAITING, ConsoleView, alarms, in_word
 from components.forms import Form, read_own, redirect
 from components.happened import spoken
 from components.tongue import N_, _
+from components.tongue import said as translated
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
@@ -59,7 +60,7 @@ class ShiftPage:
             await glass.town().shift.note(current().actor, form.one("words"), to)
         except (Misasked, Forbidden) as error:
             status = error.status if isinstance(error, Misasked) else 403
-            return await self._show(scope, send, hours, error.words, status=status, typed=form.one("words"))
+            return await self._show(scope, send, hours, translated(error.words), status=status, typed=form.one("words"))
         return await answer(scope, send, 303, b"", redirect(glass.href("shift", hours=hours, did=form.one("do"))))
 
     async def _show(

@@ -9,6 +9,7 @@ from components import glass, plain
 from components.asgi import App, Receive, Scope, Send, answer, header
 from components.forms import Form, read, read_own, redirect, within
 from components.tongue import _
+from components.tongue import said as translated
 from components.visitor import agent, cookie, current, peer, secret_in
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
@@ -171,7 +172,7 @@ class SigningIn:
         self, scope: Scope, send: Send, template: str, title: str, *, mistake: Any = None, **given: Any
     ) -> None:
         """One of these pages, with what went wrong on it and that as its status."""
-        defaults = {"name": "", "next": self.prefix, "code": "", "words": mistake.words if mistake else ""}
+        defaults = {"name": "", "next": self.prefix, "code": "", "words": translated(mistake.words) if mistake else ""}
         body = await asyncio.to_thread(lambda: plain.document(title, plain.content(template, **{**defaults, **given})))
         retry = [(b"retry-after", b"60")] if mistake and mistake.status == 429 else []
         await plain.give(scope, send, body, mistake.status if mistake else 200, retry)

@@ -1,6 +1,7 @@
 """Messages that no page holds: the words of the declarations, and sentences that the line makes from parts."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipelines.engine.people.roles import ROLES
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of the line whose sentences stand on pages: those of the snapshot, and the others.
 SPEAKING_LIVE = ("feeds.py", "publisher.py", "alarms/flood.py")
+REFUSING = ("alarms/desk.py", "people/accounts.py", "people/passwords.py", "people/porter.py", "people/roles.py")
 SPEAKING = ("running_down.py", "usual.py", "left_out.py")
 EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py")
 # Kinds of assets that towns commonly register; any other is shown as the register has it.
@@ -24,6 +26,8 @@ KINDS = (
     "voltage_point", "water_meter",
 )  # fmt: skip
 FEWEST_WORDS = 2
+# A whole sentence, and no query or example in JSON.
+REFUSAL = re.compile(r"[A-Z][a-z]*,? [^\"=]* [^\"=]*[.?]")
 # Durations that the line writes from parts.
 DURATIONS = tuple((f"{{n}} {unit}", f"{{n}} {unit}s") for unit in ("second", "minute", "hour", "day"))
 
@@ -40,6 +44,9 @@ def every() -> Iterator[tuple[str | tuple[str, str], str]]:
         yield from ((text, f"{LIVE}jobs") for text in _jobs(ROOT / "pipelines" / "engine" / name))
     for domain in pipelines.available().values():
         yield from ((text, place) for text, place in _declared(domain))
+    for name in REFUSING:
+        whole = (text for text in sentences(ROOT / "pipelines" / "engine" / name) if REFUSAL.fullmatch(text))
+        yield from ((text, f"pipelines/{name}") for text in whole)
     for names, mark in ((SPEAKING_LIVE, LIVE), (SPEAKING, "pipelines/")):
         for name in names:
             yield from ((text, f"{mark}{name}") for text in sentences(ROOT / "pipelines" / "engine" / name))
