@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 # Seconds after which a thread that computes lets another one of its process go on.
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 
 
 def now() -> datetime:

@@ -108,7 +108,8 @@ def _keep_alone(line: "Line", opened: Sequence[Opened], now: datetime, told: Tol
     counts: Counts = {place: [0, 0, 0] for one in opened for place in one.places}
     facts = {"received_s": now.timestamp()}
     for name in sorted({name for one in opened for name in one.good}):
-        rows = pl.concat([one.good[name] for one in opened if name in one.good])
+        frames = [one.good[name] for one in opened if name in one.good]
+        rows = pl.concat(frames) if len(frames) > 1 else frames[0]
         if name == "readings":
             rows, registered = line.series.number(rows, now)
             if registered.height:

@@ -89,6 +89,11 @@ class Intake:
             raise Busy("too much is waiting to be written; send it again in a moment") from None
         return future
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether senders wait for the answer to something large."""
+        return self._bytes >= LARGE_BYTES
+
     def shown(self) -> dict[str, Any]:
         """What waits, the newest durable frame, and why the last batch could not be written (empty when it was)."""
         words, at = self._trouble or ("", self._clock())

@@ -1,6 +1,8 @@
 """Durable frames on their way into the hot tables: many small ones go together, when somebody asks."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import duckdb
 import polars as pl
@@ -10,25 +12,27 @@ from pipelines.engine.model import Table
 from pipelines.engine.tables import RECEIVED, alike, shaped, stamped
 
 # So many frames, and about so many rows, are put into the tables at once.
-MOST_FRAMES, MOST_ROWS = 500, 200_000
+MOST_FRAMES, MOST_ROWS = 500, 1_000_000
 Frames = Sequence[tuple[int, Sequence[Entry]]]
 
 
 class Landing:
     """Holds frames until they are put into the tables: each transaction costs milliseconds, whatever is in it.
 
-    Called by the holder of the store's lock.
+    Whoever adds waits for nobody who is putting: a sender waits for that.
     """
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._tables = tables
+        self._adding, self._putting = threading.Lock(), threading.RLock()
         self._frames: list[tuple[int, Sequence[Entry]]] = []
+        self._going: Frames = ()
         self._rows = 0
 
     @property
     def waits(self) -> bool:
         """Whether anything is not in the tables yet."""
-        return bool(self._frames)
+        return bool(self._frames or self._going)
 
     @property
     def is_full(self) -> bool:
@@ -37,14 +41,32 @@ class Landing:
 
     def add(self, seq: int, entries: Sequence[Entry]) -> None:
         """Hold one frame more."""
-        self._frames.append((seq, entries))
-        self._rows += sum(entry.rows.height for entry in entries)
+        with self._adding:
+            self._frames.append((seq, entries))
+            self._rows += sum(entry.rows.height for entry in entries)
 
     def settle(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Put what is held into the tables; when that fails it is still held."""
-        if self._frames:
-            self._put(cursor, self._frames)
-            self._frames, self._rows = [], 0
+        with self._putting:
+            with self._adding:
+                self._going, rows = self._frames, self._rows
+                self._frames, self._rows = [], 0
+            try:
+                if self._going:
+                    self._put(cursor, self._going)
+            except BaseException:
+                with self._adding:
+                    self._frames, self._rows = [*self._going, *self._frames], self._rows + rows
+                raise
+            finally:
+                self._going = ()
+
+    @contextmanager
+    def settled(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """All that was held is in the tables, and nothing more comes there meanwhile."""
+        with self._putting:
+            self.settle(cursor)
+            yield
 
     def put(self, cursor: duckdb.DuckDBPyConnection, frames: Frames, held: int) -> None:
         """Put frames as the journal has them into the tables: rows of those up to `held` may be there already."""

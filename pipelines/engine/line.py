@@ -135,7 +135,8 @@ class Line:
             self._touch(entries, seq)
             for entry in entries:
                 if entry.table == "readings" and not entry.facts.get("judged"):
-                    self.newest.add(entry.rows.filter(pl.col("observed_at") > now - WATCHED))
+                    rows = entry.rows.filter(pl.col("observed_at") > now - WATCHED)
+                    self.newest.add(rows, corrects=True)
             self._seen_seq = seq
 
     @property
@@ -188,7 +189,7 @@ class Line:
             elif entry.table == "series":
                 self.series.keep(entry.rows)
             elif entry.table == "readings" and not entry.facts.get("judged"):
-                self.newest.add(entry.rows)
+                self.newest.add(entry.rows, corrects=bool(entry.facts.get("corrects")))
         self._touch(entries, self.journal.seq)
         self._seen_seq = self.journal.seq
 

@@ -131,8 +131,8 @@ class Store:
         with self._lock:
             self._adopting = True
             try:
-                self._landing.settle(self._cursor())
-                self._switch(manifest, hot_since)
+                with self._landing.settled(self._cursor()):
+                    self._switch(manifest, hot_since)
             finally:
                 self._adopting = False
 
@@ -178,8 +178,8 @@ class Store:
             self._landing.add(seq, entries)
             self._learn(entries)
             self.seq = seq
-            if self._landing.is_full:
-                self._landing.settle(self._cursor())
+        if self._landing.is_full:
+            self._landing.settle(self._cursor())
 
     def _learn(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -352,8 +352,7 @@ class Store:
     def _asked(self) -> duckdb.DuckDBPyConnection:
         """A cursor for a question: all that has landed is in the tables."""
         if self._landing.waits:
-            with self._lock:
-                self._landing.settle(self._cursor())
+            self._landing.settle(self._cursor())
         return self._cursor()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:

@@ -19,6 +19,7 @@ from pipelines.engine.units import UnitError, conversion
 
 CLOCK_NOT_SET = datetime(2000, 1, 1, tzinfo=UTC)
 REASON, DETAIL = "_reason", "_detail"
+NOTHING_REFUSED = pl.DataFrame(schema=REFUSED)
 Fault = tuple[pl.Expr, str, pl.Expr]
 
 
@@ -66,7 +67,7 @@ def check(
         if kept.height:
             good[name], rows[name] = kept.select(columns), kept[ROW]
         refused.append(_quarantine(bad, name, decoded, feed, received_at))
-    return Checked(good, pl.concat(refused), rows)
+    return Checked(good, pl.concat(refused) if len(refused) > 1 else refused[0], rows)
 
 
 def quarantine_id(feed: str, row: int, reason: str, original: bytes) -> str:
@@ -81,6 +82,8 @@ def refusal(feed: str, received_at: datetime, reason: str, detail: str, payload:
 
 
 def _decoder_refusals(decoded: Decoded, feed: Feed, received_at: datetime) -> pl.DataFrame:
+    if not decoded.refused:
+        return NOTHING_REFUSED
     rows = [
         (
             quarantine_id(feed.name, r.row, r.reason, r.original), feed.name, received_at, r.table or None, r.row,

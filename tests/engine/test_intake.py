@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.engine import flow, intake, local
+from pipelines.engine import flow, intake, local, service
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.intake import Busy, Intake
 from pipelines.engine.line import Line
 from pipelines.engine.local import LineClient, LocalServer, alive, hand_over, socket_path
 from pipelines.engine.schedule import Job, Schedule
+from pipelines.engine.service import Service
 from pipelines.engine.state import State
 from tests.engine import small_town
 from tests.engine.small_town import NOON, csv_of, make, readings
@@ -150,6 +151,17 @@ def test_a_large_payload_is_opened_while_the_one_before_is_kept_and_is_kept_afte
     assert (first.result(30).stored, second.result(30).stored) == (1, 1)
     assert kept == sorted(kept)
     queue.stop()
+
+
+def test_while_a_flood_is_taken_in_a_beat_keeps_to_its_usual_time(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets = list[float]()
+    monkeypatch.setattr(type(line.kpis), "behind", property(lambda _: True))
+    monkeypatch.setattr(flow, "beat", lambda line, now, budget_s: budgets.append(budget_s))
+    running = Service(line, now, [])
+    running._beat()
+    running.intake.submit(RawMessage(line.settings.feeds["network"], b"x" * intake.LARGE_BYTES, NOON))
+    running._beat()
+    assert budgets == [service.CATCH_UP_S, service.BEAT_BUDGET_S]
 
 
 def test_a_batch_that_cannot_be_opened_is_refused_and_the_next_is_taken(

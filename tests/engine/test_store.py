@@ -4,13 +4,16 @@ import io
 import random
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
-from pipelines.engine import compaction, manifest
+from pipelines.engine import compaction, landing, manifest
 from pipelines.engine.journal import Entry, Journal, frames
 from pipelines.engine.model import Column, Table
 from pipelines.engine.sorting import CORRECTS, DUPLICATE, NEW, sort_rows
@@ -92,6 +95,43 @@ def test_a_b_a_in_one_batch_ends_with_a_and_supersedes_both(writer: Writer) -> N
     assert found.superseded["value"].to_list() == [1.0, 2.0]
     writer.take("readings", batch)
     assert values(writer.store) == [(1, 0, 1.0), (2, 0, 9.0)]
+
+
+def test_whoever_lands_does_not_wait_for_frames_that_are_put_into_the_tables(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, insert = threading.Event(), threading.Event(), landing._insert
+
+    def slowly(*arguments: Any, **more: Any) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        insert(*arguments, **more)
+
+    monkeypatch.setattr(landing, "_insert", slowly)
+    writer.take("readings", readings((1, 0, 5.0)))
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(values, writer.store)
+        assert begun.wait(30)
+        writer.take("readings", readings((1, 1, 6.0)))
+        again = pool.submit(values, writer.store)
+        go_on.set()
+        assert (1, 0, 5.0) in asked.result(30)
+        assert again.result(30) == [(1, 0, 5.0), (1, 1, 6.0)], "a question sees what was durable before it"
+
+
+def test_frames_that_could_not_be_put_into_the_tables_are_put_there_by_the_next_question(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: Any, **__: Any) -> None:
+        raise duckdb.OutOfMemoryException("no room")
+
+    writer.take("readings", readings((1, 0, 5.0)))
+    with monkeypatch.context() as patched:
+        patched.setattr(landing, "_insert", refuses)
+        with pytest.raises(duckdb.OutOfMemoryException):
+            values(writer.store)
+    writer.take("readings", readings((1, 1, 6.0)))
+    assert values(writer.store) == [(1, 0, 5.0), (1, 1, 6.0)]
 
 
 def test_value_that_becomes_unusable_is_a_correction(writer: Writer) -> None:

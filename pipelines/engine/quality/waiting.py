@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
 
 from pipelines.engine.model import INSTANT
@@ -58,10 +59,12 @@ class Waiting:
             schema={"series": pl.Int32, "near": pl.Int64},
         )
         low, high = (pl.col(edge).dt.epoch("us") for edge in ("low", "high"))
-        marked = [
-            spans.with_columns(seq=pl.lit(seq, pl.Int64), since=pl.lit(since, INSTANT)) for spans, seq, since in fresh
-        ]
-        spans = pl.concat(marked).with_columns(low=low, high=high).join(reach, on="series").sort("series", "low")
+        heights = [spans.height for spans, _, _ in fresh]
+        seqs = pl.Series([seq for _, seq, _ in fresh], dtype=pl.Int64)
+        begun = pl.Series([since for _, _, since in fresh], dtype=INSTANT)
+        of = np.repeat(np.arange(len(fresh)), heights)
+        marked = pl.concat([spans for spans, _, _ in fresh]).with_columns(seq=seqs.gather(of), since=begun.gather(of))
+        spans = marked.with_columns(low=low, high=high).join(reach, on="series").sort("series", "low")
         apart = pl.col("low") > pl.col("high").cum_max().shift().over("series") + pl.col("near")
         joined = (
             spans.with_columns(_part=apart.fill_null(value=False).cum_sum())
