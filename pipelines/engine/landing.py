@@ -1,12 +1,14 @@
 """Durable frames on their way into the hot tables: many small ones go together, when somebody asks."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 import duckdb
 import polars as pl
 
+from pipelines.engine.calendar import extent
 from pipelines.engine.journal import Entry
 from pipelines.engine.model import Table
 from pipelines.engine.tables import RECEIVED, alike, shaped, stamped
@@ -22,8 +24,9 @@ class Landing:
     Whoever adds waits for nobody who is putting: a sender waits for that.
     """
 
-    def __init__(self, tables: Mapping[str, Table]) -> None:
-        self._tables = tables
+    def __init__(self, tables: Mapping[str, Table], put: Callable[[Frames], None]) -> None:
+        """`put` is told of frames that were held and are in the tables now, before they are let go."""
+        self._tables, self._told = tables, put
         self._adding, self._putting = threading.Lock(), threading.RLock()
         self._frames: list[tuple[int, Sequence[Entry]]] = []
         self._going: Frames = ()
@@ -54,12 +57,21 @@ class Landing:
             try:
                 if self._going:
                     self._put(cursor, self._going)
+                    self._told(self._going)
             except BaseException:
                 with self._adding:
                     self._frames, self._rows = [*self._going, *self._frames], self._rows + rows
                 raise
             finally:
                 self._going = ()
+
+    def held(self, name: str, low: datetime, high: datetime) -> list[pl.DataFrame]:
+        """The rows of a table in [low, high] that may not be in the tables yet, frame by frame."""
+        table = self._tables[name]
+        with self._adding:
+            frames = [*self._going, *self._frames]
+        found = [entry.rows for _, entries in frames for entry in entries if entry.table == name]
+        return [rows for rows in found if rows.height and _meets(rows[str(table.time)], low, high)]
 
     @contextmanager
     def settled(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -106,6 +118,11 @@ def _insert(
         cursor.execute(f"DELETE FROM {target} t USING incoming i WHERE {same}")
     cursor.execute(f"INSERT INTO {target} SELECT * FROM incoming")
     cursor.unregister("incoming")
+
+
+def _meets(instants: pl.Series, low: datetime, high: datetime) -> bool:
+    first, last = extent(instants)
+    return first <= high and last >= low
 
 
 def _stamped(entry: Entry, table: Table, seq: int) -> pl.DataFrame:

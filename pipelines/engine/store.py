@@ -17,8 +17,9 @@ from pipelines.engine.journal import Entry, Tail, Withdrawn
 from pipelines.engine.landing import MOST_FRAMES, Landing
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
+from pipelines.engine.past import Past
 from pipelines.engine.rolled import Rolled
-from pipelines.engine.sorting import Newest, Sorting, sort_rows, sort_whole
+from pipelines.engine.sorting import Sorting, sort_rows, sort_whole
 from pipelines.engine.standing import Standing
 
 log = logging.getLogger("townboard")
@@ -58,12 +59,12 @@ class Store:
         self.damaged: dict[str, str] = {}
         self._tail: Tail | None = None
         self._mark: tuple[int, int, int] | None = None
-        self._newest: Newest | None = None
         self._standing: Standing | None = None
         self.rolled = Rolled(self)
         self._adopting = False
         self._lock = threading.RLock()
-        self._landing = Landing(self.tables)
+        self._past = Past()
+        self._landing = Landing(self.tables, self._past.put)
         # In one transaction: each alone costs about a millisecond, whenever a store is opened.
         self._db.execute("BEGIN")
         for table in self.tables.values():
@@ -182,11 +183,10 @@ class Store:
             self._landing.settle(self._cursor())
 
     def _learn(self, entries: Sequence[Entry]) -> None:
+        self._past.learn(entries)
         for entry in entries:
-            if entry.table == "readings":
-                for learner in (self._newest, self._standing):
-                    if learner is not None:
-                        learner.learn(entry.rows)
+            if entry.table == "readings" and self._standing is not None:
+                self._standing.learn(entry.rows)
 
     def sort(self, name: str, frame: pl.DataFrame) -> Sorting:
         """Hold a batch (declared columns, in order of arrival) against what is known."""
@@ -194,16 +194,13 @@ class Store:
         if table.replaces:
             return sort_whole(table, self.rows(name).select(frame.columns).cast(table.schema), frame)
         if name == "readings" and self.hot_since is not None:
-            past = self._past(frame)
-            known = frame.clear() if past.all() else self._known(table, frame.filter(~past))
-            return sort_rows(table, known, frame)
+            if not self._past.begun:
+                latest = self.latest().cast({"series": pl.Int32, "observed_at": INSTANT})
+                self._past.begin(self._cold_until(), latest)
+            rest = frame.filter(~self._past.is_new(frame))
+            known = self._past.states(table, rest, self._landing)
+            return sort_rows(table, self._known(table, rest) if known is None else known, frame)
         return sort_rows(table, self._known(table, frame), frame)
-
-    def _past(self, readings: pl.DataFrame) -> pl.Series:
-        if self._newest is None:
-            latest = self.latest().cast({"series": pl.Int32, "observed_at": INSTANT})
-            self._newest = Newest(self._cold_until(), latest)
-        return self._newest.past(readings)
 
     def _cold_until(self) -> datetime:
         """Past this instant every reading is hot."""

@@ -119,6 +119,20 @@ def test_whoever_lands_does_not_wait_for_frames_that_are_put_into_the_tables(
         assert again.result(30) == [(1, 0, 5.0), (1, 1, 6.0)], "a question sees what was durable before it"
 
 
+def test_readings_that_several_senders_bring_out_of_order_are_sorted_out_before_they_are_in_the_tables(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert writer.take("readings", readings((1, 0, 1.0))) == [NEW]
+    assert values(writer.store) == [(1, 0, 1.0)]
+    assert writer.take("readings", readings((1, 5, 5.0), (1, 9, 9.0))) == [NEW, NEW]
+    with monkeypatch.context() as patched:
+        patched.setattr(landing, "_insert", lambda *_, **__: pytest.fail("nothing has to be asked of the tables"))
+        assert writer.take("readings", readings((1, 4, 4.0), (1, 5, 5.0), (1, 9, 8.0))) == [NEW, DUPLICATE, CORRECTS]
+        assert writer.take("readings", readings((1, 9, 8.0), (2, 1, 1.0), (1, 4, 3.0))) == [DUPLICATE, NEW, CORRECTS]
+    assert writer.take("readings", readings((1, 0, 1.0), (1, 9, 8.0))) == [DUPLICATE, DUPLICATE]
+    assert values(writer.store) == [(1, 0, 1.0), (1, 4, 3.0), (1, 5, 5.0), (1, 9, 8.0), (2, 1, 1.0)]
+
+
 def test_frames_that_could_not_be_put_into_the_tables_are_put_there_by_the_next_question(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
