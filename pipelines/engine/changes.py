@@ -12,7 +12,7 @@ from pipelines.engine.works import Span, arrivals_of
 
 
 class Changes:
-    """Collects spans until they are drained. Called by whoever keeps others from landing."""
+    """Collects spans until they are taken. Called by whoever keeps others from landing, but for `spans`."""
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
@@ -41,8 +41,15 @@ class Changes:
         for name in names:
             self._widen(name, min(found), max(found))
 
-    def drain(self, quantities: pl.DataFrame) -> dict[str, Span]:
-        """What changed since the last call: table, quantity or arrivals of a feed -> span of time.
+    def taken(self) -> "Changes":
+        """What was collected, taken out; nobody who lands waits while it is summed up."""
+        found = Changes(self._zone)
+        found._spans, found._readings = self._spans, self._readings
+        self._spans, self._readings = {}, []
+        return found
+
+    def spans(self, quantities: pl.DataFrame) -> dict[str, Span]:
+        """Table, quantity or arrivals of a feed -> span of time that changed.
 
         Shape: quantities has series and quantity.
         """
@@ -52,8 +59,7 @@ class Changes:
             self._widen("readings", *spans.select(whole).row(0))
             for quantity, low, high in spans.join(quantities, on="series").group_by("quantity").agg(whole).iter_rows():
                 self._widen(quantity, low, high)
-        drained, self._spans = self._spans, {}
-        return drained
+        return self._spans
 
     def _widen(self, name: str, low: datetime, high: datetime) -> None:
         known = self._spans.get(name)

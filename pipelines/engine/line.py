@@ -170,9 +170,9 @@ class Line:
         """What changed since the last call: table or quantity -> span of time."""
         with self.writing:
             self.tell_numbers()
-            touched = self.changes.drain(self.inputs.dimension.select("series", "quantity"))
+            taken = self.changes.taken()
             self._draining_seq = self._seen_seq
-        return touched
+        return taken.spans(self.inputs.dimension.select("series", "quantity"))
 
     def arrivals(self, opened: Sequence[Opened], receipts: Mapping[int, flow.Receipt]) -> pl.DataFrame:
         """Arrival rows for a batch; whose readings came by which feed is noted."""
@@ -211,6 +211,12 @@ class Line:
 
     def judge(self, now: datetime, budget_s: float = math.inf, *, all_due: bool = False) -> None:
         """Settle what readings are worth by their neighbours and what registers say was used, and keep it."""
+        with self.writing:
+            self.tell_numbers()
+            for one in (self.quality, self.meters):
+                one.set_apart()
+        self.quality.sort_in()
+        self.meters.sort_in()
         with self.writing:
             self.tell_numbers()
             taken, metered = (waiting.take(now, all_due=all_due) for waiting in (self.quality, self.meters))

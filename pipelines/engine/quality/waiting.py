@@ -1,6 +1,6 @@
 """Which series wait to be judged: the spans of time that landed rows have touched, and since when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +12,8 @@ from pipelines.engine.model import INSTANT
 # What came is judged when an interval's worth of it is there, and after this long at the latest.
 PATIENCE = timedelta(minutes=5)
 Span = tuple[int, int]
+# Spans of time by series, the frame they landed with, and since when.
+Touched = tuple[pl.DataFrame, int, datetime]
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Waiting:
 
     def __init__(self) -> None:
         self._due: dict[int, Due] = {}
-        self._fresh: list[tuple[pl.DataFrame, int, datetime]] = []
+        self._fresh: list[Touched] = []
+        self._sorting: list[Touched] = []
         self._pace: dict[int, timedelta] = {}
         self._reach: dict[int, int] = {}
 
@@ -49,11 +52,21 @@ class Waiting:
         """
         self._fresh.append((spans, seq, since))
 
+    def set_apart(self) -> None:
+        """Set what was touched apart, to be sorted in when nobody who lands has to wait for it."""
+        self._sorting, self._fresh = [*self._sorting, *self._fresh], []
+
+    def sort_in(self) -> None:
+        """Bring what was set apart into the book, series by series: once a beat, not once a batch."""
+        if self._sorting:
+            self._add(self._sorting)
+        self._sorting = []
+
     def _sorted_in(self) -> None:
-        """Bring what was touched into the book, series by series: done once a beat, not once a batch."""
-        fresh, self._fresh = self._fresh, []
-        if not fresh:
-            return
+        self.set_apart()
+        self.sort_in()
+
+    def _add(self, fresh: Sequence[Touched]) -> None:
         reach = pl.DataFrame(
             {"series": list(self._reach), "near": list(self._reach.values())},
             schema={"series": pl.Int32, "near": pl.Int64},
@@ -78,7 +91,7 @@ class Waiting:
 
     def settled_before(self, seq: int) -> int:
         """The last frame up to which everything is judged; `seq` when nothing waits."""
-        fresh = [seq - 1 for spans, seq, _ in [*self._fresh] if spans.height]
+        fresh = [seq - 1 for spans, seq, _ in [*self._fresh, *self._sorting] if spans.height]
         return min([*fresh, *(due.seq - 1 for due in [*self._due.values()])], default=seq)
 
     def take(self, now: datetime, *, all_due: bool = False) -> dict[int, Due]:
