@@ -45,8 +45,6 @@ class Past:
 
     def states(self, table: Table, readings: pl.DataFrame, landing: Landing) -> pl.DataFrame | None:
         """What is known of readings that several senders brought out of order; None when the tables must be asked."""
-        if readings.is_empty():
-            return readings
         # First what is held: what goes into the tables meanwhile is then in both.
         held = landing.held(table.name, *extent(readings["observed_at"]))
         if self._in_tables is None or not self._in_tables.past(readings).all():

@@ -197,7 +197,11 @@ class Store:
             if not self._past.begun:
                 latest = self.latest().cast({"series": pl.Int32, "observed_at": INSTANT})
                 self._past.begin(self._cold_until(), latest)
-            rest = frame.filter(~self._past.is_new(frame))
+            fresh = self._past.is_new(frame)
+            if fresh.all():
+                # As nearly always: not even a filter, which would wait for the pool of the KPIs.
+                return sort_rows(table, frame.clear(), frame)
+            rest = frame.filter(~fresh)
             known = self._past.states(table, rest, self._landing)
             return sort_rows(table, self._known(table, rest) if known is None else known, frame)
         return sort_rows(table, self._known(table, frame), frame)
