@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from components import plain, public_page
 from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, header, squeezed
 from components.security import policy
-from components.tongue import ENGLISH, speak
+from components.tongue import current
 
 FRESH_S = 20.0
 MOST_KEPT = 200
@@ -41,18 +41,15 @@ class Public:
         self._pages: OrderedDict[str, Kept] = OrderedDict()
 
     async def _ward(self, scope: Scope, receive: Receive, send: Send) -> None:
-        speak(ENGLISH)
         ward = public_page.known_ward(_asked(scope, "ward"))
-        await self._cached(scope, send, f"ward {ward}", lambda: public_page.ward_page(ward))
+        await self._cached(scope, send, f"{current().code} ward {ward}", lambda: public_page.ward_page(ward))
 
     async def _data(self, scope: Scope, receive: Receive, send: Send) -> None:
-        speak(ENGLISH)
         table = public_page.known_table(_asked(scope, "table"))
-        await self._cached(scope, send, f"data {table}", lambda: public_page.data_page(table))
+        await self._cached(scope, send, f"{current().code} data {table}", lambda: public_page.data_page(table))
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Where one request stands; what one person asks for is kept by nobody."""
-        speak(ENGLISH)
         if scope["method"] not in ("GET", "HEAD"):
             return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         status, body = await asyncio.to_thread(public_page.request_page, _asked(scope, "number"))
@@ -78,7 +75,7 @@ async def _give(scope: Scope, send: Send, kept: Kept) -> None:
         (b"content-type", b"text/html; charset=utf-8"),
         (b"cache-control", CACHED),
         (b"etag", kept.tag),
-        (b"vary", b"accept-encoding"),
+        (b"vary", b"accept-encoding, accept-language, cookie"),
     ]
     if header(scope, b"if-none-match") == kept.tag:
         return await answer(scope, send, 304, b"", headers)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from components import glass, kpi_tile, plain, said, theme, wording
 from components.address import ward_names
 from components.domain_page import headlines
-from components.tongue import current
+from components.tongue import _, current, offered
 from pipelines.engine.complaints import Standing
 from pipelines.engine.errors import StoreError
 from pipelines.engine.model import Domain
@@ -18,10 +18,6 @@ KPIS = "kpis"
 # Figures older than this are told to be old before anything else.
 OLD = timedelta(minutes=10)
 STYLE = plain.ROOT / "templates" / "public.css"
-SAID = {
-    "open": "Request {number} ({about}{where}) was received on {received}. It is open.",
-    "closed": "Request {number} ({about}{where}) was received on {received}. It was closed{ended}.",
-}
 
 
 def known_ward(asked: str) -> str:
@@ -39,6 +35,7 @@ def _written(template: str, title: str, **more: Any) -> bytes:
     head = {
         "title": f"{title} · {glass.town().name}", "palette": Markup(theme.bare_css()),
         "style": Markup(STYLE.read_text("utf-8")), "lang": current().code,
+        "dir": current().direction, "languages": offered(),
     }  # fmt: skip
     return plain.content(template, **head, **more).encode()
 
@@ -52,7 +49,7 @@ def ward_page(ward: str) -> bytes:
     built = wording.moment(state["built_at"])
     old = built is None or town.now() - built > OLD
     return _written(
-        "public.html", f"Today in {names.get(ward, town.name)}",
+        "public.html", _("Today in {place}", place=names.get(ward, town.name)),
         place=names.get(ward, town.name), ward=ward, names=names, state=state, old=old,
         built=wording.clock(built, town.zone, town.now()) if built else "",
         parts=[_part(state, domain, ward) for domain in town.domains],
@@ -68,11 +65,11 @@ def _part(state: Any, domain: Domain, ward: str) -> dict[str, Any]:
         lines.append({
             "said": said.sentence(kpi, row, shown, now),
             "status": row["status"],
-            "plain": kpi.plain,
+            "plain": _(kpi.plain),
             "time": said.time_of(row, zone, now) if row["value"] is not None else "",
             "whole": shown != area,
         })  # fmt: skip
-    return {"title": domain.title, "lines": lines}
+    return {"title": _(domain.title), "lines": lines}
 
 
 # where a complaint stands ---------------------------------------------------------------------------------------------
@@ -85,16 +82,19 @@ def request_page(number: str) -> tuple[int, bytes]:
         try:
             status, words = _answer(number.strip())
         except StoreError:
-            status, words = 503, "The requests cannot be read at the moment. Try again in a minute."
-    return status, _written("public_request.html", "Where a request stands", number=number.strip()[:64], words=words)
+            status, words = 503, _("The requests cannot be read at the moment. Try again in a minute.")
+    return status, _written("public_request.html", _("Where a request stands"), number=number.strip()[:64], words=words)
 
 
 def _answer(number: str) -> tuple[int, str]:
     found = glass.town().complaint(number)
     if found is None:
         return 404, (
-            f"There is no request with the number {number[:64]}. Write it as it stands on your receipt. A new request "
-            "may take a few minutes to appear here."
+            _(
+                "There is no request with the number {number}. Write it as it stands on your receipt. "
+                "A new request may take a few minutes to appear here.",
+                number=number[:64],
+            )
         )
     return 200, told(found, glass.town().now())
 
@@ -102,18 +102,23 @@ def _answer(number: str) -> tuple[int, str]:
 def told(found: Standing, now: datetime) -> str:
     """Where a request stands, in words; its place by ward only."""
     zone = glass.town().zone
-    ended = f" on {said.day(found.ended_at, zone)}" if found.ended_at else ""
-    where = f", {ward_names().get(found.ward, found.ward)}" if found.ward else ""
-    words = SAID.get(found.status, SAID["open"]).format(
-        number=found.number, about=found.about or "no matter named", where=where,
-        received=said.day(found.received_at, zone), ended=ended,
-    )  # fmt: skip
+    place = ward_names().get(found.ward, found.ward) if found.ward else ""
+    about = ", ".join(filter(None, (found.about or _("no matter named"), place)))
+    words = _("Request {number} ({about}) was received on {day}.").format(
+        number=found.number, about=about, day=said.day(found.received_at, zone)
+    )
+    if found.status != "closed":
+        words = f"{words} {_('It is open.')}"
+    elif found.ended_at:
+        words = f"{words} {_('It was closed on {day}.', day=said.day(found.ended_at, zone))}"
+    else:
+        words = f"{words} {_('It was closed.')}"
     if found.status == "closed" or found.promised_at is None:
         return words
     day = said.day(found.promised_at, zone)
     if found.promised_at < now:
-        return f"{words} It was promised to be settled by {day}; that day is past."
-    return f"{words} It is promised to be settled by {day}."
+        return _("{words} It was promised to be settled by {day}; that day is past.", words=words, day=day)
+    return _("{words} It is promised to be settled by {day}.", words=words, day=day)
 
 
 # open data ------------------------------------------------------------------------------------------------------------
@@ -131,4 +136,4 @@ def data_page(table: str) -> bytes:
         every = glass.town().dictionary()
         rows = every.filter(every["table"] == table).to_dicts()
     kpis = [(d, d.kpis) for d in glass.town().domains] if table == KPIS else []
-    return _written("public_data.html", "Open data", table=table, tables=_tables(), rows=rows, kpis=kpis, KPIS=KPIS)
+    return _written("public_data.html", _("Open data"), table=table, tables=_tables(), rows=rows, kpis=kpis, KPIS=KPIS)

@@ -181,3 +181,16 @@ def test_a_language_without_words_is_named_for_the_clerk() -> None:
 def test_the_title_of_a_page_speaks_its_language(spoken: FakeTown) -> None:
     assert "<title>خلاصہ · Nadipur</title>" in get(spoken, "/?lang=ur").text
     assert "<title>Overview · Nadipur</title>" in get(spoken, "/").text
+
+
+def test_residents_read_their_page_in_their_language(town: FakeTown) -> None:
+    async def ask() -> None:
+        async with Board(town, "/") as client:
+            hindi, english = await client.get("/public?lang=hi"), await client.get("/public?lang=en")
+            assert (
+                '<html lang="hi" dir="ltr">' in hindi.text and "मेरा वार्ड" in hindi.text and "My ward" not in hindi.text
+            )
+            assert "My ward" in english.text and "मेरा" not in english.text
+            assert "accept-language" in hindi.headers["vary"]
+
+    asyncio.run(ask())
