@@ -190,7 +190,10 @@ def test_a_real_request_is_told_without_text_address_or_contact(tmp_path: Path) 
 def test_open_data_links_to_every_open_table_with_its_columns_and_to_no_guarded_one(town: FakeTown) -> None:
     every, bills = get(town, "/public/data", "/public/data?table=water_bills")
     assert 'href="/api/v1/tables/water_bills?format=csv"' in every.text
-    assert "<td><code>billed_m3</code></td><td>number</td><td>m^3</td><td lang="en" dir="ltr">volume billed</td>" in bills.text
+    assert (
+        '<td><code>billed_m3</code></td><td>number</td><td>m^3</td><td lang="en" dir="ltr">volume billed</td>'
+        in bills.text
+    )
 
 
 def test_links_of_public_pages_stay_under_the_prefix(town: FakeTown) -> None:
