@@ -38,7 +38,11 @@ class Console:
     """The addresses of the alarm console."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"alarms": self._alarms, "alarms.csv": self._csv, "alarms/who": self._who}
+        self.addresses: Mapping[str, App] = {
+            "alarms": self._alarms,
+            "alarms.csv": plain.read_only(self._csv),
+            "alarms/who": plain.read_only(self._who),
+        }
 
     async def _alarms(self, scope: Scope, receive: Receive, send: Send) -> None:
         view = ConsoleView.read(scope.get("query_string", b"").decode("latin-1"))
@@ -73,8 +77,6 @@ class Console:
 
     async def _csv(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Exactly the rows that the page at the same query shows."""
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         view = ConsoleView.read(scope.get("query_string", b"").decode("latin-1"))
         try:
             body = await asyncio.to_thread(lambda: b"".join(streamed(*_extract(view), "csv")))

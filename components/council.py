@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from components import council_months, council_said, first_paint, glass, kpi_tile, plain, said, shell, wording
 from components.address import View, ward_names
-from components.asgi import App, Receive, Scope, Send, answer
+from components.asgi import App, Receive, Scope, Send
 from components.domain_page import headlines, mapped
 from components.tongue import ENGLISH, speak
 from components.ward_bars import ward_bars
@@ -25,14 +25,12 @@ class Council:
     """The page for council members; what it says is worked out once for all who look at it at the same time."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"council": self._council}
+        self.addresses: Mapping[str, App] = {"council": plain.read_only(self._council)}
         self._kept: OrderedDict[str, tuple[float, Markup]] = OrderedDict()
 
     async def _council(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Its sentences stand in no catalogue, and a page in two languages is read by nobody.
         speak(ENGLISH)
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("ward", [""])[-1]
         ward = asked if asked in ward_names() else ""
         body = await asyncio.to_thread(self._body, ward)

@@ -39,7 +39,7 @@ class MessagesPage:
     """The addresses of the messages."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"messages": self._messages, "messages.csv": self._csv}
+        self.addresses: Mapping[str, App] = {"messages": self._messages, "messages.csv": plain.read_only(self._csv)}
 
     async def _messages(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = _asked(scope)
@@ -62,8 +62,6 @@ class MessagesPage:
 
     async def _csv(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Exactly the messages that the page at the same query shows, and those that are more."""
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         try:
             rows = await asyncio.to_thread(messages, _asked(scope).get("show", ""))
         except Forbidden as error:

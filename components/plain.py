@@ -80,3 +80,14 @@ def guarded(app: App) -> App:
             await give(scope, send, body, 500)
 
     return answered
+
+
+def read_only(app: App) -> App:
+    """The app, for those who only read: whoever sends something is told that nothing is taken here (405)."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
+        await app(scope, receive, send)
+
+    return answered

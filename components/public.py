@@ -35,9 +35,8 @@ class Public:
     """
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {
-            "public": self._ward, "public/data": self._data, "public/request": self._request,
-        }  # fmt: skip
+        pages = {"public": self._ward, "public/data": self._data, "public/request": self._request}
+        self.addresses: Mapping[str, App] = {path: plain.read_only(page) for path, page in pages.items()}
         self._pages: OrderedDict[str, Kept] = OrderedDict()
 
     async def _ward(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,14 +49,10 @@ class Public:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Where one request stands; what one person asks for is kept by nobody."""
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         status, body = await asyncio.to_thread(public_page.request_page, _asked(scope, "number"))
         return await plain.give(scope, send, body, status)
 
     async def _cached(self, scope: Scope, send: Send, key: str, write: Callable[[], bytes]) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         kept = self._pages.get(key)
         if kept is None or time.monotonic() - kept.at > FRESH_S:
             body = await asyncio.to_thread(write)

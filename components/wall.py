@@ -24,13 +24,14 @@ class Wall:
     """A page for screens that hang on a wall."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"wall": self._wall, "wall/shift": self._shift}
+        self.addresses: Mapping[str, App] = {
+            "wall": plain.read_only(self._wall),
+            "wall/shift": plain.read_only(self._shift),
+        }
 
     async def _wall(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Its sentences stand in no catalogue, and a page in two languages is read by nobody.
         speak(ENGLISH)
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD")])
         typed = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[-1]
         try:
             if typed:

@@ -42,6 +42,20 @@ MATRIX = {
     ("POST", "messages"):         " 1   3   3   2   2   2   1   1",  # of a channel that is none
     ("GET", "messages.csv"):      " 1   3   3   o   o   o   1   1",
     ("POST", "messages.csv"):     " 5   5   5   5   5   5   5   5",
+    ("GET", "alarms/who"):        " 1   o   o   o   o   o   1   1",
+    ("POST", "alarms/who"):       " 5   5   5   5   5   5   5   5",
+    ("GET", "wall"):              " o   o   o   o   o   o   o   o",
+    ("POST", "wall"):             " 5   5   5   5   5   5   5   5",
+    ("GET", "wall/shift"):        " o   o   o   o   o   o   o   o",
+    ("POST", "wall/shift"):       " 5   5   5   5   5   5   5   5",
+    ("GET", "council"):           " o   o   o   o   o   o   o   o",
+    ("POST", "council"):          " 5   5   5   5   5   5   5   5",
+    ("GET", "public"):            " o   o   o   o   o   o   o   o",
+    ("POST", "public"):           " 5   5   5   5   5   5   5   5",
+    ("GET", "public/data"):       " o   o   o   o   o   o   o   o",
+    ("POST", "public/data"):      " 5   5   5   5   5   5   5   5",
+    ("GET", "public/request"):    " o   o   o   o   o   o   o   o",
+    ("POST", "public/request"):   " 5   5   5   5   5   5   5   5",
     ("POST", "signout"):          " >   >   >   >   >   >   >   >",
 }  # fmt: skip
 STATUS = {"o": 200, ">": 303, "1": 401, "2": 422, "3": 403, "5": 405}
