@@ -10,7 +10,9 @@ from pipelines.demo.calendar import day_number, day_start
 from pipelines.demo.demand import DMAS, burst, inflow_m3_h
 from pipelines.demo.feeds import blocks
 from pipelines.demo.incidents import SCRIPTS, Incident, World
+from pipelines.engine.alarms.rules import limit_of
 from pipelines.water.alarms import ALARMS
+from pipelines.water.tables import QUANTITIES
 
 
 @pytest.mark.parametrize("world", ["calm", "troubled"])
@@ -62,14 +64,15 @@ def test_burst_main_rings_pressure_low_at_every_hour_and_a_calm_day_never_does(
     target: str, calm: World, start: float
 ) -> None:
     rule = next(alarm for alarm in ALARMS if alarm.name == "pressure_low")
+    limit = limit_of(rule, next(quantity for quantity in QUANTITIES if quantity.name == rule.watches))
     point = [s.asset for s in water.PRESSURE].index(f"P-{target.partition(':')[2]}")
     (pressures,) = (block for block in water.BLOCKS if block.name == "pressure")
     for hour in range(0, 72, 2):
         begin = start + hour * 3600.0
         burst_main = World(7, (Incident("burst_main", target, begin, begin + 960.0, 60.0, 300.0),))
         at = begin + np.arange(60.0, 960.0, pressures.live_s)
-        assert pressures.at(burst_main, at)[point].max() < rule.below, hour
-        assert pressures.at(calm, at)[point].min() > rule.below + rule.deadband, hour
+        assert pressures.at(burst_main, at)[point].max() < limit.low, hour
+        assert pressures.at(calm, at)[point].min() > limit.low + limit.deadband, hour
 
 
 def test_burst_main_raises_inflow_lowers_pressure_in_its_ward_and_heals(troubled: World, calm: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.engine.alarms.rules import limit_of
 from pipelines.engine.decode.base import ROW, decoder
 from pipelines.engine.decode.table_file import check_mapping
 from pipelines.engine.model import INSTANT, Kpi, Source
@@ -88,9 +89,10 @@ def test_bill_that_ends_before_it_begins_is_set_aside():
 def test_pressure_alarm_rings_within_a_minute_and_returns_two_per_cent_of_range_above():
     rule = ALARMS["pressure_low"]
     assert (rule.watches, rule.below, rule.level) == ("pressure_m", 7.0, "asset")
-    assert rule.on_delay.total_seconds() <= 60
+    limit = limit_of(rule, next(quantity for quantity in DOMAIN.quantities if quantity.name == rule.watches))
+    assert limit.low == 7.0 and limit.on_delay.total_seconds() <= 60
     # EEMUA 191: a deadband of 2 % of the range of a pressure signal; network gauges here span 50 m
-    assert rule.deadband == pytest.approx(0.02 * 50)
+    assert limit.deadband == pytest.approx(0.02 * 50)
 
 
 def test_night_alarm_waits_for_the_third_night():

@@ -38,6 +38,7 @@ def test_bareillys_missing_meter_days_are_what_coverage_lacks(recorded: Path, tm
     with opened(folder_of("bareilly", tmp_path), now, []) as town:
         (receipt,) = town.land("meters", (recorded / "energy" / file).read_bytes())
         assert (receipt.decoded, receipt.stored) == (13304, 13304)
+        town.line.tell_numbers()
         inputs = town.line.inputs
         grid = windows(every("day"), at("2019-05-29T18:30"), now, now, "Asia/Kolkata").filter(pl.col("end") <= now)
         readings = inputs.get("consumer_energy_kwh", at("2019-05-29T18:30"), now)
