@@ -30,7 +30,7 @@ APART = (
 ALIKE = "{title}: {mine} in {ward}, {town} in the whole town. No ward differs from the others by more than chance."
 UNSURE = "{title}: {mine} in {ward}, {town} in the whole town. How sure the wards' figures are is not known: no order."
 WARDS_APART = "{title}: best is {best} with {best_figure}, worst {worst} with {worst_figure}."
-NOT_COMPARED = "{title}: not known in {ward}, because {reason}. The whole town has {town}."
+NOT_COMPARED = "{title}: not known in {ward}: {reason}. The whole town has {town}."
 
 
 def judged(domain: Domain) -> list[Kpi]:

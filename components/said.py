@@ -24,7 +24,7 @@ SENTENCES = {
 }
 WITHOUT_TARGET = "{title}: {figure}."
 OLD = N_("{title}: {figure} when it was last known, {age} ago. No newer figure has come since.")
-UNKNOWN = N_("{title}: {figure}, not known, because {reason}.")
+UNKNOWN = N_("{title}: {figure}, not known: {reason}.")
 KEPT, MISSED, UNTOLD = "kept", "missed", "unknown"
 
 

@@ -104,7 +104,7 @@ def test_what_is_unknown_or_old_is_said_to_be_and_never_claimed(town: FakeTown) 
     town.publish(state)
     text = get(town, "/public?ward=W03")[0].text
     told = line(text, "supply_per_head", "ward:W03")
-    assert "–, not known, because only 40% of what is expected has arrived; 75% is needed." in told
+    assert "–, not known: only 40% of what is expected has arrived; 75% is needed." in told
     old = line(text, "peak_loading", "ward:W03")
     assert "70.0 % when it was last known, 2 days ago. No newer figure has come since." in old
     assert "target" not in told + old
