@@ -58,9 +58,11 @@ def ward_bars(state: Mapping[str, Any], kpi: Kpi, wards: Mapping[str, str], chos
     sides = compared_sides(glass.town(), state, kpi)
     values = [abs(side.value) for side in sides if side.value is not None]
     top = max([*values, abs(kpi.target or 0), 1e-9]) * 1.08
+    # Wards that are alike within chance stand by name.
+    order = _("worst first") if told(sides) == "apart" else None
     head = [
         html.H2(_("Wards: {title}", title=_(kpi.title))),
-        html.P(_(", ").join(filter(None, [wording.unit(kpi.unit), _("worst first")])), className="sub"),
+        html.P(_(", ").join(filter(None, [wording.unit(kpi.unit), order])), className="sub"),
     ]
     items = [
         _bar(state, kpi, side, wards, top=top, looks=_looks(side, chosen, begins=begins))
