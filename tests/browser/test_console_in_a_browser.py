@@ -172,6 +172,8 @@ def test_without_scripts_signing_in_acknowledging_and_the_shift_log_work(
     chromium: Any, served: Served, people: Doorstep
 ) -> None:
     ring(served, "plain")
+    # A page without scripts shows what stood on the board when it was asked for.
+    served.publish()
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(served.address + "/alarms?q=plain")
