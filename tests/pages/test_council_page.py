@@ -115,8 +115,7 @@ def test_a_ward_without_a_figure_is_not_compared(town: FakeTown) -> None:
     state = state_of(town, "pressure_compliance", dict.fromkeys(EVERY[:5], GOOD), value=94.0)
     words = council_said.compared(state, kpi_of(town, "water", "pressure_compliance"), ward_names(), "W09")
     assert plain_words(words or "") == (
-        "Pressure compliance: not known in Canal West: nothing was measured in this time. "
-        "The whole town has 94.0 %."
+        "Pressure compliance: not known in Canal West: nothing was measured in this time. The whole town has 94.0 %."
     )
 
 
