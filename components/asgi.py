@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 import brotli
 
@@ -17,6 +18,12 @@ Headers = list[tuple[bytes, bytes]]
 def header(scope: Scope, name: bytes) -> bytes:
     """A request header, empty when it is missing."""
     return next((value for key, value in scope["headers"] if key == name), b"")
+
+
+def query(scope: Scope) -> dict[str, str]:
+    """What the address asks for, by name; of a name that comes several times the last."""
+    asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return {name: values[-1] for name, values in asked.items()}
 
 
 def encoding(scope: Scope) -> bytes:

@@ -1,19 +1,17 @@
 """The council's page: sentences first, then the figures behind them; for a phone in a meeting, and for paper."""
 
 import asyncio
-import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 from markupsafe import Markup
 
 from components import council_months, council_said, first_paint, glass, kpi_tile, plain, said, shell, wording
 from components.address import View, ward_names
-from components.asgi import App, Receive, Scope, Send
+from components.asgi import App, Receive, Scope, Send, query
 from components.domain_page import headlines, mapped
+from components.lately import Lately
 from components.tongue import ENGLISH, speak
 from components.ward_bars import ward_bars
 from pipelines.engine.model import Domain
@@ -26,26 +24,18 @@ class Council:
 
     def __init__(self) -> None:
         self.addresses: Mapping[str, App] = {"council": plain.read_only(self._council)}
-        self._kept: OrderedDict[str, tuple[float, Markup]] = OrderedDict()
+        self._kept: Lately[Markup] = Lately(FRESH_S, MOST_KEPT)
 
     async def _council(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Its sentences stand in no catalogue, and a page in two languages is read by nobody.
         speak(ENGLISH)
-        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("ward", [""])[-1]
+        asked = query(scope).get("ward", "")
         ward = asked if asked in ward_names() else ""
-        body = await asyncio.to_thread(self._body, ward)
+        body = await asyncio.to_thread(self._kept.of, ward, lambda: content(ward))
         whole = await asyncio.to_thread(
             plain.document, "Council", body, kept={"ward": ward}, extra=("plain/council.js",)
         )
         return await plain.give(scope, send, whole)
-
-    def _body(self, ward: str) -> Markup:
-        kept = self._kept.get(ward)
-        if kept is None or time.monotonic() - kept[0] > FRESH_S:
-            kept = self._kept[ward] = (time.monotonic(), content(ward))
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        return kept[1]
 
 
 def content(ward: str) -> Markup:

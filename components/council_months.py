@@ -1,15 +1,13 @@
 """This month against last month and the same month last year: means of published values, or why there is none."""
 
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from components import glass, wording
+from components.lately import Lately
 from pipelines.engine.calendar import LENGTHS
 from pipelines.engine.model import Kpi
 from pipelines.engine.stepped import by_step
@@ -29,7 +27,7 @@ class Month:
 
 
 Months = tuple[Month, Month, Month]
-_kept: OrderedDict[tuple[Any, ...], tuple[float, Months]] = OrderedDict()
+_kept: Lately[Months] = Lately(KEPT_S, MOST_KEPT)
 
 
 def starts(now: datetime, zone: str) -> tuple[datetime, datetime, datetime]:
@@ -47,13 +45,7 @@ def of(kpi: Kpi, area: str, now: datetime) -> Months | None:
     """This month so far, last month, and this month a year ago; None for a KPI of years."""
     if kpi.window.step in YEARLY:
         return None
-    key = (glass.binding(), kpi.id, area)
-    kept = _kept.get(key)
-    if kept is None or time.monotonic() - kept[0] > KEPT_S:
-        kept = _kept[key] = (time.monotonic(), _read(kpi, area, now))
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
-    return kept[1]
+    return _kept.of((glass.binding(), kpi.id, area), lambda: _read(kpi, area, now))
 
 
 def _read(kpi: Kpi, area: str, now: datetime) -> Months:

@@ -1,7 +1,5 @@
 """Histories of KPIs for charts: asked of the store once per window, and brought up to the board in between."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +8,7 @@ import polars as pl
 
 from components import glass, wording
 from components.address import View
+from components.lately import Lately
 from pipelines.engine.model import Kpi
 
 # Late data may correct windows of the past: after this long the store is asked again.
@@ -19,7 +18,7 @@ MOST_KEPT = 600
 MOST_POINTS = 1600
 Points = tuple[list[str], list[float | None]]
 
-_kept: OrderedDict[tuple[Any, ...], tuple[float, Points]] = OrderedDict()
+_kept: Lately[Points] = Lately(KEPT_S, MOST_KEPT)
 
 
 def placed_at(kpi: Kpi) -> str:
@@ -66,14 +65,12 @@ def points(kpi: Kpi, area: str, view: View, row: Mapping[str, Any]) -> Points:
     """The KPI's values in the period of the view, the newest as the board has it."""
     town = glass.town()
     key = (glass.binding(), kpi.id, area, view.days, row.get("window_start"))
-    kept = _kept.get(key)
-    if kept is None or time.monotonic() - kept[0] > KEPT_S:
+
+    def asked() -> Points:
         start, end = view.span(kpi.window.step)
-        kept = (time.monotonic(), series(town.history(kpi.id, [area], start, end), town.zone, kpi))
-        _kept[key] = kept
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
-    return _newest(kept[1], row, town.zone, kpi)
+        return series(town.history(kpi.id, [area], start, end), town.zone, kpi)
+
+    return _newest(_kept.of(key, asked), row, town.zone, kpi)
 
 
 def _newest(known: Points, row: Mapping[str, Any], zone: str, kpi: Kpi) -> Points:

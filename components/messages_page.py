@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
 import polars as pl
 
 from components import glass, plain, wording
-from components.asgi import App, Receive, Scope, Send, answer
+from components.asgi import App, Receive, Scope, Send, answer, query
 from components.forms import read_own, redirect
 from components.line_answer import answered
 from components.tongue import N_, _, said
@@ -42,7 +41,7 @@ class MessagesPage:
         self.addresses: Mapping[str, App] = {"messages": self._messages, "messages.csv": plain.read_only(self._csv)}
 
     async def _messages(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = _asked(scope)
+        asked = query(scope)
         if scope["method"] in ("GET", "HEAD"):
             return await self._show(scope, send, asked, _tested(asked.get("tested", "")))
         if scope["method"] != "POST":
@@ -63,7 +62,7 @@ class MessagesPage:
     async def _csv(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Exactly the messages that the page at the same query shows, and those that are more."""
         try:
-            rows = await asyncio.to_thread(messages, _asked(scope).get("show", ""))
+            rows = await asyncio.to_thread(messages, query(scope).get("show", ""))
         except Forbidden as error:
             status = 403 if error.known else 401
             return await answer(scope, send, status, error.words.encode(), [(b"content-type", b"text/plain")])
@@ -74,11 +73,6 @@ class MessagesPage:
             (b"content-disposition", b'attachment; filename="messages.csv"'), (b"x-content-type-options", b"nosniff"),
         ]  # fmt: skip
         return await answer(scope, send, 200, body, headers)
-
-
-def _asked(scope: Scope) -> dict[str, str]:
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return {name: values[-1] for name, values in query.items()}
 
 
 def _tested(channel: str) -> Outcome:

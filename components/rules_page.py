@@ -5,11 +5,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
 
 from components import glass, plain, wording
 from components.address import ward_names
-from components.asgi import App, Receive, Scope, Send, answer
+from components.asgi import App, Receive, Scope, Send, answer, query
 from components.forms import Form, read_own, redirect
 from components.line_answer import answered
 from components.tongue import N_, _, said
@@ -49,7 +48,7 @@ class RulesPage:
 
     async def _rules(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in ("GET", "HEAD"):
-            asked = {name: values[-1] for name, values in parse_qs(scope.get("query_string", b"").decode()).items()}
+            asked = query(scope)
             typed = {**GIVEN, **{name: asked[name][:500] for name in TYPED if name in asked}}
             return await self._show(
                 scope, send, Tried(_(DID[asked["did"]]) if asked.get("did") in DID else "", fields=typed)

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs
 
 import polars as pl
 
 from components import glass, performance, plain, wording
-from components.asgi import App, Receive, Scope, Send, answer
+from components.asgi import App, Receive, Scope, Send, answer, query
 from components.console_page import owners
 from components.console_view import ASIDE, WAITING, ConsoleView, alarms, in_words
 from components.forms import Form, read_own, redirect
@@ -45,7 +44,7 @@ class ShiftPage:
         self.addresses: Mapping[str, App] = {"shift": self._shift}
 
     async def _shift(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = {key: values[-1] for key, values in parse_qs(scope.get("query_string", b"").decode("latin-1")).items()}
+        asked = query(scope)
         hours = asked.get("hours", "") if asked.get("hours") in PERIODS else ""
         if scope["method"] in ("GET", "HEAD"):
             return await self._show(scope, send, hours, _(DID[asked["did"]]) if asked.get("did") in DID else "")

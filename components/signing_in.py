@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from components import glass, plain
-from components.asgi import App, Receive, Scope, Send, answer, header
+from components.asgi import App, Receive, Scope, Send, answer, header, query
 from components.forms import Form, read, read_own, redirect, within
 from components.tongue import _
 from components.tongue import said as translated
@@ -50,7 +50,7 @@ class SigningIn:
     # by password
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
-        place = _asked(scope).get("next", "") or _came_from(scope)
+        place = query(scope).get("next", "") or _came_from(scope)
         await self._show(scope, send, "signin.html", "Sign in", next=within(place, self.prefix))
 
     async def _sign_in(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +71,7 @@ class SigningIn:
     # by one-time code
 
     async def _ask_code(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = {"code": _asked(scope).get("code", "")[:60], "next": within(_asked(scope).get("next", ""), self.prefix)}
+        given = {"code": query(scope).get("code", "")[:60], "next": within(query(scope).get("next", ""), self.prefix)}
         await self._show(scope, send, "code.html", "One-time code", **given)
 
     async def _redeem(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +116,7 @@ class SigningIn:
         found = await asyncio.to_thread(glass.town().porter.sessions, visit)
         rows = [{"one": one, "device": device(one.agent), "own": one.digest == visit.session.digest} for one in found]
         did = {"password": _("The new password counts from now on; other sessions have ended."), "ended": _("Ended.")}
-        said = did.get(_asked(scope).get("did", ""), "")
+        said = did.get(query(scope).get("did", ""), "")
         return await self._show(scope, send, "account.html", _("Your account"), rows=rows, said=said, mistake=mistake)
 
     async def _change_password(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,10 +185,6 @@ def device(agent: str) -> str:
     if browser and system:
         return _("{browser} on {system}", browser=browser, system=system)
     return browser or system or _("unknown device")
-
-
-def _asked(scope: Scope) -> dict[str, str]:
-    return {key: values[-1] for key, values in parse_qs(scope.get("query_string", b"").decode("latin-1")).items()}
 
 
 def _came_from(scope: Scope) -> str:

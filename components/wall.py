@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
-from urllib.parse import parse_qs
 
 import orjson
 
 from components import glass, plain, wall_page
-from components.asgi import App, Headers, Receive, Scope, Send, answer, header
+from components.asgi import App, Headers, Receive, Scope, Send, answer, header, query
 from components.forms import redirect
 from components.tongue import ENGLISH, speak
 from components.visitor import current, peer
@@ -32,7 +31,7 @@ class Wall:
     async def _wall(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Its sentences stand in no catalogue, and a page in two languages is read by nobody.
         speak(ENGLISH)
-        typed = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[-1]
+        typed = query(scope).get("token", "")
         try:
             if typed:
                 return await self._enter(scope, send, typed)
