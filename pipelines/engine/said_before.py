@@ -1,14 +1,15 @@
 """What the board said of each KPI and area at the same local time a week ago, so that like is compared with like."""
 
-from collections import deque
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+import polars as pl
 
 from pipelines.engine.minutes import GONE, WHOLE_EVERY
 from pipelines.engine.store import Store
+from pipelines.engine.timed import MICROSECOND, place
 
 WEEK = timedelta(days=7)
 # So much of the minutes is read at a time.
@@ -37,33 +38,37 @@ class SaidBefore:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._told: dict[tuple[str, str], Said] = {}
-        self._coming: deque[Mapping[str, Any]] = deque()
+        # Read, but not said by then; in order of time.
+        self._coming = pl.DataFrame()
         self._at: datetime | None = None
         self._read_to = datetime.min.replace(tzinfo=UTC)
-        self._whole_at: datetime | None = None
 
     def follow(self, store: Store, now: datetime) -> None:
         """Go on to what had been said a week before `now`."""
         at = week_before(now, self._zone)
-        anew = self._at is None or at < self._at or at >= self._read_to + AHEAD
-        if anew:
-            self._told, self._coming, self._read_to = {}, deque(), at - REACH
+        if self._at is None or at < self._at or at >= self._read_to + AHEAD:
+            self._told, self._coming, self._read_to = {}, pl.DataFrame(), at - REACH
         if at >= self._read_to:
             rows = store.rows("kpi_board", self._read_to, at + AHEAD, columns=COLUMNS)
-            self._coming.extend(rows.sort("said_at").iter_rows(named=True))
+            self._coming = pl.concat([self._coming, rows.sort("said_at")], how="diagonal")
             self._read_to = at + AHEAD
         self._at = at
-        while self._coming and self._coming[0]["said_at"] <= at:
-            self._take(self._coming.popleft())
+        said = place(self._coming, at + MICROSECOND, "said_at")
+        if said:
+            self._take(self._coming.head(said))
+            self._coming = self._coming.slice(said)
 
-    def _take(self, row: Mapping[str, Any]) -> None:
-        if row["whole"] and row["said_at"] != self._whole_at:
-            self._told, self._whole_at = {}, row["said_at"]
-        key = (row["kpi"], row["area"])
-        if row["status"] == GONE:
-            self._told.pop(key, None)
-        else:
-            self._told[key] = Said(row["window"], row["value"])
+    def _take(self, rows: pl.DataFrame) -> None:
+        """Take note of all that was said at some instants: what the newest whole board does not name is gone."""
+        whole = rows.filter("whole")["said_at"].max()
+        if whole is not None:
+            self._told, rows = {}, rows.filter(pl.col("said_at") >= whole)
+        for row in rows.unique(["kpi", "area"], keep="last", maintain_order=True).iter_rows(named=True):
+            key = (row["kpi"], row["area"])
+            if row["status"] == GONE:
+                self._told.pop(key, None)
+            else:
+                self._told[key] = Said(row["window"], row["value"])
 
     def of(self, kpi: str, area: str, window: datetime) -> Said | None:
         """What was said by then of the window that began a week before this one; None when nothing was."""
