@@ -50,21 +50,8 @@ FEED: Mapping[str, Kind] = {
     "enabled": FLAG,
 }
 BROKER: Mapping[str, Kind] = {
-    **dict.fromkeys(
-        (
-            "url",
-            "user",
-            "password",
-            "password_file",
-            "password_env",
-            "ca_file",
-            "cert_file",
-            "key_file",
-            "client_id",
-            "keep",
-        ),
-        TEXT,
-    ),
+    **dict.fromkeys(("url", "user", "password", "password_file", "password_env", "client_id", "keep"), TEXT),
+    **dict.fromkeys(("ca_file", "cert_file", "key_file"), TEXT),
 }
 ALARM: Mapping[str, Kind] = {"enabled": FLAG}
 
