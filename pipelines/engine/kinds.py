@@ -39,6 +39,7 @@ TOWN: Mapping[str, Kind] = {
     "languages": TEXTS,
     "domains": TEXTS,
     "demo": FLAG,
+    "open_wall": FLAG,
     "pack": TEXT,
 }
 FEED: Mapping[str, Kind] = {

@@ -48,6 +48,7 @@ EXPECTED = {
     "alarm_other_side": (7, "rings below", "tune `below`"),
     "alarm_delay": (7, "60 is no duration", '"15 min"'),
     "alarm_priority": (7, "'urgent'", "critical, high, medium, low"),
+    "open_wall_is_text": (5, '`open_wall = "yes"`', "true or false"),
     "alarm_enabled_is_text": (7, '`enabled = "no"`', "true or false"),
     "mqtt_without_broker": (6, "names the broker", "write [brokers.main]"),
     "topic_mixed": (11, "`tank-{b}`", "one whole level"),
@@ -127,7 +128,7 @@ def test_brackets_in_brackets_without_end_are_refused_in_words(tmp_path: Path) -
 
 VALUES = ("5", "true", '"x"', "[]", "[1]", "{}", "-1", "nan", "inf", "2026-01-01", '[["a"]]', '""')
 KEYS = {
-    "town": ("name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s"),
+    "town": ("name", "timezone", "languages", "domains", "demo", "open_wall", "beat_s", "future_tolerance_s"),
     "feeds.f": sorted(settings.FEED_KEYS),
     "feeds": ("f",),
     "water": ("kpis", "alarms"),

@@ -165,9 +165,6 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
             document.unknown("town", str(wanted), available, at="domains")
     if not domains:
         document.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
-    open_wall = raw.get("open_wall", False)
-    if not isinstance(open_wall, bool):
-        document.wrong("town", "open_wall", f"`open_wall = {open_wall!r}` is neither true nor false.")
     pack = choice(document, "town", raw, "pack", PACKS, PACKS[0])
     numbers = {}
     for key, default in (
@@ -187,6 +184,6 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
         "domains": domains,
         "pack": pack,
         "demo": bool(raw.get("demo", False)),
-        "open_wall": bool(open_wall),
+        "open_wall": bool(raw.get("open_wall", False)),
         **numbers,
     }
