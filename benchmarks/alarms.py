@@ -18,6 +18,7 @@ from pipelines import available
 from pipelines.engine import registers, settings
 from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.model import INSTANT
+from pipelines.engine.service import keep_what_the_start_made
 from pipelines.engine.state import State
 
 LIMIT_MS = 50.0
@@ -95,6 +96,7 @@ def main() -> int:
         found, registered = town(Path(made) / "town")
         KPIS.extend(kpi.id for kpi in found.kpis)
         alarms = Alarms(found, registered, State(Path(made) / "state.sqlite"), START)
+        keep_what_the_start_made()
         number = len(alarms.watched.conditions.keys)
         calm = told(f"{number:,} conditions, every value new, nothing rings", beats(alarms, START, 0)[0])
         took, rang = beats(alarms, START + timedelta(hours=1), 1_000)

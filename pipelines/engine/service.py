@@ -1,5 +1,6 @@
 """The line as a process: sources, schedule, beat, compaction and the local socket around one Line."""
 
+import atexit
 import gc
 import logging
 import os
@@ -43,6 +44,8 @@ def keep_what_the_start_made() -> None:
     """Garbage is no longer sought in what exists now, and less often in what comes: 12 ms of a beat."""
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
+    # Libraries that count their own objects at the end complain of what is never looked at again.
+    atexit.register(gc.unfreeze)
 
 
 class Service:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from pipelines.engine.alarms.lifecycle import STANDING, Standing, State
@@ -66,7 +67,7 @@ class Alarm:
     def told(self) -> dict[str, Any]:
         """The alarm as JSON remembers it."""
         standing = self.standing
-        told = {name: getattr(self, name) for name in PLAIN}
+        told = dict(zip(PLAIN, _PLAIN_OF(self), strict=True))
         told |= {name: _text(getattr(self, name)) for name in INSTANTS}
         return told | {
             "state": str(standing.state), "condition": standing.active, "latched": standing.latched,
@@ -88,6 +89,7 @@ class Alarm:
 
 
 PLAIN = tuple(f.name for f in fields(Alarm) if f.name not in ("standing", *INSTANTS))
+_PLAIN_OF = attrgetter(*PLAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
