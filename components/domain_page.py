@@ -14,6 +14,7 @@ from components.asset_table import table as asset_table
 from components.freshness import feed_strip
 from components.kpi_tile import csv_link
 from components.past_page import corrections_panel, past_page
+from components.picture import pictures
 from components.props import props
 from components.tongue import _
 from components.town_map import town_map
@@ -58,6 +59,7 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
             html.Div(
                 [_map_panel(domain, state, view, chosen), _beside(domain, state, view, chosen, wards)], className="two"
             ),
+            pictures(domain, view),
             html.H2(_("Trends"), className="section"),
             trends(state, first, further, view, domain.alarms),
             _further(state, domain, further, view),

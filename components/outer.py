@@ -19,6 +19,7 @@ from components.council import Council
 from components.forms import FOREIGN, foreign
 from components.live import Wire
 from components.messages_page import MessagesPage
+from components.pictures import Pictures
 from components.plain import guarded
 from components.public import Public
 from components.rules_page import RulesPage
@@ -57,6 +58,7 @@ class Outer:
         self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
         makers = (
             SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage(), Wall(), Council(), Public(),
+            Pictures(),
         )  # fmt: skip
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}

@@ -60,7 +60,7 @@ def _rings(geometry: Mapping[str, Any]) -> list[list[list[float]]]:
 
 
 @lru_cache(maxsize=8)
-def _ground(
+def ground(
     shapes: bytes, extra: tuple[tuple[float, float], ...]
 ) -> tuple[Plane | None, tuple[tuple[str, str, float, float], ...]]:
     """The plane, and per ward its id, its path and where its name stands; parsed once per set of shapes."""
@@ -106,7 +106,7 @@ def markup(state: Mapping[str, Any], kpi: str | None, domain: str | None, *, war
     town = glass.town()
     assets = _placed(state, domain)
     extra = tuple((a["lon"], a["lat"]) for _, a in assets)
-    plane, wards = _ground(orjson.dumps(town.ward_shapes()), extra)
+    plane, wards = ground(orjson.dumps(town.ward_shapes()), extra)
     if plane is None:
         words = _("There is no map yet: put the ward shapes into reference/wards.geojson.")
         return f'<p class="empty">{escape(words)}</p>'

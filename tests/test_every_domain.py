@@ -1,6 +1,7 @@
 """The contract that every domain keeps, whatever it measures: a sixth one is held to it without an edit here."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from pipelines.engine.flow import RawMessage
 from pipelines.engine.line import Line
 from pipelines.engine.measures import KEYS
 from pipelines.engine.model import ENGINE_TABLES, GRAINS, INSTANT, Domain, Kpi, Source
+from pipelines.engine.people.roles import ITSELF
+from pipelines.engine.picture import STATE, Picture
 from pipelines.engine.tables import ARRIVALS
 from pipelines.engine.tables import ENGINE_TABLES as OWN_TABLES
+from pipelines.engine.town import Town
+from tests.engine import small_town
 from tests.shipped import shipped
 
 DOMAINS = dict(available())
@@ -28,6 +33,7 @@ ZONE = "Asia/Kolkata"
 NOW = datetime(2026, 7, 1, 7, 0, tzinfo=UTC)
 SOURCES = [(name, source) for name, domain in DOMAINS.items() for source in domain.sources]
 KPIS = [(name, kpi) for name, domain in DOMAINS.items() for kpi in domain.kpis]
+PICTURES = [(name, picture) for name, domain in DOMAINS.items() for picture in domain.pictures]
 RESULT = {*KEYS, "value", "numerator", "denominator", "n", "n_expected", "coverage", "reason", "detail", "as_of"}
 REASONS = {None, "no_data", "insufficient_data", "stale", "not_applicable"}
 
@@ -60,6 +66,26 @@ def decoded(domain: str, source: Source) -> Decoded:
     if found.table in tables:
         about["kinds"] = {column.name: column.kind for column in tables[found.table].columns}
     return decoder(source.format)((SAMPLES / source.sample).read_bytes(), about, NOW)
+
+
+@pytest.fixture(scope="module")
+def bare_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town of every domain to which nothing has come yet."""
+    folder = small_town.make(tmp_path_factory.mktemp("bare") / "town", domains=DOMAINS)
+    yield Town(small_town.read(folder), lambda: NOW)
+
+
+@pytest.mark.parametrize(("name", "picture"), PICTURES, ids=ids(PICTURES))
+def test_picture_says_what_is_unknown_when_nothing_has_come(bare_town: Town, name: str, picture: Picture) -> None:
+    shown = bare_town.pictures.show(name, picture.id, actor=ITSELF)
+    assert set(shown.rows.columns) - {STATE} == set(picture.names)
+    assert shown.said, "it has no sentence"
+    for one in shown.said:
+        assert one.words.format_map(dict(one.values)).rstrip().endswith((".", "?"))
+    for column in picture.columns:
+        assert len(column.meaning) <= 40, f"{column.name}: a heading is short"
+    for ward in ("W1", None):
+        assert bare_town.pictures.show(name, picture.id, ward=ward, days=30, actor=ITSELF).said
 
 
 def test_there_are_domains() -> None:

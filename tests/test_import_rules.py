@@ -15,6 +15,7 @@ VOCABULARY = (
     "pipelines.engine.measures",
     "pipelines.engine.units",
     "pipelines.engine.decode",
+    "pipelines.engine.picture",
 )
 NOT_DOMAINS = ("engine", "demo")
 # What one module does for all: the package, and the only files that may import it.

@@ -38,6 +38,7 @@ import polars as pl
 
 from pipelines.engine.measures import KEYS, by_area, in_windows, share
 from pipelines.engine.model import AlarmRule, Column, Domain, Kpi, Quantity, Source, Table, every
+from pipelines.engine.picture import Bars, Drawn, Picture, say
 
 BIN_FILL = Quantity(name="bin_fill_pct", unit="percent", meaning="How full a bin is", low=0, high=110)
 EMPTYINGS = Table(
@@ -76,6 +77,14 @@ def emptied_on_time(bin_emptyings: pl.DataFrame, windows: pl.DataFrame) -> pl.Da
     return by_area(rows, ["town", "ward"]).group_by(KEYS).agg(**share(on_time))
 
 
+def bins_by_ward(bin_emptyings: pl.DataFrame, board: pl.DataFrame) -> Drawn:
+    """Emptyings planned and done per ward, with the ward's KPI as it stands."""
+    stands = board.filter(kpi="emptied_on_time", level="ward").select("state", ward="key", on_time_pct="value")
+    counted = bin_emptyings.group_by("ward").agg(planned=pl.len().cast(pl.Int64), done=pl.col("done_at").count())
+    rows = counted.join(stands, on="ward", how="left").sort("ward")
+    return Drawn(rows, (say("{done} of {planned} bins were emptied.", done=rows["done"].sum(), planned=rows["planned"].sum()),))
+
+
 DOMAIN = Domain(
     name="waste",
     title="Waste",
@@ -93,6 +102,17 @@ DOMAIN = Domain(
             function=emptied_on_time, catalogue="WS-02", title="Emptied on time", plain="How many emptyings were done in time.",
             formula="done within 2 h / planned", standard="house rule", unit="percent", window=every("day"),
             levels=("town", "ward"), better="higher", target=95.0, scale=100, min_coverage=0.0,
+        ),
+    ),
+    pictures=(
+        Picture(
+            function=bins_by_ward, title="Bins by ward", plain="Which wards have their bins emptied.", source="crews",
+            form=Bars(label="ward", value="on_time_pct", full=100.0), every=None, span=timedelta(days=1),
+            columns=(
+                Column(name="ward", meaning="Ward"), Column(name="planned", kind="integer", meaning="Planned"),
+                Column(name="done", kind="integer", meaning="Done"),
+                Column(name="on_time_pct", kind="number", unit="percent", meaning="On time"),
+            ),
         ),
     ),
     alarms=(
@@ -219,9 +239,11 @@ def test_dictionary_exports_and_api_know_it_without_its_personal_columns(line: L
             return [
                 await client.get("/openapi.json"),
                 await client.get("/api/v1/tables/bin_emptyings?from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z"),
+                await client.get("/api/v1/pictures/waste/bins_by_ward?ward=W2"),
             ]
 
-    described, rows = asyncio.run(ask())
+    described, rows, picture = asyncio.run(ask())
+    assert picture.text.splitlines() == ["ward,planned,done,on_time_pct,state", "W2,2,1,50.0,breach"]
     assert "bin_emptyings" in described.text
     assert rows.status_code == 200, rows.text
     assert "E4" in rows.text
@@ -246,6 +268,7 @@ def test_page_of_its_own_is_registered_and_shows_its_figures(line: Line) -> None
     assert answer.status_code == 200
     assert "Bins overflowing" in answer.text
     assert "Emptied on time" in answer.text
+    assert "3 of 4 bins were emptied." in answer.text
 
 
 def test_sample_keeps_the_contract_of_every_domain(line: Line) -> None:

@@ -13,6 +13,7 @@ from pipelines.engine.delivery.channels import KINDS
 from pipelines.engine.delivery.notice import LABELS
 from pipelines.engine.feeds import spoken
 from pipelines.engine.model import PRIORITIES, RETENTION, AlarmRule, Domain, Kpi
+from pipelines.engine.picture import Picture
 from pipelines.engine.registers import ENGINE_REFERENCES, OF_PEOPLE
 from pipelines.engine.settings.delivery import ROUTE_KEYS
 from pipelines.engine.tables import ENGINE_TABLES
@@ -44,6 +45,9 @@ def _domain(domain: Domain) -> str:
         _rows(("KPI", "id", "catalogue", "unit", "window", "target", "standard"), [_kpi(kpi) for kpi in domain.kpis])
     )
     parts += [f"**{kpi.title}** (`{kpi.id}`). {kpi.plain} {kpi.formula}{_tunables(kpi)}\n" for kpi in domain.kpis]
+    if domain.pictures:
+        heads = ("picture", "id", "form", "what it shows", "source")
+        parts.append(_rows(heads, [_picture(picture) for picture in domain.pictures]))
     if domain.alarms:
         parts.append(
             _rows(("alarm", "watches", "limit", "priority", "what to do"), [_alarm(rule) for rule in domain.alarms])
@@ -69,6 +73,12 @@ def _kpi(kpi: Kpi) -> tuple[str, ...]:
 def _tunables(kpi: Kpi) -> str:
     found = ", ".join(f"`{name} = {value!r}`" for name, value in kpi.tunables.items())
     return f" A town may tune {found}." if found else ""
+
+
+def _picture(picture: Picture) -> tuple[str, ...]:
+    form = type(picture.form).__name__.lower()
+    seen = f"{picture.plain} For people of the offices only." if picture.guarded else picture.plain
+    return (picture.title, f"`{picture.id}`", form, seen, picture.source)
 
 
 def _alarm(rule: AlarmRule) -> tuple[str, ...]:

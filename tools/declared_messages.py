@@ -1,6 +1,7 @@
 """Messages that no page holds: the words of the declarations, and sentences that the line makes from parts."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from components.catalogues import HOLE, LIVE
 from pipelines.engine.alarms import lifecycle
 from pipelines.engine.model import PRIORITIES, Domain
 from pipelines.engine.people.roles import ROLES
+from pipelines.engine.picture import Picture
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of the line whose sentences stand on pages: those of the snapshot, and the others.
@@ -60,11 +62,22 @@ def _declared(domain: Domain) -> Iterator[tuple[str, str]]:
         yield _unit(kpi.unit), f"{place}/units"
         levels = [level for level in kpi.levels if level not in ("town", "ward", "asset")]
         yield from ((level.capitalize() + " {key}", f"{place}/levels") for level in levels)
+    for picture in domain.pictures:
+        yield from ((text, f"{place}/pictures") for text in _drawn(picture))
     for rule in domain.alarms:
         yield from ((text, f"{LIVE}{domain.name}") for text in (rule.title, rule.instruction))
     for measured in domain.quantities:
         yield quantity(measured.name, measured.unit), f"{place}/quantities"
         yield _unit(measured.unit), f"{place}/units"
+
+
+def _drawn(picture: Picture) -> Iterator[str]:
+    """What a picture says: its titles and headings, the texts in its rows, its sentences."""
+    yield from (picture.title, picture.plain, *picture.words)
+    yield from (text for one in picture.columns for text in (one.meaning, _unit(one.unit or "")))
+    for node in ast.walk(ast.parse(Path(inspect.getfile(picture.function)).read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
+            yield _text(node.args[0])
 
 
 def _jobs(path: Path) -> Iterator[str]:

@@ -15,7 +15,11 @@ from pipelines.engine.alarm_rule import PRIORITIES as PRIORITIES  # noqa: PLC041
 from pipelines.engine.alarm_rule import AlarmRule as AlarmRule  # noqa: PLC0414
 from pipelines.engine.declaring import DeclarationError as DeclarationError  # noqa: PLC0414
 from pipelines.engine.declaring import require
+from pipelines.engine.picture import Picture, check
 from pipelines.engine.units import require_unit
+from pipelines.engine.window import Window as Window  # noqa: PLC0414
+from pipelines.engine.window import every as every  # noqa: PLC0414
+from pipelines.engine.window import rolling as rolling  # noqa: PLC0414
 
 INSTANT = pl.Datetime("us", "UTC")
 KINDS: dict[str, pl.DataType] = {
@@ -241,30 +245,6 @@ class Source:
     sample: str | None = None
 
 
-@dataclass(frozen=True)
-class Window:
-    """Over which time a KPI is computed.
-
-    kind "calendar": step is quarter_hour, hour, day, week, month, year or fiscal_year (from 1 April) of the town's
-    calendar, end to end.
-    kind "rolling": `hours` long, ending at each full `step` ("hour" or "day"), so windows overlap.
-    """
-
-    kind: Literal["calendar", "rolling"]
-    step: Literal["quarter_hour", "hour", "day", "week", "month", "year", "fiscal_year"]
-    hours: int = 0
-
-
-def every(step: Literal["quarter_hour", "hour", "day", "week", "month", "year", "fiscal_year"]) -> Window:
-    """The calendar window of this step."""
-    return Window("calendar", step)
-
-
-def rolling(hours: int, step: Literal["hour", "day"] = "hour") -> Window:
-    """Windows of `hours`, one ending at each full step."""
-    return Window("rolling", step, hours)
-
-
 @cache
 def _parameters(function: Callable[..., pl.DataFrame]) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
     """Names of what a KPI function reads, and its tunable parameters with their defaults."""
@@ -355,7 +335,7 @@ class Kpi:
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """One service of the town, whole: what arrives, what is computed, what is watched.
+    """One service of the town, whole: what arrives, what is computed, what is watched, what is drawn.
 
     `rules` is a CSV of named ways to judge its KPIs where sources disagree or countries differ (settings/rules.py).
     """
@@ -369,6 +349,7 @@ class Domain:
     sources: tuple[Source, ...] = ()
     kpis: tuple[Kpi, ...] = ()
     alarms: tuple[AlarmRule, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     rules: Path | None = None
 
     def __post_init__(self) -> None:
@@ -381,6 +362,7 @@ class Domain:
             require(not unknown, f"KPI {kpi.id} reads {sorted(unknown)}; the domain {self.name} has {sorted(readable)}")
             unheard = set(kpi.hears) - {t.name for t in self.tables}
             require(not unheard, f"KPI {kpi.id} hears the feeds of {sorted(unheard)}, which are no tables here")
+        check(self.pictures, readable, {k.id for k in self.kpis}, self.name)
         columns = {table.name: {column.name for column in table.columns} for table in self.tables}
         watchable = {q.name for q in self.quantities} | {k.id for k in self.kpis}
         for rule in self.alarms:
@@ -394,5 +376,6 @@ class Domain:
             ("table", [t.name for t in self.tables]),
             ("alarm", [a.name for a in self.alarms]),
             ("source", [s.name for s in self.sources]),
+            ("picture", [p.id for p in self.pictures]),
         ):
             require(len(set(names)) == len(names), f"domain {self.name}: a {kind} is declared twice")

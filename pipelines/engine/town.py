@@ -15,6 +15,7 @@ from pipelines.engine.alarms.rule_desk import RuleDesk
 from pipelines.engine.complaints import Standing
 from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.devices import as_shown
+from pipelines.engine.gallery import Gallery
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.judge import age_states
 from pipelines.engine.known import newest
@@ -72,6 +73,7 @@ class Town:
         self._store = Store(settings.store, (*ENGINE_TABLES, *own))
         self._inputs = Inputs(self._store, self.registers, settings.zone)
         self.expectations = Expectations(self)
+        self.pictures = Gallery(self, lambda: (self._follow(), self._inputs.dimension))
         self._followed = 0.0
         self._following = threading.Lock()
         self._opened = False

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipelines.engine.model import Domain
 from pipelines.water import accounts, balance, meters, network, night, pumps, quality, supply, tanks
 from pipelines.water.alarms import ALARMS
+from pipelines.water.pictures import PICTURES
 from pipelines.water.sources import SOURCES
 from pipelines.water.tables import QUANTITIES, REFERENCES, TABLES
 
@@ -28,5 +29,6 @@ DOMAIN = Domain(
         *accounts.KPIS,
     ),
     alarms=ALARMS,
+    pictures=PICTURES,
     rules=Path(__file__).parent / "limits" / "rules.csv",
 )

@@ -21,7 +21,7 @@ YEAR = timedelta(days=366)
 AUDIT_LEVELS = ("town", "ward", "asset")
 
 
-def _audited(water_audits: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame, zone: str) -> pl.DataFrame:
+def audited(water_audits: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame, zone: str) -> pl.DataFrame:
     """Audited months of the twelve to each window's end, with the parts of the balance; empty estimates are zero."""
     col = {name: pl.col(name).fill_null(0) for name in water_audits.columns if name.endswith(("_m3", "_pct"))}
     slow = under_registration(col["billed_metered_m3"], col["under_registration_pct"] / 100)
@@ -42,7 +42,7 @@ def _losses(
     water_audits: pl.DataFrame, assets: pl.DataFrame, windows: pl.DataFrame, zone: str, part: str
 ) -> pl.DataFrame:
     """A part of the balance against the system input; less than nothing lost means that a bulk meter is wrong."""
-    months = _audited(water_audits, assets, windows, zone)
+    months = audited(water_audits, assets, windows, zone)
     sums = part_of(pl.col(part).sum(), pl.col("system_input_m3").sum())
     areas = by_served_area(months, assets, (part, "system_input_m3")).group_by(KEYS).agg(**sums, **complete())
     wrong = pl.col("numerator") < 0
@@ -86,7 +86,7 @@ def infrastructure_leakage_index(
     Source: Lambert et al. 1999, AQUA 48(6).
     """
     known = dmas.drop_nulls(["mains_km", "connections", "average_pressure_m"])
-    months = _audited(water_audits, assets, windows, zone).join(known.select("asset"), on="asset")
+    months = audited(water_audits, assets, windows, zone).join(known.select("asset"), on="asset")
     days = pl.col("month").dt.days_in_month()
     per_dma = months.group_by("window", "asset").agg(pl.col("real").sum(), days=days.sum(), n=pl.len())
     joined = per_dma.join(known, on="asset")

@@ -59,6 +59,8 @@ PROMISED = {
     "/cap/feed.xml": {"get"},
     "/cap/{identifier}.xml": {"get"},
     "/api/v1/runs": {"get"},
+    "/api/v1/pictures": {"get"},
+    "/api/v1/pictures/{domain}/{picture}": {"get"},
     "/api/v1/snapshot": {"get"},
     "/api/v1/stream": {"get"},
     "/healthz": {"get"},

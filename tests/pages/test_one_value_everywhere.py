@@ -20,6 +20,7 @@ import polars as pl
 import pytest
 
 from components import wording
+from components.drawn.sheet import decimals_of
 from components.live import unblock
 from components.web import build
 from pipelines.engine import api
@@ -27,6 +28,7 @@ from pipelines.engine.asking import Span
 from pipelines.engine.exports import write
 from pipelines.engine.extracts import extract
 from pipelines.engine.town import Town
+from pipelines.water.pictures import JUDGED
 from tests.engine import api_town, small_town
 from tests.pages.conftest import Lifespan
 
@@ -134,6 +136,16 @@ def _big(answer: httpx.Response) -> str:
     return unescape(found[1])
 
 
+def _pictures(glass: Glass) -> Figures:
+    """The rows of pictures that draw KPIs by ward, as their files have them."""
+    hours = _csv(glass.get("/api/v1/pictures/water/supply_hours").text)
+    found: Figures = {("supply_continuity", f"ward:{row['ward']}"): _number(row["hours"]) for row in hours}
+    tests = {title: kpi for kpi, title in JUDGED.items()}
+    for row in _csv(glass.get("/api/v1/pictures/water/water_compliance").text):
+        found[(tests[row["test"]], f"ward:{row['ward']}")] = _number(row["share_pct"])
+    return found
+
+
 NOW = api_town.NOW.isoformat().replace("+00:00", "Z")
 DOMAINS = ("/water", "/grievances", "/water?ward=W1", "/grievances?ward=W2")
 BOARD: Mapping[str, Callable[[Glass], Figures]] = {
@@ -151,6 +163,7 @@ BOARD: Mapping[str, Callable[[Glass], Figures]] = {
     "wall": _tiles("/wall"),
     "residents": _tiles("/public", "/public?ward=W1", "/public?ward=W2"),
     "council": _tiles("/council", "/council?ward=W1"),
+    "pictures": _pictures,
 }
 
 
@@ -184,6 +197,27 @@ def test_the_surfaces_of_now_leave_no_kpi_out(glass: Glass) -> None:
     towns = {key for key in glass.keys if key[1] == "town"}
     for surface in ("kpis in JSON", "kpis in Excel", "kpis as known now", "domain pages"):
         assert towns <= set(BOARD[surface](glass)), surface
+
+
+DRAWN = re.compile(r'id="picture-(\w+)">.*?data-part="table"[^>]*>(.*?)</table>', re.S)
+CELLS = re.compile(r"<td[^>]*>(.*?)</td>", re.S)
+
+
+def test_a_picture_draws_the_rows_that_its_file_has(glass: Glass) -> None:
+    drawn = dict(DRAWN.findall(glass.get("/water").text.split('id="react-entry-point"')[0]))
+    declared = glass.town.domain("water").pictures
+    assert set(drawn) == {picture.id for picture in declared}
+    for picture in declared:
+        rows = _csv(glass.get(f"/api/v1/pictures/water/{picture.id}").text)
+        lines = drawn[picture.id].split("<tbody>")[1].split("</tr>")[:-1]
+        assert len(lines) == len(rows)
+        for line, row in zip(lines, rows, strict=True):
+            texts = [unescape(re.sub("<[^>]+>", "", cell)) for cell in CELLS.findall(line)]
+            for column, text in zip(picture.columns, texts, strict=False):
+                if column.kind in ("number", "integer"):
+                    assert text == wording.number(
+                        _number(row[column.name]), decimals_of(column, _number(row[column.name]))
+                    )  # type: ignore[arg-type]
 
 
 # a window that is over ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pipelines.engine.api import (
     ingest,
     lists,
     metrics,
+    pictures,
     problems,
     quarantine,
     readings,
@@ -45,7 +46,9 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
     )
     door = Doorkeeper(town, local=local)
     routers = [part.routes(town) for part in (lists, metrics, readings, usual)]
-    routers += [part.routes(town, door) for part in (series, alarms, rules, deliveries, ingest, quarantine, health)]
+    routers += [
+        part.routes(town, door) for part in (series, pictures, alarms, rules, deliveries, ingest, quarantine, health)
+    ]
     for router in routers:
         app.include_router(router)
     app.state.addresses = [route for router in routers for route in router.routes]
