@@ -18,12 +18,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from pipelines.demo.broker import TOPICS
 from pipelines.demo.calendar import iso
 from pipelines.demo.feeds import Reading
+from pipelines.demo.run import TOKEN
 
 AT_MOST = 400
 WAITING = 2000
 IN_FLIGHT = 100
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 20.0)
-TOKEN = "TOWNBOARD_TOKEN"
 
 
 class Pusher:

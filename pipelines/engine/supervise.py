@@ -15,8 +15,14 @@ LOOK_S = 0.2
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 YOUNG_S = 20.0
 GRACE_S = 5.0
-# glibc keeps what was let go for later use, in an arena for each thread; a town's memory is needed by others.
-MEMORY = {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "2"}
+# Allocators keep what was let go for later use: glibc in an arena for each thread, Arrow in a pool of its own, Polars
+# (jemalloc) for ten seconds and until it is next asked. A town's memory is needed by others.
+MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "MALLOC_ARENA_MAX": "2",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true",
+}
 # prctl(2) of Linux: the signal that a process gets when the one that started it has died.
 PARENT_DEATH = 1
 LIBC = ctypes.CDLL(None)

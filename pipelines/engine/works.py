@@ -16,8 +16,9 @@ Span = tuple[datetime, datetime]
 USUAL_COST_S = 0.01
 ROUNDING_S = 1e-9
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-# A week or longer is told anew every ten seconds at most, however fast its readings come: no reading moves it more.
-LONG, LONG_REST = timedelta(days=7), timedelta(seconds=10)
+# However fast readings come, a value rests for this share of its window (a day's for nine seconds) before it is told
+# anew: who reads a day does not miss them.
+REST_SHARE, LONGEST_REST = 10_000, timedelta(seconds=10)
 WHOLE_DAYS = ("day", "week", "month", "year")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,6 +67,11 @@ class Work:
         return min(timedelta(minutes=1), max(timedelta(seconds=3), length(self.kpi.window) / 360))
 
     @cached_property
+    def rest(self) -> timedelta:
+        """How long inputs that change leave the value as it is."""
+        return min(LONGEST_REST, length(self.kpi.window) / REST_SHARE)
+
+    @cached_property
     def phase(self) -> timedelta:
         """Where within its pace this KPI's clock ticks: each at another instant, so that no beat holds all ticks."""
         return self.pace * (zlib.crc32(self.kpi.id.encode()) % 1000 / 1000)
@@ -87,7 +93,7 @@ class Work:
         self.looks += 1
         self.fresh, self.waits_since = False, None
         self.next_at = self._after(now, self.pace)
-        self.rests_until = self._after(now, LONG_REST) if length(self.kpi.window) >= LONG else now
+        self.rests_until = self._after(now, self.rest)
 
     def _after(self, now: datetime, pace: timedelta) -> datetime:
         return now + pace - (now - EPOCH - self.phase) % pace

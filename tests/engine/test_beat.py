@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipelines.engine.calendar import extent
 from pipelines.engine.line import Line
 from pipelines.engine.timed import FAR
-from pipelines.engine.works import LONG_AGO, LONG_REST, Work
+from pipelines.engine.works import LONG_AGO, LONGEST_REST, Work
 from tests.engine import small_town
 from tests.engine.small_town import NOON, csv_of, send
 
@@ -73,7 +73,7 @@ def test_what_a_beat_does_not_compute_is_what_computing_it_would_give(
         line.kpis.evaluate(line.drain_touched(), now)
         looked |= {key: now for key, work in works.items() if work.looks > before[key]}
     # Those that rest for a while are seen to as well.
-    now, before = now + LONG_REST, {key: work.looks for key, work in works.items()}
+    now, before = now + LONGEST_REST, {key: work.looks for key, work in works.items()}
     line.kpis.evaluate({}, now)
     looked |= {key: now for key, work in works.items() if work.looks > before[key]}
     left = {key: shown(works[key]) for key in looked}

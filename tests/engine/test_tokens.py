@@ -219,7 +219,7 @@ def test_command_refuses_what_would_not_work(tmp_path: Path, feeds: list[str], e
 
 
 def test_demo_gives_its_simulator_a_token_and_ends_the_one_of_its_life_before(path: Path) -> None:
-    from pipelines.demo.run import token
+    from pipelines.demo.opening import token
 
     first, second = token(path.parent, NOW), token(path.parent, NOW + DAY)
     ring = Keyring(path)

@@ -78,7 +78,7 @@ def decode(payload: bytes, mapping: Mapping[str, Any], received_at: datetime) ->
         tables=tables,
         refused=tuple(reading.refused),
         observed_at=instant(header),
-        original=lambda row: message.entity[row].SerializeToString(),
+        original=lambda row: message.entity[row].SerializePartialToString(),
     )
 
 
@@ -199,7 +199,7 @@ def _trip_update(reading: _Reading, row: int, entity: gtfs.FeedEntity) -> None:
     update = entity.trip_update
     if not update.trip.trip_id:
         words = f"Entity {text(entity.id)} is a trip update without a trip_id; nobody can say which bus it means."
-        reading.refused.append(Refusal(row, "no_trip_id", words, entity.SerializeToString(), "trip_updates"))
+        reading.refused.append(Refusal(row, "no_trip_id", words, entity.SerializePartialToString(), "trip_updates"))
         return
     seconds, stamped = reading.stamp(update)
     call = _call(reading, update.trip)

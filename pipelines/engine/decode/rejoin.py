@@ -110,7 +110,7 @@ def _message(originals: Sequence[bytes], _: str, clock: str | None) -> bytes:
         message.header.timestamp = int(clock)
     for original in originals:
         message.entity.append(gtfs.FeedEntity.FromString(original))
-    return bytes(message.SerializeToString())
+    return bytes(message.SerializePartialToString())
 
 
 JOINS: Mapping[str, Callable[[Sequence[bytes]], bytes]] = {

@@ -200,6 +200,15 @@ def test_a_trip_update_without_a_trip_is_set_aside():
 
     decoded = read(fill, bus())
     assert (decoded.refused[0].reason, decoded.refused[0].row) == ("no_trip_id", 0)
+
+
+def test_a_trip_update_without_even_the_message_of_a_trip_is_set_aside_with_its_bytes():
+    # GTFS-Realtime requires `trip`; protobuf reads the message all the same, and refuses to write it.
+    found = gtfs.FeedMessage.FromString(message(bus()))
+    found.entity.add(id="torn").trip_update.timestamp = 5
+    decoded = decode(found.SerializePartialToString(), {}, NOW)
+    (refused,) = decoded.refused
+    assert (refused.reason, gtfs.FeedEntity.FromString(refused.original).id) == ("no_trip_id", "torn")
     assert len(rows(decoded, "vehicle_positions")) == 1
 
 

@@ -471,7 +471,7 @@ def test_running_line_writes_down_what_the_web_process_hands_over(tmp_path: Path
 
 
 def test_demo_gives_its_operator_a_new_one_time_sign_in_at_each_start(door: Doorstep) -> None:
-    from pipelines.demo.run import sign_in_code
+    from pipelines.demo.opening import sign_in_code
 
     first, second = sign_in_code(door.path.parent, NOW), sign_in_code(door.path.parent, NOW)
     with pytest.raises(Misasked, match="used already"):
