@@ -20,9 +20,9 @@ from pipelines.engine.alarms.desk import FIELDS, INSTANTS, MOST_AT_ONCE
 from pipelines.engine.alarms.room import COLUMNS
 from pipelines.engine.api import board
 from pipelines.engine.asking import Misasked
-from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.forms import streamed
 from pipelines.engine.people.roles import Forbidden
+from pipelines.engine.spans import Extract, of_frame
 
 log = logging.getLogger("townboard")
 DONE = {

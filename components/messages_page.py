@@ -15,9 +15,9 @@ from components.tongue import N_, _, said
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery.room import COLUMNS
-from pipelines.engine.extracts import of_frame
 from pipelines.engine.forms import streamed
 from pipelines.engine.people.roles import Forbidden
+from pipelines.engine.spans import of_frame
 
 SENT, OPEN = pl.col("sent_at").is_not_null(), pl.col("next_at").is_not_null()
 SHOWN = {"": N_("All"), "sent": N_("Sent"), "waiting": N_("Waiting"), "failed": N_("Given up")}

@@ -19,7 +19,7 @@ from components.tongue import N_, _, titled
 from components.words_page import failed
 from pipelines.engine import extracts
 from pipelines.engine.asking import Span
-from pipelines.engine.extracts import Extract
+from pipelines.engine.spans import Extract
 
 FORMATS = {
     "csv": N_("CSV, for any spreadsheet"),

@@ -20,6 +20,8 @@ def test_settings_page_names_every_key() -> None:
     assert set(catalogue.TOWN) == settings.TOWN_KEYS
     assert set(catalogue.FEED) == settings.FEED_KEYS
     assert set(catalogue.BACKUP) == settings.BACKUP_KEYS
+    assert set(catalogue.EXPORT) == set(settings.EXPORT_KEYS)
+    assert set(catalogue.REPORT) == set(settings.REPORT_KEYS)
     assert set(catalogue.DELIVERY) == set(settings.DELIVERY_KEYS)
     assert set(catalogue.CLASSES) == set(RETENTION) - set(settings.NEVER_DROPPED)
 

@@ -170,6 +170,13 @@ def _of_delivery() -> Iterator[str]:
 def _of_keeping() -> Iterator[str]:
     yield "## [backup]\n\n" + _rows(("key", "meaning"), sorted(BACKUP.items()))
     yield (
+        "## [exports.NAME]\n\nA table that is written into a folder each period, with its manifest beside it "
+        "(docs/exports.md). NAME becomes part of the files' names.\n"
+    )
+    yield _rows(("key", "meaning"), sorted(EXPORT.items()))
+    yield "## [reports.NAME]\n\nA report that is written each period as PDF, with its figures as CSV beside it.\n"
+    yield _rows(("key", "meaning"), sorted(REPORT.items()))
+    yield (
         "## [retention]\n\nHow long rows are kept, by class or for one table (docs/catalogue.md); "
         f'"{settings.FOR_EVER}" is allowed. Published values and the register of series always stay.\n'
     )
@@ -204,6 +211,23 @@ DELIVERY = {
     "alive": "Who waits for a sign of life, and raises the alarm when it stops (a dead man's switch).",
     "alertmanager": "Address of a Prometheus Alertmanager that is handed all alarms.",
     "cap": "What the public is warned of as CAP 1.2, below /cap/feed.xml.",
+}
+EXPORT = {
+    "table": "A table of the data dictionary, `readings`, `kpis`, or a register.",
+    "period": "day (unless told otherwise), week or month of the town's calendar: the last one that is over.",
+    "format": "csv (unless told otherwise), parquet, xlsx, json or ndjson.",
+    "ward": "Only rows of this ward.",
+    "to": "Folder that it is written into; it must be there.",
+    "keep": "How many periods stay there (days 31, weeks 26, months 24).",
+    "tell": "Receiver of [delivery.receivers] who gets it by mail: attached up to 10 MB, else by name.",
+}
+REPORT = {
+    "kind": "council (each month; unless told otherwise) or operations (each day).",
+    "languages": "Languages of the report; all of [town] unless told otherwise.",
+    "wards": "true: one for each ward besides that of the town.",
+    "to": "Folder that it is written into; it must be there.",
+    "keep": "How many periods stay there (days 31, months 24).",
+    "tell": "Receiver of [delivery.receivers] who gets it by mail.",
 }
 BACKUP = {
     "to": "Folder on another disk that copies are written to; it must be there.",

@@ -1,7 +1,7 @@
-"""What may be taken away: tables, registers, readings and KPI values as frames in order, a span of time at a time."""
+"""What may be taken away: tables, registers, readings and KPI values, each as an Extract."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -11,22 +11,15 @@ import polars as pl
 from pipelines.engine import manifest
 from pipelines.engine.asking import Misasked, Span, one_of
 from pipelines.engine.known import newest, until
-from pipelines.engine.model import INSTANT, KINDS, Column, Table
+from pipelines.engine.model import Column, Table
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.registers import ENGINE_REFERENCES
+from pipelines.engine.spans import ALWAYS, Extract, Read, of_frame
 from pipelines.engine.tables import KPI_CORRECTIONS, KPI_VALUES, QUALITY_MEANING
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
 
-Read = Callable[[datetime | None, datetime | None], pl.DataFrame]
-ALWAYS = Span()
-FIRST_STEP = timedelta(hours=1)
-LONGEST_STEP, SHORTEST_STEP = timedelta(days=366), timedelta(minutes=5)
-# Spans are chosen so that a frame holds about this many rows: memory stays flat however long the export.
-FEW_ROWS, MANY_ROWS = 8_000, 60_000
-# After a silence of months a span has grown long: no frame may hold more than about this, by what the files say.
-MOST_ROWS = 240_000
 RECEIVED = Column(name="received_at", kind="instant", meaning="When Townboard received the row.")
 READING_COLUMNS = (
     Column(name="sensor", meaning="Sensor id."),
@@ -48,83 +41,6 @@ PUBLISHED = {
     "kpi_board": "said_at",
     "kpi_corrections": "corrected_at",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extract:
-    """Rows to be given away, readable in spans.
-
-    `time` names the column that places rows in time (None: read whole); `order` makes the order of rows of one
-    instant fixed, so that paging neither repeats nor skips; `earliest` says where reading begins; `weigh` guesses
-    how many rows a span holds; `nested` gives the types of columns that hold lists.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    read: Read
-    time: str | None = None
-    order: tuple[str, ...] = ()
-    span: Span = ALWAYS
-    ward: str | None = None
-    nested: Mapping[str, pl.DataType] = field(default_factory=dict)
-    earliest: Callable[[], datetime | None] = lambda: None
-    weigh: Callable[[datetime, datetime], float] = lambda low, high: 0.0
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-    @property
-    def schema(self) -> dict[str, pl.DataType]:
-        """Column name -> Polars type."""
-        return {column.name: self.nested.get(column.name, KINDS[column.kind]) for column in self.columns}
-
-    @property
-    def seekable(self) -> bool:
-        """Whether reading may begin at any instant."""
-        return self.time is not None and self.schema[self.time] == INSTANT
-
-    def frames(self, since: datetime | None = None) -> Iterator[pl.DataFrame]:
-        """All rows from `since` (or the span's start) on, in order, in frames of moderate size; none of them empty."""
-        at, step = since or self.span.start, FIRST_STEP
-        first = self.earliest() if self.time else None
-        last = min(self.span.end or self.now(), self.now())
-        ended = False
-        while not ended:
-            step = self._bounded(at, step, last)
-            edge = _edge(at, first, step, last)
-            ended = edge is None
-            frame = self._frame(at, edge or self.span.end)
-            if frame.height:
-                yield frame
-            at, step = edge, _paced(step, frame.height)
-
-    def _bounded(self, at: datetime | None, step: timedelta, last: datetime) -> timedelta:
-        """The step, made so short that a frame of it does not grow too large."""
-        while at and at < last and step > SHORTEST_STEP and self.weigh(at, min(at + step, last)) > MOST_ROWS:
-            step = max(step / 4, SHORTEST_STEP)
-        return step
-
-    def empty(self) -> pl.DataFrame:
-        """A frame of its columns without rows."""
-        return pl.DataFrame(schema=self.schema)
-
-    def _frame(self, low: datetime | None, high: datetime | None) -> pl.DataFrame:
-        keys = [name for name in (self.time, *self.order) if name]
-        rows = self.read(low, high).select(list(self.schema)).cast(pl.Schema(self.schema))
-        return rows.sort(keys, maintain_order=True) if keys else rows
-
-
-def _edge(at: datetime | None, first: datetime | None, step: timedelta, last: datetime) -> datetime | None:
-    """Where the span that begins at `at` ends; None when it is the last one."""
-    if first is None or first >= last:
-        return None
-    if at is None or at < first:
-        return first
-    return at + step if last - at > step else None
-
-
-def _paced(step: timedelta, rows: int) -> timedelta:
-    if rows < FEW_ROWS:
-        return min(step * 8, LONGEST_STEP)
-    return max(step / 4, SHORTEST_STEP) if rows > MANY_ROWS else step
 
 
 def names(town: "Town") -> list[str]:
@@ -192,6 +108,7 @@ def readings(town: "Town", sensors: Sequence[str], span: Span, ward: str | None 
         earliest=lambda: earliest_of(town, "readings", "observed_at"),
         weigh=_weighed(town, "readings", len(sensors) / max(1, town.sensors().height)),
         now=town.now,
+        pin=town.pinned,
     )
 
 
@@ -208,6 +125,7 @@ def history(
         span=span,
         earliest=lambda: earliest_of(town, "kpi_values", "window"),
         now=town.now,
+        pin=town.pinned,
     )
 
 
@@ -233,6 +151,7 @@ def corrections(
         span=span,
         earliest=lambda: earliest_of(town, "kpi_corrections", "corrected_at"),
         now=town.now,
+        pin=town.pinned,
     )
 
 
@@ -255,6 +174,7 @@ def _values(town: "Town", span: Span, ward: str | None, as_known_at: datetime | 
         ward=ward,
         earliest=lambda: earliest_of(town, "kpi_values", "window"),
         now=town.now,
+        pin=town.pinned,
     )
 
 
@@ -276,6 +196,7 @@ def _of_table(town: "Town", table: Table, span: Span, ward: str | None, *, actor
         earliest=lambda: earliest_of(town, table.name, table.time or "", actor),
         weigh=_weighed(town, table.name),
         now=town.now,
+        pin=town.pinned,
     )
 
 
@@ -296,13 +217,6 @@ SENSOR_MORE = (
     Column(name="every_s", kind="number", unit="s", meaning="Expected interval."),
     Column(name="ward", meaning="Ward of its asset."),
 )
-
-
-def of_frame(
-    name: str, frame: pl.DataFrame, columns: tuple[Column, ...], nested: Mapping[str, pl.DataType] | None = None
-) -> Extract:
-    """Rows that are at hand already."""
-    return Extract(name=name, columns=columns, read=lambda low, high: frame, nested=nested or {})
 
 
 def quarantine(

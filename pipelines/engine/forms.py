@@ -11,7 +11,8 @@ import orjson
 import polars as pl
 import xlsxwriter
 
-from pipelines.engine.extracts import Extract
+from pipelines.engine.model import Column
+from pipelines.engine.spans import Extract
 
 STREAMED = ("csv", "json", "ndjson")
 FORMS = (*STREAMED, "parquet", "xlsx")
@@ -30,6 +31,10 @@ SHEET_ROWS, CELL_TEXT, EXACT = 1_048_575, 32_767, 2**53
 # The largest number a cell can hold (Excel specifications and limits).
 LARGEST = 9.99999999999999e307
 SHEET_EPOCH = datetime(1900, 3, 1, tzinfo=UTC)
+# Widths of columns in a workbook, in characters, by kind.
+WIDTHS = {"instant": 20, "day": 11, "flag": 7, "code": 7}
+# Under this key a Parquet file says what it holds.
+ABOUT = "townboard"
 
 
 def worded(frame: pl.DataFrame) -> pl.DataFrame:
@@ -107,7 +112,10 @@ def _json(frames: Iterable[pl.DataFrame], key: str, following: str | None) -> It
 
 
 def write_parquet(extract: Extract, frames: Iterable[pl.DataFrame], path: Path) -> int:
-    """A Parquet file with instants as UTC microseconds, put together from pieces so that memory stays flat."""
+    """A Parquet file with instants as UTC microseconds, put together from pieces so that memory stays flat.
+
+    Its metadata hold, under ABOUT, the columns with unit and meaning, and what the manifest tells.
+    """
     rows = 0
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as folder:
         pieces = [Path(folder) / "0"]
@@ -116,32 +124,62 @@ def write_parquet(extract: Extract, frames: Iterable[pl.DataFrame], path: Path) 
             pieces.append(Path(folder) / str(len(pieces)))
             frame.write_parquet(pieces[-1], compression="lz4")
             rows += frame.height
-        pl.scan_parquet(pieces).sink_parquet(path)
+        about = orjson.dumps({**extract.about, "table": extract.name, "rows": rows, "columns": columns(extract)})
+        pl.scan_parquet(pieces).sink_parquet(path, metadata={ABOUT: about.decode()})
     return rows
 
 
+def columns(extract: Extract) -> list[dict[str, str | None]]:
+    """The columns as a manifest names them: column, type, unit, meaning."""
+    return [{"column": c.name, "type": c.kind, "unit": c.unit, "meaning": c.meaning} for c in extract.columns]
+
+
 def write_xlsx(extract: Extract, frames: Iterable[pl.DataFrame], path: Path) -> int:
-    """An Excel workbook; instants are cells of date and time in UTC; beyond the rows of one sheet another follows."""
+    """An Excel workbook; instants are cells of date and time in UTC; beyond the rows of one sheet another follows.
+
+    The sheet `columns` is the dictionary, with the unit and meaning of each; `about` is what the manifest tells.
+    """
     rows = 0
     with xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)}) as book:
         looks = {"instant": "yyyy-mm-dd hh:mm:ss", "day": "yyyy-mm-dd"}
         styles = {kind: book.add_format({"num_format": look}) for kind, look in looks.items()}
-        sheet = _sheet(book, extract.schema, 0)
+        sheet = _sheet(book, extract, 0)
         for frame in frames:
             for cells in harmless(flat(frame)).iter_rows():
                 if rows and rows % SHEET_ROWS == 0:
-                    sheet = _sheet(book, frame.columns, rows)
+                    sheet = _sheet(book, extract, rows)
                 _line(sheet, rows % SHEET_ROWS + 1, cells, styles)
                 rows += 1
+        described = [("column", "type", "unit", "meaning"), *map(_described, extract.columns)]
+        _texts(book.add_worksheet("columns"), described)
+        about = {"table": extract.name, "rows": rows, **extract.about}
+        _texts(book.add_worksheet("about"), [(name, _told(value)) for name, value in about.items()])
     return rows
 
 
-def _sheet(book: Any, columns: Iterable[str], rows: int) -> Any:
+def _sheet(book: Any, extract: Extract, rows: int) -> Any:
     sheet = book.add_worksheet(f"rows {rows + 1}")
     sheet.freeze_panes(1, 0)
-    for place, name in enumerate(columns):
-        sheet.write_string(0, place, name)
+    for place, column in enumerate(extract.columns):
+        sheet.set_column(place, place, WIDTHS.get(column.kind, 14))
+        sheet.write_string(0, place, column.name)
     return sheet
+
+
+def _described(column: Column) -> tuple[str, str, str, str]:
+    return column.name, column.kind, column.unit or "", column.meaning
+
+
+def _texts(sheet: Any, rows: Iterable[Iterable[str]]) -> None:
+    """Rows of text on a sheet of their own; none of it is a formula, for each cell is written as a string."""
+    sheet.set_column(0, 3, 22)
+    for number, row in enumerate(rows):
+        for place, text in enumerate(row):
+            sheet.write_string(number, place, text)
+
+
+def _told(value: Any) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
 
 
 def _line(sheet: Any, row: int, cells: Iterable[Any], styles: dict[str, Any]) -> None:

@@ -54,6 +54,11 @@ BROKER: Mapping[str, Kind] = {
     **dict.fromkeys(("url", "user", "password", "password_file", "password_env", "client_id", "keep"), TEXT),
     **dict.fromkeys(("ca_file", "cert_file", "key_file"), TEXT),
 }
+OUTGOING: Mapping[str, Kind] = {
+    **dict.fromkeys(("table", "kind", "period", "format", "ward", "to", "tell"), TEXT),
+    "languages": TEXTS,
+    "wards": FLAG,
+}
 ALARM: Mapping[str, Kind] = {"enabled": FLAG}
 
 
@@ -67,6 +72,8 @@ def well_formed(raw: Mapping[str, Any], wrong: Wrong) -> dict[str, Any]:
             whole[name] = _each(section, name, FEED, wrong)
         elif name == "brokers":
             whole[name] = _each(section, name, BROKER, wrong)
+        elif name in ("exports", "reports"):
+            whole[name] = _each(section, name, OUTGOING, wrong)
         else:
             whole[name] = _kept(section, name, {"kpis": SECTION, "alarms": SECTION}, wrong)
             for part, kinds in (("kpis", {}), ("alarms", ALARM)):

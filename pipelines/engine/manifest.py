@@ -94,6 +94,18 @@ def read(store: Path) -> Manifest:
         return rebuilt(store)
 
 
+def held(store: Path, manifest: Manifest, folder: Path) -> Path:
+    """A folder that holds the files of a manifest as links, so that they stay when a compaction replaces them.
+
+    Raises FileNotFoundError when one has gone meanwhile: a newer manifest is published then.
+    """
+    for name in manifest.files():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.hardlink_to(store / name)
+    return folder
+
+
 def mark(store: Path) -> tuple[int, int, int] | None:
     """What tells the manifest that is published from the one before without reading it; None where there is none."""
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipelines.engine import flow, upkeep
+from pipelines.engine import flow, outgoing, upkeep
 from pipelines.engine.cores import beside_polars
 from pipelines.engine.delivery import jobs as deliveries
 from pipelines.engine.errors import SourceDown
@@ -101,6 +101,7 @@ class Service:
                 timedelta(minutes=5),
             ),
             *upkeep.jobs(self.line, self._clock),
+            *outgoing.jobs(self.line, self._clock, self._delivery),
         ]
         if self._delivery is not None:
             jobs += deliveries.jobs(self._delivery, self.line, self._clock, self._soon)

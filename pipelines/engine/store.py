@@ -1,5 +1,6 @@
 """The store: newest rows of every table, from hot rows in DuckDB and sorted Parquet; the only module with SQL."""
 
+import copy
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -160,6 +161,20 @@ class Store:
                 return found
             with self._lock:
                 pass
+
+    def pinned(self, folder: Path) -> "Store":
+        """All as it stands now, for this thread, whatever lands or is compacted later; `folder` holds what it needs."""
+        view, cursor = copy.copy(self), self._db.cursor()
+        with self._lock:
+            # DuckDB fixes what a transaction sees with its first question.
+            cursor.execute("BEGIN").execute("SET TimeZone='UTC'").execute(
+                "SELECT count(*) FROM hot_readings"
+            ).fetchall()
+            view.manifest, view.seq = self.manifest, self.seq
+            view.folder = manifests.held(self.folder, self.manifest, folder)
+        view._landing, view._local = Landing(self.tables, self._past.put), threading.local()
+        view._local.cursor = cursor
+        return view
 
     def _reload(self, table: Table) -> None:
         """A whole-set table in a reader: take the compacted set unless a newer one is hot already."""

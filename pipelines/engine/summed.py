@@ -9,8 +9,9 @@ import polars as pl
 
 from pipelines.engine.asking import Misasked, Span, one_of
 from pipelines.engine.calendar import floor
-from pipelines.engine.extracts import Extract, earliest_of, of_frame
+from pipelines.engine.extracts import earliest_of
 from pipelines.engine.model import Column
+from pipelines.engine.spans import Extract, of_frame
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town

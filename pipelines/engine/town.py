@@ -4,16 +4,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from pipelines.engine import clocks, complaints, dictionary, set_aside
+from pipelines.engine import clocks, complaints, definitions, dictionary, set_aside
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
 from pipelines.engine.alarms.rule_desk import RuleDesk
 from pipelines.engine.complaints import Standing
 from pipelines.engine.delivery.room import PostRoom
+from pipelines.engine.depot import Depot
 from pipelines.engine.devices import as_shown
 from pipelines.engine.gallery import Gallery
 from pipelines.engine.inputs import Inputs
@@ -27,6 +29,7 @@ from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.people.wall_door import WallDoor
+from pipelines.engine.pinning import Pinning
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board, Snapshot
 from pipelines.engine.state_file import RUN_COLUMNS, read_runs
@@ -74,6 +77,9 @@ class Town:
         self._inputs = Inputs(self._store, self.registers, settings.zone)
         self.expectations = Expectations(self)
         self.pictures = Gallery(self, lambda: (self._follow(), self._inputs.dimension))
+        self.depot = Depot(run_folder(settings) / "exports", clock)
+        self._pinning = Pinning(self.depot, self._newest)
+        self.pinned = self._pinning.held
         self._followed = 0.0
         self._following = threading.Lock()
         self._opened = False
@@ -125,6 +131,11 @@ class Town:
         own = tuple(table for domain in self.domains for table in domain.tables)
         return own + tuple(table for table in ENGINE_TABLES if table.name in PUBLIC_ENGINE_TABLES)
 
+    @cached_property
+    def definitions(self) -> str:
+        """The version of all definitions as tuned; it changes when a formula, a limit, a unit or a column does."""
+        return definitions.version(self.settings, self.tables)
+
     def board(self) -> Snapshot | None:
         """The newest published snapshot."""
         return self._board.look()
@@ -152,7 +163,10 @@ class Town:
     # the store -----------------------------------------------------------------------------------------------------
 
     def _follow(self) -> Store:
-        """The store, brought up to what the line has written."""
+        """The store, brought up to what the line has written; while this thread pins a moment, as it stood then."""
+        return self._pinning.store or self._newest()
+
+    def _newest(self) -> Store:
         with self._following:
             if not self._opened:
                 self.settings.store.joinpath("journal").mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,8 @@ PROMISED = {
     "/api/v1/kpis/{kpi}/projection": {"get"},
     "/api/v1/tables": {"get"},
     "/api/v1/tables/{table}": {"get", "post"},
+    "/api/v1/exports/{export}": {"get"},
+    "/api/v1/exports/{export}/manifest": {"get"},
     "/api/v1/assets": {"get"},
     "/api/v1/alarms": {"get"},
     "/api/v1/alarms/history": {"get"},

@@ -12,7 +12,7 @@ import openpyxl
 import polars as pl
 import pytest
 
-from pipelines.engine import api, extracts
+from pipelines.engine import api, depot, spans
 from pipelines.engine.api import answers
 from pipelines.engine.people.roles import person
 from pipelines.engine.town import Town
@@ -345,10 +345,9 @@ def test_a_file_is_named_after_table_ward_and_span(ask: Asker) -> None:
 
 def test_a_long_export_is_streamed_whole_and_head_does_not_read_it(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "AT_ONCE", 20)
-    monkeypatch.setattr(extracts, "MANY_ROWS", 30)
-    monkeypatch.setattr(extracts, "FEW_ROWS", 10)
+    monkeypatch.setattr(spans, "MANY_ROWS", 30)
+    monkeypatch.setattr(spans, "FEW_ROWS", 10)
     answer = ask.get("/api/v1/readings")
-    assert "x-row-count" not in answer.headers
     rows = rows_of(answer.text)
     assert {(row["sensor"], row["observed_at"]): float(row["value"]) for row in rows} == expected()
     assert len(rows) == 386
@@ -361,7 +360,8 @@ def test_an_export_that_fails_midway_breaks_off_for_all_to_see(
 ) -> None:
     _, town = both
     monkeypatch.setattr(answers, "AT_ONCE", 20)
-    monkeypatch.setattr(extracts, "FEW_ROWS", 10)
+    monkeypatch.setattr(depot, "MOST_ROWS", -1)
+    monkeypatch.setattr(spans, "FEW_ROWS", 10)
     whole, calls = town.readings, []
 
     def failing(sensors: list[str], low: datetime, high: datetime) -> pl.DataFrame:

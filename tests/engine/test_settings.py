@@ -74,6 +74,11 @@ EXPECTED = {
     "backup_without_place": (6, "name a folder on another disk", 'to = "/media/'),
     "unknown_backup_key": (8, "`evry`", "Did you mean `every`?"),
     "backup_every": (8, "'daily' is no duration", "years"),
+    "export_of_no_table": (7, "`reeding`", "kpi_values"),
+    "export_without_place": (6, "name a folder", 'to = "/srv/'),
+    "export_name": (6, "file names", "small letters, digits and _"),
+    "report_language": (8, "['fr']", "en, hi"),
+    "report_tells_nobody": (9, "`counsel`", "Did you mean `council`?"),
     "backup_keeps_none": (8, "`keep = 0`", "keep = 7"),
     "unknown_retention": (7, "`reading`", "Did you mean `readings`?"),
     "retention_too_short": (7, '`quarantine = "1 d"`', "at least 31 d"),
@@ -135,6 +140,8 @@ KEYS = {
     "water.kpis": ("supply_per_head",),
     "water.kpis.supply_per_head": ("target", "watch", "min_coverage", "floor"),
     "water.alarms": ("tank_low",),
+    "exports.e": sorted(settings.EXPORT_KEYS),
+    "reports.r": sorted(settings.REPORT_KEYS),
     "water.alarms.tank_low": sorted(settings.ALARM_KEYS),
 }
 

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from pipelines.engine.api import (
     alarms,
     deliveries,
+    depot,
     health,
     ingest,
     lists,
@@ -44,10 +45,12 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
         openapi_url="/openapi.json",
         responses=EVERY,
     )
+    app.state.town = town
     door = Doorkeeper(town, local=local)
     routers = [part.routes(town) for part in (lists, metrics, readings, usual)]
     routers += [
-        part.routes(town, door) for part in (series, pictures, alarms, rules, deliveries, ingest, quarantine, health)
+        part.routes(town, door)
+        for part in (series, depot, pictures, alarms, rules, deliveries, ingest, quarantine, health)
     ]
     for router in routers:
         app.include_router(router)

@@ -16,8 +16,8 @@ from pipelines.engine.api.params import FORMAT, Bom, Cursor, DomainName, End, Fo
 from pipelines.engine.api.problems import problem
 from pipelines.engine.api.schemas import Responses, listed, refusals, rows_of
 from pipelines.engine.asking import Misasked, one_of, span
-from pipelines.engine.extracts import of_frame
 from pipelines.engine.model import PRIORITIES
+from pipelines.engine.spans import of_frame
 from pipelines.engine.town import Town
 
 STATES = (*board.ALARM_GROUPS, *board.ALARM_STATES)

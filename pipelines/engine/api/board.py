@@ -10,10 +10,10 @@ from pipelines.engine import composites, known
 from pipelines.engine.alarms.lifecycle import State
 from pipelines.engine.api.problems import NotNow
 from pipelines.engine.equity import interval
-from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import INSTANT, KINDS, Column
 from pipelines.engine.people.roles import Actor
 from pipelines.engine.registers import ASSETS
+from pipelines.engine.spans import Extract, of_frame
 from pipelines.engine.town import Town
 
 Rows = Iterable[Mapping[str, Any]]

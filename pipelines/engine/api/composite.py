@@ -14,8 +14,8 @@ from pipelines.engine.asking import Misasked, Span, one_of
 from pipelines.engine.calendar import after, floor
 from pipelines.engine.composites import COMPOSITES, SCORE_SPANS, TOWN_SCORE, WARD_EQUITY_GAP, Composite
 from pipelines.engine.equity import fair
-from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import Column, Kpi
+from pipelines.engine.spans import Extract, of_frame
 from pipelines.engine.town import Town
 
 IDS = tuple(one.id for one in COMPOSITES)

@@ -11,7 +11,7 @@ from pipelines.engine.api.params import FORMAT, Bom, Cursor, Form, Limit, only_k
 from pipelines.engine.api.schemas import Responses, listed, refusals
 from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery.room import COLUMNS
-from pipelines.engine.extracts import of_frame
+from pipelines.engine.spans import of_frame
 from pipelines.engine.town import Town
 
 NO_LINE = "The line does not run, so nothing was sent. Whoever looks after Townboard starts it: python app.py serve"

@@ -22,7 +22,7 @@ class Head:
             elif message.get("more_body"):
                 raise OSError("the asker wanted the headers only")
 
-        asked = {**scope, "method": "GET", "asgi": {**scope.get("asgi", {}), "spec_version": "2.4"}}
+        asked = {**scope, "method": "GET", "only_head": True, "asgi": {**scope.get("asgi", {}), "spec_version": "2.4"}}
         try:
             await self.app(asked, receive, headers_only)
         except (ClientDisconnect, OSError):

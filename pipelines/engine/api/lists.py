@@ -23,8 +23,9 @@ from pipelines.engine.api.params import (
 from pipelines.engine.api.schemas import listed, refusals
 from pipelines.engine.asking import maybe_instant, one_of, span
 from pipelines.engine.extracts import corrections as corrections_of
-from pipelines.engine.extracts import names, of_frame
+from pipelines.engine.extracts import names
 from pipelines.engine.model import Column
+from pipelines.engine.spans import of_frame
 from pipelines.engine.tables import KPI_CORRECTIONS
 from pipelines.engine.town import Town
 

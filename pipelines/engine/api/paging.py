@@ -9,7 +9,7 @@ import orjson
 import polars as pl
 
 from pipelines.engine.asking import Misasked
-from pipelines.engine.extracts import Extract
+from pipelines.engine.spans import Extract
 
 FURTHEST = 10**12
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)

@@ -1,6 +1,7 @@
 """The parameters that many addresses share, and the refusal of those that an address does not know."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
@@ -37,19 +38,24 @@ AsKnownAt = Annotated[
     ),
 ]
 Bom = Annotated[Literal["0", "1"], Query(description="1: CSV begins with a byte order mark, for spreadsheets.")]
+Proof = Annotated[
+    Literal["0", "1"],
+    Query(
+        alias="manifest",
+        description="1: make the export and give its manifest (rows, hash, moment, definitions, where it stands).",
+    ),
+]
 CsvFirst = Annotated[ManifestForm, Query(alias="format", description=f"{FORMAT} manifest: columns and number of rows.")]
 
 
-async def whole(request: Request, form: CsvFirst = "csv", bom: Bom = "0") -> Wish:
+async def whole(request: Request, form: CsvFirst = "csv", bom: Bom = "0", proof: Proof = "0") -> Wish:
     """How all rows of an answer are wanted."""
-    return Wish(request, form, bom=bom == "1")
+    return Wish(request, form, bom=bom == "1", manifest=proof == "1")
 
 
-async def paged(
-    request: Request, form: CsvFirst = "csv", bom: Bom = "0", limit: Limit = None, cursor: Cursor = None
-) -> Wish:
+async def paged(asked: Annotated[Wish, Depends(whole)], limit: Limit = None, cursor: Cursor = None) -> Wish:
     """How the rows of an answer are wanted, or a page of them."""
-    return Wish(request, form, bom=bom == "1", limit=limit, cursor=cursor)
+    return replace(asked, limit=limit, cursor=cursor)
 
 
 async def times(start: Start = None, end: End = None) -> Span:

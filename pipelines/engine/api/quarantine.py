@@ -10,9 +10,10 @@ from pipelines.engine.api.hand_over import told
 from pipelines.engine.api.params import FORMAT, Bom, Cursor, Form, Limit, only_known
 from pipelines.engine.api.schemas import Responses, listed, refusals
 from pipelines.engine.asking import Misasked, instant, one_of
-from pipelines.engine.extracts import QUARANTINE_COLUMNS, of_frame, quarantine
+from pipelines.engine.extracts import QUARANTINE_COLUMNS, quarantine
 from pipelines.engine.healing import MOST_ROWS
 from pipelines.engine.model import Column
+from pipelines.engine.spans import of_frame
 from pipelines.engine.town import Town
 
 NO_ANSWER = "The line gave no answer. Ask again: what has healed stays healed, never twice."
@@ -90,7 +91,7 @@ def _lists(router: APIRouter, town: Town, asked: Any) -> None:
     ) -> Response:
         _known(town, feed)
         found = quarantine(town, feed, reason, state, actor=grant.actor)
-        return give(found, Wish(request, form, "quarantine", bom == "1", limit, cursor))
+        return give(found, Wish(request, form, "quarantine", bom == "1", limit, cursor).by(grant.actor))
 
     @router.get("/counts", summary="How many rows are set aside, by feed and reason",
                 responses=COUNTS)  # fmt: skip

@@ -34,6 +34,7 @@ WORDS = {
     403: "The token has not this scope, or is not for this feed.",
     404: "There is no such thing; the detail lists near names.",
     409: "Not possible in the state it is in; `legal` names what is.",
+    416: "The bytes asked for lie beyond the end of the export.",
     413: "Too large; send it in pieces.",
     415: "This content type or encoding is not read here.",
     422: "Asked for or sent in a way that cannot be answered; the detail says how to.",
@@ -59,6 +60,9 @@ def kind_of(dtype: Any) -> dict[str, Any]:
     return {"type": ["boolean" if dtype == pl.Boolean else "string", "null"]}
 
 
+RUNS = {"application/json": {"schema": {"type": "object", "required": ["export", "state", "rows", "bytes"]}}}
+
+
 def rows_of(key: str, item: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON schema of a list answer."""
     following = {"type": ["string", "null"], "description": "Cursor of the next page; null when this is all."}
@@ -74,8 +78,17 @@ def listed(key: str, columns: Iterable[Column], nested: Mapping[str, Any] | None
     properties = {
         c.name: kind_of((nested or {}).get(c.name, KINDS[c.kind])) | {"description": c.meaning} for c in columns
     }
+    content = _forms(rows_of(key, {"type": "object", "properties": properties}))
+    return {200: {"description": "The rows.", "content": content}, **parts(content)}
+
+
+def parts(content: Mapping[str, Any]) -> Responses:
+    """The answers to somebody who has some of the bytes, or all of them."""
+    binary = {media: {"schema": {"type": "string", "format": "binary"}} for media in content}
     return {
-        200: {"description": "The rows.", "content": _forms(rows_of(key, {"type": "object", "properties": properties}))}
+        206: {"description": "The bytes that `Range` asked for.", "content": binary},
+        304: {"description": "What you have (`If-None-Match`) is what there is."},
+        **refusals(416),
     }
 
 
@@ -83,7 +96,13 @@ def exported(key: str) -> Responses:
     """The answers of an address whose columns depend on the table (or its manifest)."""
     manifest = {"type": "object", "required": ["table", "rows", "columns"], "properties": {"rows": {"type": "integer"}}}
     either = {"anyOf": [rows_of(key, {"type": "object"}), manifest]}
-    return {200: {"description": "The rows, or their manifest.", "content": _forms(either)}, **refusals(404)}
+    content = _forms(either)
+    return {
+        200: {"description": "The rows, or their manifest.", "content": content},
+        202: {"description": "`manifest=1`: the export is being made; `Location` says how far.", "content": RUNS},
+        **parts(content),
+        **refusals(404),
+    }
 
 
 def _forms(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from pipelines.engine.api.params import INSTANT, AsKnownAt, Paged, Times, Ward, 
 from pipelines.engine.api.schemas import exported, refusals
 from pipelines.engine.asking import Misasked, Span, maybe_instant, one_of
 from pipelines.engine.explaining import explanation
-from pipelines.engine.extracts import Extract, extract, history, names, of_frame
+from pipelines.engine.extracts import extract, history, names
+from pipelines.engine.spans import Extract, of_frame
 from pipelines.engine.stepped import COLUMNS, by_step
 from pipelines.engine.town import Town
 
@@ -51,7 +52,7 @@ def _tables(router: APIRouter, town: Town, whoever: Any) -> None:
     ) -> Response:
         at = maybe_instant(as_known_at, "as_known_at")
         found = extract(town, table, asked, ward, at, actor=grant.actor)
-        return give(found, wish.of("readings" if table == "readings" else "rows"))
+        return give(found, wish.of("readings" if table == "readings" else "rows").by(grant.actor))
 
 
 def _wards(router: APIRouter, town: Town) -> None:

@@ -12,9 +12,9 @@ from pipelines.engine.api.params import Paged, Times, Whole, only_known
 from pipelines.engine.api.schemas import exported
 from pipelines.engine.asking import Misasked, one_of
 from pipelines.engine.expectation import SCORE, verdict
-from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.model import Column
 from pipelines.engine.running_down import project
+from pipelines.engine.spans import Extract, of_frame
 from pipelines.engine.town import Town
 from pipelines.engine.usual import Usual
 

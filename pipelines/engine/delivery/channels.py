@@ -78,6 +78,12 @@ def sender(channel: Channel) -> Sender:
     return made[channel.kind](channel)
 
 
+def _files(parcel: Parcel) -> list[str] | None:
+    """The files that go with a parcel and are still there."""
+    named = parcel.facts.get("files")
+    return [str(file) for file in named if Path(str(file)).is_file()] or None if isinstance(named, list) else None
+
+
 def _apprise(channel: Channel) -> Sender:
     """Whatever apprise knows: mail, chat, push; see its list of services."""
     # It reads a hundred services.
@@ -90,7 +96,7 @@ def _apprise(channel: Channel) -> Sender:
                 f"the address of the channel {channel.name} is none that apprise knows. Correct it in town.toml "
                 "[delivery.channels] and start again."
             )
-        if not desk.notify(title=parcel.subject, body=parcel.body):
+        if not desk.notify(title=parcel.subject, body=parcel.body, attach=_files(parcel)):
             raise SourceDown(
                 f"the channel {channel.name} did not take the message. Check the network, the address and the password "
                 "in town.toml; it is tried again."

@@ -9,7 +9,7 @@ from pipelines.engine.delivery import outbox
 from pipelines.engine.delivery.alertmanager import Alertmanager
 from pipelines.engine.delivery.flooding import Flooding
 from pipelines.engine.delivery.grouping import Grouping, Telling, Told
-from pipelines.engine.delivery.messages import Speaker
+from pipelines.engine.delivery.messages import Message, Speaker
 from pipelines.engine.delivery.notice import Notice
 from pipelines.engine.delivery.outbox import Letter
 from pipelines.engine.delivery.plan import Plan
@@ -113,6 +113,13 @@ class Delivery:
         made = outbox.letters(ALIVE, self.plan.alive, self._speaker.alive(now), reached, now)
         self._keep(Look(letters=made))
         self._alive_at = now if made else None
+        return len(made)
+
+    def hand_out(self, receiver: str, message: Message, files: Sequence[str], now: datetime) -> int:
+        """Send a receiver a message with files; gives how many letters were made, durable when this returns."""
+        reached = self._addresses(receiver, now)
+        made = outbox.letters(f"file {message.subject}", receiver, message, reached, now, files=list(files))
+        self._keep(Look(letters=made))
         return len(made)
 
     def hand_over(self, notices: Iterable[Notice], now: datetime) -> int | None:

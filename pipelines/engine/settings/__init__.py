@@ -26,15 +26,17 @@ from pipelines.engine.settings.keeping import (
     read_backup,
     read_retention,
 )
+from pipelines.engine.settings.outgoing import EXPORT_KEYS, REPORT_KEYS, Outgoing, read_outgoing
 from pipelines.engine.settings.rules import GAS_TEMPERATURE_C, PACKS, Rule, by_pack, ruled, rules_of
 from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
 from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
-    "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED",
-    "ORIGINS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Settings", "duration", "load", "rules_of", "shown_path",
+    "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "EXPORT_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS",
+    "NEVER_DROPPED", "ORIGINS", "REPORT_KEYS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Outgoing", "Settings",
+    "duration", "load", "rules_of", "shown_path",
 )  # fmt: skip
-SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery")
+SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports")
 TOWN_KEYS = {
     "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
     "open_wall",
@@ -55,6 +57,7 @@ class Settings:
     brokers: Mapping[str, Broker] = field(default_factory=dict)
     backup: BackupPlan | None = None
     delivery: Plan | None = None
+    outgoing: tuple[Outgoing, ...] = ()
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
     open_wall: bool = False
@@ -108,11 +111,15 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     delivery = read_delivery(document, raw.get("delivery", {}), folder)
     tables = (*ENGINE_TABLES, *(table for domain in domains for table in domain.tables))
     retention = read_retention(document, raw.get("retention", {}), tables)
+    outgoing = read_outgoing(
+        document, raw, folder, tables=tables, receivers=delivery.receivers if delivery else (),
+        languages=town["languages"],
+    )  # fmt: skip
     if document.mistakes:
         raise SettingsError(document.mistakes)
     return Settings(
         folder=folder, domains=domains, feeds=feeds, brokers=brokers, tuning=tuning, backup=backup,
-        delivery=delivery,
+        delivery=delivery, outgoing=outgoing,
         retention=retention, rules=rules, **town,
     )  # fmt: skip
 
