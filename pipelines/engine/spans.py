@@ -107,7 +107,12 @@ def _paced(step: timedelta, rows: int) -> timedelta:
 
 
 def of_frame(
-    name: str, frame: pl.DataFrame, columns: tuple[Column, ...], nested: Mapping[str, pl.DataType] | None = None
+    name: str,
+    frame: pl.DataFrame,
+    columns: tuple[Column, ...],
+    nested: Mapping[str, pl.DataType] | None = None,
+    *,
+    about: Mapping[str, Any] | None = None,
 ) -> Extract:
     """Rows that are at hand already."""
-    return Extract(name=name, columns=columns, read=lambda low, high: frame, nested=nested or {})
+    return Extract(name=name, columns=columns, read=lambda low, high: frame, nested=nested or {}, about=about or {})
