@@ -86,7 +86,9 @@ def open_line(folder: Path, now: datetime, kpis: frozenset[str] | None = None) -
 def _narrowed(domain: Domain, kpis: frozenset[str]) -> Domain:
     kept = tuple(kpi for kpi in domain.kpis if kpi.id in kpis)
     dropped = {kpi.id for kpi in domain.kpis} - kpis
-    return replace(domain, kpis=kept, pictures=(), alarms=tuple(rule for rule in domain.alarms if rule.watches not in dropped))
+    return replace(
+        domain, kpis=kept, pictures=(), alarms=tuple(rule for rule in domain.alarms if rule.watches not in dropped)
+    )
 
 
 def abandon(line: Line) -> None:

@@ -11,10 +11,10 @@ from pipelines.engine.api.lists import JsonFirst
 from pipelines.engine.api.params import Bom, Cursor, Limit, Paged, Ward, only_known
 from pipelines.engine.api.schemas import exported, listed, refusals
 from pipelines.engine.asking import one_of
-from pipelines.engine.extracts import Extract, of_frame
 from pipelines.engine.gallery import Shown
 from pipelines.engine.model import Column
 from pipelines.engine.picture import STATE, STATES
+from pipelines.engine.spans import Extract, of_frame
 from pipelines.engine.town import Town
 
 LIST = tuple(
