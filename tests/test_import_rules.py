@@ -33,6 +33,7 @@ HOMES = {
         "pipelines/engine/state_alarms.py",
         "pipelines/engine/state_delivery.py",
         "pipelines/engine/state_file.py",
+        "pipelines/engine/state_layouts.py",
         "pipelines/engine/tokens.py",
     ),
     "apscheduler": ("pipelines/engine/schedule.py",),

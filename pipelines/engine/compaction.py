@@ -105,19 +105,20 @@ class _Compaction:
                 place = f"cold/{name}/{partition}.{done.rev}.parquet"
                 standing[partition] = cold.write(self.folder, place, frame, table, done)
             if name == "readings":
-                Rollups(self.folder, self.zone, self._places(parts)).roll(parts, merged, done)
+                Rollups(self.folder, self.zone, places(self.folder, parts, self.sensors)).roll(parts, merged, done)
         published = Manifest(done.rev, done.applied, parts, current.let_go, current.held_seq)
         _publish(self.folder, current, published)
         return published
 
-    def _places(self, parts: Mapping[str, Mapping[str, Part]]) -> pl.DataFrame | None:
-        """Which series measures what, and in which ward."""
-        if self.sensors is None:
-            return None
-        numbered = [cold.read(self.folder / part.file) for part in parts.get("series", {}).values()]
-        if not numbered:
-            return pl.DataFrame(schema=PLACES)
-        return pl.concat(numbered).join(self.sensors, on="sensor").select(list(PLACES)).cast(PLACES)
+
+def places(folder: Path, parts: Mapping[str, Mapping[str, Part]], sensors: pl.DataFrame | None) -> pl.DataFrame | None:
+    """Which series measures what, and in which ward; None where the sensors are not known."""
+    if sensors is None:
+        return None
+    numbered = [cold.read(folder / part.file) for part in parts.get("series", {}).values()]
+    if not numbered:
+        return pl.DataFrame(schema=PLACES)
+    return pl.concat(numbered).join(sensors, on="sensor").select(list(PLACES)).cast(PLACES)
 
 
 def _publish(folder: Path, before: Manifest, after: Manifest) -> None:

@@ -3,8 +3,8 @@
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -220,6 +220,20 @@ class Journal:
         self._closed = True
         self._let_go()
         os.close(self._lock)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """No line opens the folder meanwhile.
+
+    Raises StoreError when one writes there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _locked(folder)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _locked(folder: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.engine import flow
+from pipelines.engine import flow, layout
 from pipelines.engine.alarms.watch import Alarms
 from pipelines.engine.calendar import floor
 from pipelines.engine.changes import Changes
@@ -87,6 +87,7 @@ class Line:
     def _open_store(self, now: datetime) -> None:
         """Journal, tables and state as the last life left them, mended where it was cut off."""
         settings = self.settings
+        layout.require(settings.store)
         applied = mended(settings.store).applied_seq
         self.journal = Journal(settings.store / "journal", at_least=applied, ballast_bytes=BALLAST_BYTES)
         self.open_tables = {table.name for domain in settings.domains for table in domain.tables}

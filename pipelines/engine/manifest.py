@@ -229,7 +229,7 @@ def rebuilt(store: Path) -> Manifest:
         key = (table, path.name.rsplit(".", 2)[0])
         if rev > newest.get(key, (0, None))[0]:
             low, high = (_instant(about.get(edge)) for edge in ("low", "high"))
-            part = Part(str(path.relative_to(store)), about.get("rows", 0), low, high, *_measured(path))
+            part = Part(str(path.relative_to(store)), about.get("rows", 0), low, high, *measured(path))
             newest[key] = (rev, part)
         if about and rev > last[0]:
             last = (rev, about)
@@ -258,7 +258,8 @@ def _about(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _measured(path: Path) -> tuple[int, int]:
+def measured(path: Path) -> tuple[int, int]:
+    """Size and CRC-32 of a file as it lies there."""
     raw = path.read_bytes()
     return len(raw), zlib.crc32(raw)
 

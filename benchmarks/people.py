@@ -1,0 +1,266 @@
+"""People on a running board: 200 browse and export while devices push; pages, answers and memory against limits.
+
+One board (`app.py serve`, line and web), one process of people, one of devices, all on this machine. A person holds the
+stream of the page, opens a page every ten seconds or so (a third by its address, the rest by the menu, as the page's
+scripts do it) and every twentieth time takes a table along.
+"""
+
+import argparse
+import asyncio
+import http.client
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks import glass
+from benchmarks.machine import cpu_s, free_port, memory, quantile
+
+PAGE_S, ANSWER_S, MEMORY_BYTES = 0.5, 0.05, 1.5e9
+PUSHES_A_SECOND, SENDERS = 20, 4
+PAGES = (
+    "/", "/water", "/energy", "/transport", "/pollution", "/grievances", "/feeds", "/exports", "/public", "/council",
+    "/alarms", "/water?ward=W3", "/kpi/supply_per_head", "/?ward=W2",
+)  # fmt: skip
+MENU = ("/", "/water", "/energy", "/transport", "/pollution", "/grievances", "/feeds", "/exports")
+# What is taken along: path, its query, how many days back.
+EXPORTS = (
+    ("readings", "format=csv&ward=W1", 7), ("readings", "format=parquet", 1), ("readings", "format=xlsx&ward=W2", 1),
+    ("tables/service_requests", "format=csv", 30), ("tables/service_requests", "format=xlsx", 30),
+    ("tables/kpi_values", "format=csv", 30), ("kpis", "format=csv", 0), ("assets", "format=csv", 0),
+)  # fmt: skip
+# The two parts of a visit that the scripts of a page ask for by themselves.
+DASH = ("/_dash-layout", "/_dash-dependencies")
+ROUTER = "_pages_content"
+SETTLED_S = 4.0
+
+
+@dataclass
+class Crowd:
+    """What people do in a round, and what of it they saw: seconds by kind of request, failures, bytes taken along."""
+
+    port: int
+    people: int
+    seconds: float
+    pause_s: float
+    exporting: float
+    seen: dict[str, list[float]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    exported: int = 0
+
+
+def crowd(wanted: Crowd) -> Crowd:
+    """All people for the length of a round."""
+    asyncio.run(_all(wanted))
+    return wanted
+
+
+async def _all(wanted: Crowd) -> None:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=wanted.people)
+    base = f"http://127.0.0.1:{wanted.port}"
+    async with httpx.AsyncClient(base_url=base, limits=limits, timeout=60, headers={"Origin": base}) as client:
+        callback = await _router(client)
+        until = time.monotonic() + wanted.seconds
+        streams = [asyncio.create_task(_hold(wanted.port)) for _ in range(wanted.people)]
+        await asyncio.gather(*(_person(client, wanted, callback, number, until) for number in range(wanted.people)))
+        for stream in streams:
+            stream.cancel()
+
+
+async def _router(client: httpx.AsyncClient) -> dict[str, Any]:
+    """The callback by which the menu changes pages, as the app declares it."""
+    declared = (await client.get("/_dash-dependencies")).json()
+    return next(one for one in declared if ROUTER in one["output"])
+
+
+async def _hold(port: int) -> None:
+    """The stream of one page, read and thrown away."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+    writer.write(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n")
+    with suppress(asyncio.CancelledError):
+        while await reader.read(1 << 16):
+            pass
+    writer.close()
+
+
+async def _person(
+    client: httpx.AsyncClient, wanted: Crowd, callback: dict[str, Any], number: int, until: float
+) -> None:
+    chance = random.Random(number)
+    await asyncio.sleep(chance.random() * wanted.pause_s)
+    while time.monotonic() < until:
+        what = chance.random()
+        if what < wanted.exporting:
+            await _export(client, wanted, chance)
+        elif what < 0.33:
+            await _visit(client, wanted, chance)
+        else:
+            await _follow(client, wanted, callback, chance.choice(MENU))
+        await asyncio.sleep(min(chance.expovariate(1 / wanted.pause_s), max(0.0, until - time.monotonic())))
+
+
+async def _visit(client: httpx.AsyncClient, wanted: Crowd, chance: random.Random) -> None:
+    """A page by its address, and what its scripts ask for then."""
+    path = chance.choice(PAGES)
+    await _timed(wanted, "page", client.build_request("GET", path), client)
+    if path.split("?")[0] in MENU:
+        await asyncio.gather(*(_timed(wanted, "scripts", client.build_request("GET", one), client) for one in DASH))
+
+
+async def _follow(client: httpx.AsyncClient, wanted: Crowd, callback: dict[str, Any], path: str) -> None:
+    """A page by the menu: the content alone is asked for."""
+    values = {"pathname": path, "search": ""}
+    outputs = [
+        {"id": one.rsplit(".", 1)[0], "property": one.rsplit(".", 1)[1]}
+        for one in callback["output"].strip(".").split("...")
+    ]
+    inputs = [{**one, "value": values.get(one["property"], "")} for one in callback["inputs"]]
+    body = {
+        "output": callback["output"], "outputs": outputs, "inputs": inputs, "state": [],
+        "changedPropIds": ["_pages_location.pathname"],
+    }  # fmt: skip
+    await _timed(wanted, "menu", client.build_request("POST", "/_dash-update-component", json=body), client)
+
+
+async def _export(client: httpx.AsyncClient, wanted: Crowd, chance: random.Random) -> None:
+    path, query, days = chance.choice(EXPORTS)
+    since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    span = f"&start={since}" if days else ""
+    wanted.exported += await _timed(
+        wanted, "export", client.build_request("GET", f"/api/v1/{path}?{query}{span}"), client
+    )
+
+
+async def _timed(wanted: Crowd, kind: str, request: httpx.Request, client: httpx.AsyncClient) -> int:
+    """The bytes of an answer; its time and its failure are noted."""
+    began, size = time.monotonic(), 0
+    try:
+        answer = await client.send(request, stream=True)
+        async for chunk in answer.aiter_raw():
+            size += len(chunk)
+        await answer.aclose()
+        if answer.status_code != 200:
+            wanted.failed.append(f"{answer.status_code} {request.url.path}?{request.url.query.decode()}")
+    except httpx.HTTPError as error:
+        wanted.failed.append(f"{type(error).__name__} {request.url.path}")
+    wanted.seen.setdefault(kind, []).append(time.monotonic() - began)
+    return size
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What devices push in a round."""
+
+    port: int
+    seconds: float
+    readings_a_second: int
+    usual: tuple[tuple[str, float], ...]
+    seed: int
+
+
+def push(wanted: Devices) -> tuple[list[float], float]:
+    """How long each answer took, and how many readings were taken in a second; a push leaves when it is due."""
+    size, pushes = wanted.readings_a_second // PUSHES_A_SECOND, int(wanted.seconds * PUSHES_A_SECOND)
+    chance, begin, kept = random.Random(wanted.seed), time.monotonic() + 0.2, threading.local()
+
+    def one(number: int) -> tuple[float, int]:
+        time.sleep(max(0.0, begin + (number + chance.random()) / PUSHES_A_SECOND - time.monotonic()))
+        now = datetime.now(UTC).isoformat()
+        rows = [wanted.usual[(number * size + n) % len(wanted.usual)] for n in range(size)]
+        body = json.dumps({"readings": [{"sensor": s, "observed_at": now, "value": v} for s, v in rows]})
+        if not hasattr(kept, "connection"):
+            kept.connection = http.client.HTTPConnection("127.0.0.1", wanted.port, timeout=30)
+        began = time.monotonic()
+        kept.connection.request("POST", "/api/v1/readings", body, {"Content-Type": "application/json"})
+        answer = kept.connection.getresponse()
+        told = json.loads(answer.read())
+        return time.monotonic() - began, int(told["accepted"]) if answer.status == http.client.OK else 0
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        answers = list(pool.map(one, range(pushes)))
+    lasted = time.monotonic() - begin
+    return [seconds for seconds, _ in answers], sum(rows for _, rows in answers) / lasted
+
+
+def measure(people: Crowd, devices: Devices, board: subprocess.Popen[bytes]) -> dict[str, float]:
+    """One round; times in seconds."""
+    pids = glass.processes(board)
+    spawn, peaks = multiprocessing.get_context("spawn"), [0]
+    with spawn.Pool(2) as pool:
+        before, began = {name: cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
+        browsing, pushing = pool.apply_async(crowd, (people,)), pool.apply_async(push, (devices,))
+        while not (browsing.ready() and pushing.ready()):
+            peaks.append(memory(board.pid))
+            time.sleep(0.5)
+        seen, (answers, accepted) = browsing.get(), pushing.get()
+        lasted = time.monotonic() - began
+    found: dict[str, float] = {"accepted/s": accepted, "answer p50": quantile(sorted(answers), 0.5)}
+    found |= {"answer p99": quantile(sorted(answers), 0.99), "answer worst": max(answers)}
+    for kind, times in sorted(seen.seen.items()):
+        ordered = sorted(times)
+        found |= {f"{kind} number": float(len(times)), f"{kind} p50": quantile(ordered, 0.5)}
+        found |= {f"{kind} p95": quantile(ordered, 0.95), f"{kind} worst": ordered[-1]}
+    shown = sorted([*seen.seen.get("page", []), *seen.seen.get("menu", [])])
+    found |= {"all pages p95": quantile(shown, 0.95), "failed": float(len(seen.failed))}
+    found |= {"exported MB": seen.exported / 1e6, "memory MB": max(peaks) / 1e6}
+    found |= {f"CPU of {name}": (cpu_s(pid) - before[name]) / lasted for name, pid in pids.items()}
+    for words in sorted(set(seen.failed))[:10]:
+        print(f"  failed: {words} ({seen.failed.count(words)} times)")
+    return found
+
+
+def main() -> None:
+    """Prepare, serve, measure without and with exports, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.people")
+    parser.add_argument("--people", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of a round (default: %(default)s)")
+    parser.add_argument("--readings", type=int, default=2000, help="readings a second (default: %(default)s)")
+    parser.add_argument("--pause", type=float, default=10.0, help="seconds between two pages of a person")
+    parser.add_argument("--exporting", type=float, default=0.05, help="share of steps that are exports")
+    parser.add_argument("--rounds", default="both", choices=["both", "browsing", "exporting"])
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="townboard-people-") as place:
+        usual, port = glass.town(Path(place) / "town"), free_port()
+        board = glass.serve(Path(place) / "town", port)
+        try:
+            time.sleep(SETTLED_S)
+            for number, share in enumerate((0.0, given.exporting)):
+                if given.rounds in ("both", "exporting" if share else "browsing"):
+                    people = Crowd(port, given.people, given.seconds, given.pause, share)
+                    devices = Devices(port, given.seconds, given.readings, usual, number)
+                    report(measure(people, devices, board), given, share)
+        finally:
+            board.send_signal(signal.SIGTERM)
+            board.wait(15)
+
+
+def report(found: dict[str, float], given: argparse.Namespace, share: float) -> None:
+    """The round, with how its limits were kept."""
+    print(
+        f"\n{given.people} people, a page each {given.pause:g} s, {share:.0%} exports; {given.readings:,} readings/s; "
+        f"{os.cpu_count()} cores, {given.seconds:g} s"
+    )
+    for name, value in found.items():
+        form = ".0%" if name.startswith("CPU") else ".3f" if name.split()[-1][0] in "pw" else ",.0f"
+        print(f"  {name:<16}{format(value, form):>9}")
+    print(
+        f"page p95 is {found['all pages p95'] / PAGE_S:.2f}, acknowledgement p99 {found['answer p99'] / ANSWER_S:.2f}, "
+        f"memory {found['memory MB'] * 1e6 / MEMORY_BYTES:.2f} of what they may be"
+    )
+
+
+if __name__ == "__main__":
+    main()
