@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from pipelines.engine import upkeep_desk
+
     parser = argparse.ArgumentParser(prog="app.py", description="Townboard, the operations board of a small town.")
     parser.add_argument("--town", type=Path, default=None, metavar="DIR", help="the town's folder (default: data/)")
     parser.set_defaults(run=serve, host="127.0.0.1", port=8050, prefix="/")
@@ -49,13 +51,14 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, run: object, words: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words)
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, command=name)
         return command
 
     for name, run, words in (
         ("serve", serve, "run everything: sources, scheduled pipelines, web (the default)"),
         ("demo", demo, "run everything for a simulated small town, to look at"),
         ("web", web, "run only the web process"),
+        ("pages", web, "run only the process that makes pages and tables for the web process"),
     ):
         command = add(name, run, words)
         command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -73,11 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     importing = add("import", import_files, "land files by hand through a feed, as if they had come by it")
     importing.add_argument("feed")
     importing.add_argument("files", nargs="+", type=Path)
-    backing = add("backup", backup, "write the whole town into one archive, also while it runs")
-    backing.add_argument("file", type=Path, help="town-2026-11-23.tar, or .tar.zst to have it smaller")
-    restoring = add("restore", restore, "make the town of a backup in a new or empty folder")
-    restoring.add_argument("file", type=Path)
-    add("doctor", doctor, "is this installation sound? reads every file, plain words; starts nothing")
+    upkeep_desk.declare(add, look_after)
     exporting = add("export", export, "write a table to a file")
     exporting.add_argument("table")
     exporting.add_argument("--from", dest="start")
@@ -146,13 +145,15 @@ def line(options: argparse.Namespace) -> int:
     gc.disable()
     # Whoever waits to be answered is let in soon while a beat computes.
     sys.setswitchinterval(SWITCH_S)
-    from pipelines.engine import registers
+    from pipelines import available
+    from pipelines.engine import registers, upkeep_desk
     from pipelines.engine.line import Line
     from pipelines.engine.people.desk import invite
     from pipelines.engine.service import Service, keep_what_the_start_made
     from pipelines.engine.upkeep import command
 
     settings = _settings(options)
+    upkeep_desk.forward(settings, available, _registers(settings), now())
     opened = Line(settings, registers.load(settings), now())
     service = Service(opened, now, command(settings.folder, "compact"))
     if not settings.demo and (words := invite(settings.store, now())):
@@ -164,36 +165,37 @@ def line(options: argparse.Namespace) -> int:
 
 
 def web(options: argparse.Namespace) -> int:
-    """The web process."""
+    """The web process, or (pages) the one behind it that makes what takes time."""
+    # Devices that wait to be answered are let in soon while a page is drawn or a table written.
+    sys.setswitchinterval(SWITCH_S)
     import uvicorn
 
     from components.web import build
-    from pipelines.engine import api
+    from pipelines.engine import api, layout
     from pipelines.engine.api.access import loopback
+    from pipelines.engine.local import private_socket, socket_path
     from pipelines.engine.town import Town
 
-    town = Town(_settings(options), now)
+    settings, behind = _settings(options), options.command == "pages"
+    layout.refuse(settings.store)
     local = loopback(options.host) and options.prefix.strip("/") == ""
-    application = build(town, api.build(town, local=local), options.prefix)
-    uvicorn.run(
-        application,
-        host=options.host,
-        port=options.port,
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=2,
-        loop="asyncio",
-    )
+    town, pages = Town(settings, now), socket_path(settings, "pages")
+    application = build(town, api.build(town, local=local), options.prefix, None if behind else pages)
+    sockets = [private_socket(pages)] if behind else None
+    told = {"forwarded_allow_ips": "*"} if behind else {"host": options.host, "port": options.port}
+    quiet = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": 2, "loop": "asyncio"}
+    uvicorn.Server(uvicorn.Config(application, **told, **quiet)).run(sockets)
     return 0
 
 
 def compact(options: argparse.Namespace) -> int:
     """Compaction, as the line's child."""
     from pipelines import available
-    from pipelines.engine import compaction
+    from pipelines.engine import compaction, layout
     from pipelines.engine.tables import ENGINE_TABLES
 
     settings = _settings(options)
+    layout.require(settings.store)
     # Of every domain that is installed, also one that was switched off while its rows still stood in the journal.
     tables = (*ENGINE_TABLES, *(table for domain in available().values() for table in domain.tables))
     known = _registers(settings)
@@ -225,7 +227,7 @@ def _registers(settings):
     try:
         return registers.load(settings)
     except SettingsError as error:
-        print(f"Compacted without rollups by ward, and town.duckdb stays as it was: {error}", file=sys.stderr)
+        print(f"Worked without rollups by ward, and town.duckdb stays as it was: {error}", file=sys.stderr)
         return None
 
 
@@ -324,44 +326,14 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
-def backup(options: argparse.Namespace) -> int:
-    """One archive of the town, verified."""
-    from pipelines.engine import backup as backups
-    from pipelines.engine.errors import StoreError
-
-    try:
-        made = backups.make(options.town or ROOT / "data", options.file, now())
-    except StoreError as refused:
-        print(f"No backup: {refused}", file=sys.stderr)
-        return 1
-    print(f"{made.file}: {made.files} files, {made.size / 1e6:,.1f} MB, read back and found as they were written.")
-    return 0
-
-
-def restore(options: argparse.Namespace) -> int:
-    """The town of an archive, in an empty folder."""
-    from pipelines.engine import backup as backups
-    from pipelines.engine.errors import StoreError
-
-    town = options.town or ROOT / "data"
-    try:
-        made = backups.restore(options.file, town)
-    except StoreError as refused:
-        print(f"Nothing was restored: {refused}", file=sys.stderr)
-        return 1
-    print(f"{town} is the town as it was at {made.made_at:%Y-%m-%d %H:%M} UTC ({made.files} files, all checked).")
-    print(f"Start it: python app.py --town {town} serve")
-    return 0
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Whether the installation is sound."""
+def look_after(options: argparse.Namespace) -> int:
+    """Backup, restore, doctor, upgrade, install."""
     from pipelines import available
-    from pipelines.engine import doctor as doctors
+    from pipelines.engine import upkeep_desk
+    from pipelines.engine.upkeep_desk import Desk
 
-    words, sound = doctors.report(doctors.examine(options.town or ROOT / "data", now(), available))
-    print(words)
-    return 0 if sound else 1
+    folder = options.town or ROOT / "data"
+    return upkeep_desk.run(options, Desk(folder, now(), available, lambda: _settings(options), _registers, ROOT))
 
 
 def demo(options: argparse.Namespace) -> int:

@@ -184,11 +184,11 @@ def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def processes(board: subprocess.Popen[bytes]) -> dict[str, int]:
-    """Name -> process id of the line and the web process."""
+    """Name -> process id of the line, the web process and the one behind it."""
     found: dict[str, int] = {}
     for pid in Path(f"/proc/{board.pid}/task/{board.pid}/children").read_text().split():
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        found |= {name: int(pid) for name in ("line", "web") if name in words}
+        found |= {name: int(pid) for name in ("line", "web", "pages") if name in words}
     return found
 
 

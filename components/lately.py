@@ -1,5 +1,6 @@
 """What was worked out a moment ago is given again: a crowd that asks the same costs one reading."""
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -14,6 +15,7 @@ class Lately(Generic[T]):
     def __init__(self, seconds: float, most: int) -> None:
         self._seconds, self._most = seconds, most
         self._kept: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        self._working: dict[Hashable, threading.RLock] = {}
 
     def known(self, asked: Hashable) -> T | None:
         """The answer, unless it is too old."""
@@ -29,6 +31,13 @@ class Lately(Generic[T]):
         return answer
 
     def of(self, asked: Hashable, work: Callable[[], T]) -> T:
-        """The answer, worked out only when it is not known."""
+        """The answer, worked out only when it is not known: by one for all who ask at the same time."""
         known = self.known(asked)
-        return self.keep(asked, work()) if known is None else known
+        if known is not None:
+            return known
+        with self._working.setdefault(asked, threading.RLock()):
+            known = self.known(asked)
+            try:
+                return self.keep(asked, work()) if known is None else known
+            finally:
+                self._working.pop(asked, None)

@@ -15,6 +15,7 @@ NOTHING_YET = (
 LOOK_EVERY_S = 0.05
 HEARTBEAT_S = 5.0
 MOST_STREAMS = 4000
+AT_A_TIME = 16
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -53,9 +54,15 @@ class Wire:
             newest = await asyncio.to_thread(self.look)
             if newest is not None and (self.snapshot is None or newest.seq != self.snapshot.seq):
                 self.snapshot, self.before = newest, previous(newest)
-                for waiter in self.waiting:
-                    waiter.set()
+                await self._wake()
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _wake(self) -> None:
+        """Tell every stream, a few at a time: whoever sends readings meanwhile is answered between them."""
+        for number, waiter in enumerate(tuple(self.waiting), 1):
+            waiter.set()
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     def greeting(self) -> bytes:
         """The first event: which build serves and what time it is here, so that ages need no right clock over there."""

@@ -1,22 +1,26 @@
 """The outermost ASGI app: who answers which path, security headers, first paint, true 404s, a start that may fail."""
 
 import asyncio
+import contextvars
+import functools
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
 
 import dash
 from dash import Dash
 
-from components import dressing, first_paint, glass, shell, tongue
+from components import dressing, first_paint, glass, menu, shell, tongue
 from components.address import KEPT
-from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, squeezed
+from components.asgi import Answer, App, Headers, Receive, Scope, Send, answer, ask, encoding, header, squeezed
+from components.behind import Behind
 from components.console import Console
 from components.council import Council
 from components.forms import FOREIGN, foreign
+from components.kept_pages import KeptPages
 from components.live import Wire
 from components.messages_page import MessagesPage
 from components.pictures import Pictures
@@ -34,7 +38,10 @@ from pipelines.engine.line import run_folder
 
 API_TREES = ("api/", "cap/", "open311/")
 API_FILES = ("openapi.json", "healthz", "readyz", "metrics")
-MOST_PAGES_KEPT = 64
+# Pages that are written at a time; more would only take the processor from each other.
+MAKERS = 4
+# What a page's script posts when the menu is followed, and how long it may be to be looked at.
+MENU, MOST_ASKED = b'"_pages_content"', 4096
 MARKER = b"<!--first-->"
 HEAD, WORDS = b"<!--tongue-->", b"<!--words-->"
 
@@ -46,8 +53,9 @@ class StartFailed(RuntimeError):
 class Outer:
     """Routes by path; everything that Dash 4.4.1 gets wrong about HTTP is put right here."""
 
-    def __init__(self, app: Dash, api: App, prefix: str) -> None:
-        self.dash, self.api, self.prefix = app, api, prefix
+    def __init__(self, app: Dash, api: App, prefix: str, behind: Behind | None = None) -> None:
+        """`behind`: the process that makes pages and tables; without one this process makes them itself."""
+        self.dash, self.api, self.prefix, self.behind = app, api, prefix, behind
         self.inner: App = app.server
         self.static = Static(self.inner, prefix, run_folder(glass.town().settings) / "packed")
         self.wire = Wire(glass.town().board, "starting")
@@ -56,14 +64,17 @@ class Outer:
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
         self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
+        council = Council()
         makers = (
-            SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage(), Wall(), Council(), Public(),
+            SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(),
             Pictures(),
         )  # fmt: skip
+        self.council = set(council.addresses)
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}
         self._policy: Headers = []
-        self._pages: OrderedDict[tuple[Any, ...], tuple[int, bytes]] = OrderedDict()
+        self._pages: KeptPages[Answer] = KeptPages()
+        self._makers = ThreadPoolExecutor(MAKERS, "page")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -81,14 +92,21 @@ class Outer:
         if here in self.wired:
             return self.wired[here]
         if here in self.plain:
-            return self.plain[here]
+            return self._council if here in self.council and method == "GET" else self.plain[here]
         if here.startswith(API_TREES) or here in API_FILES:
             return self._api_call
         if method in ("GET", "HEAD") and self.static.owns(path):
             return self.static.serve
         return self._page if method in ("GET", "HEAD") and not here.startswith("_") else self._dash_call
 
+    async def _council(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.behind is None or not await self.behind.serve(scope, receive, send):
+            await self.plain[scope["path"][len(self.prefix) :]](scope, receive, send)
+
     async def _api_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own = scope["method"] != "GET" or scope["path"][len(self.prefix) :] in API_FILES
+        if not own and self.behind is not None and await self.behind.serve(scope, receive, send):
+            return
         cut = len(self.prefix) - 1
         raw = scope.get("raw_path") or scope["path"].encode()
         await self.api({**scope, "path": scope["path"][cut:], "raw_path": raw[cut:]}, receive, send)
@@ -130,47 +148,43 @@ class Outer:
         """A page with its first figures written in; kept per snapshot, so that a crowd costs one rendering."""
         if scope["path"] == self.prefix[:-1]:
             return await answer(scope, send, 308, b"", [(b"location", self.prefix.encode())])
-        how, seq = encoding(scope), self.wire.snapshot.seq if self.wire.snapshot else 0
         if current().session is not None:
             # A page with somebody's name on it is theirs alone.
-            status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
-            return await self._give(scope, send, status, await asyncio.to_thread(squeezed, body, how))
-        key = (scope["path"], scope.get("query_string", b""), how, seq, tongue.current().code)
-        if key not in self._pages:
-            status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
-            packed = await asyncio.to_thread(squeezed, body, how)
-            self._pages[key] = (status, packed)
-            while len(self._pages) > MOST_PAGES_KEPT:
-                self._pages.popitem(last=False)
-        await self._give(scope, send, *self._pages[key])
-        return None
+            return await give(scope, send, await self._made(scope))
+        key = (scope["path"], scope.get("query_string", b""), encoding(scope), tongue.current().code)
+        return await give(scope, send, await self._pages.of(key, self._seq, lambda: self._made(scope)))
 
-    async def _give(self, scope: Scope, send: Send, status: int, packed: bytes) -> None:
+    @property
+    def _seq(self) -> int:
+        """The number of the board that is shown."""
+        return self.wire.snapshot.seq if self.wire.snapshot else 0
+
+    async def _made(self, scope: Scope) -> Answer:
+        """A page with its first figures, compressed."""
+        if self.behind is not None and (got := await self.behind.whole(scope, b"")) is not None:
+            return got
         how, kept = encoding(scope), b"no-cache" if current().session is None else b"private, no-cache"
+        status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
         headers = [
             *self._policy,
             (b"content-type", b"text/html; charset=utf-8"),
             (b"cache-control", kept),
             (b"vary", b"accept-encoding, accept-language, cookie"),
+            *([] if how == b"identity" else [(b"content-encoding", how)]),
         ]
-        await answer(
-            scope, send, status, packed, headers if how == b"identity" else [*headers, (b"content-encoding", how)]
-        )
+        return Answer(status, headers, await asyncio.to_thread(squeezed, body, how))
 
     async def _render(self, path: str, query: str) -> tuple[int, bytes]:
         index = await ask(self.inner, self.prefix)
-        page, variables = self._find("/" + path[len(self.prefix) :] if path.startswith(self.prefix) else "/404")
         asked: dict[str, Any] = {k: v[0] for k, v in parse_qs(query).items()}
         status, title, first = 200, self.dash.title, b""
-        found = page or dash.page_registry["pages.not_found_404"]
         try:
-            content = await found["layout"](**{**asked, **variables})
+            title, content = await self._content(path, query)
             kept: dict[str, Any] = {k: asked[k] for k in KEPT if k in asked}
             first = await asyncio.to_thread(
                 lambda: first_paint.to_html(shell.frame(glass.state(), content, kept)).encode()
             )
-            status = 404 if page is None or getattr(content, "className", "") == "page missing" else 200
-            title = found["title"](**variables) if callable(found["title"]) else found["title"]
+            status = 404 if getattr(content, "className", "") == "page missing" else 200
         except Exception as error:
             status, first = 500, first_paint.to_html(failed(error)).encode()
         spoken = tongue.current()
@@ -198,26 +212,94 @@ class Outer:
         """Dash's own calls: one body each, compressed here, with the security headers."""
         if foreign(scope):
             return await answer(scope, send, 403, FOREIGN.encode(), [*self._policy, (b"content-type", b"text/plain")])
+        asked = await read_ahead(scope, receive)
+        if asked is None:
+            return await give(scope, send, await self._asked_of_dash(scope, receive))
+        same_for_all = MENU in asked or scope["path"] == f"{self.prefix}_dash-layout"
+        if current().session is not None or not same_for_all:
+            return await give(scope, send, await self._beside(scope, asked))
+        key = (scope["path"], asked, encoding(scope), tongue.current().code)
+        return await give(scope, send, await self._pages.of(key, self._seq, lambda: self._beside(scope, asked)))
+
+    async def _beside(self, scope: Scope, asked: bytes) -> Answer:
+        """What Dash answers, worked out by the process behind or, without one, on a loop of its own in a thread.
+
+        Dash 4.4.1 writes JSON with plotly's encoder, which takes a tenth of a second for a page; on our loop everybody
+        would wait for it, devices that send readings among them.
+        """
+        if self.behind is not None and (got := await self.behind.whole(scope, asked)) is not None:
+            return got
+        followed = menu.asked(asked) if scope["path"] == f"{self.prefix}_dash-update-component" else None
+        if followed is not None:
+            return await self._followed(scope, *followed)
+        here = contextvars.copy_context()
+        work = functools.partial(here.run, asyncio.run, self._asked_of_dash(scope, replaying(asked)))
+        return await asyncio.get_running_loop().run_in_executor(self._makers, work)
+
+    async def _followed(self, scope: Scope, path: str, search: str) -> Answer:
+        """A page by the menu."""
+        page, content = await self._content(path, search)
         how = encoding(scope)
-        start: dict[str, Any] = {}
-        parts: list[bytes] = []
+        body = await asyncio.to_thread(lambda: squeezed(menu.answer(content, page), how))
+        packed = [] if how == b"identity" else [(b"content-encoding", how), (b"vary", b"accept-encoding")]
+        return Answer(200, [*menu.HEADERS, *self._policy, *packed], body)
+
+    async def _content(self, path: str, query: str) -> tuple[str, Any]:
+        """Title and content of a page.
+
+        Raises what its layout raises.
+        """
+        page, variables = self._find("/" + path[len(self.prefix) :] if path.startswith(self.prefix) else "/404")
+        asked: dict[str, Any] = {k: v[0] for k, v in parse_qs(query).items()}
+        found = page or dash.page_registry["pages.not_found_404"]
+        content = await found["layout"](**{**asked, **variables})
+        return str(found["title"](**variables) if callable(found["title"]) else found["title"]), content
+
+    async def _asked_of_dash(self, scope: Scope, receive: Receive) -> Answer:
+        """What Dash answers, whole and compressed."""
+        how, got = encoding(scope), Answer()
 
         async def gather(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                start.update(message)
-                return
-            parts.append(message.get("body", b""))
-            if message.get("more_body"):
-                return
-            body = b"".join(parts)
-            headers = [h for h in start.get("headers", ()) if h[0].lower() != b"content-length"] + self._policy
-            if len(body) > 900 and start["status"] == 200 and how != b"identity":
-                body = await asyncio.to_thread(squeezed, body, how)
-                headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
-            await answer(scope, send, start["status"], body, headers)
+                got.status, got.headers = message["status"], list(message.get("headers", ()))
+            else:
+                got.body += message.get("body", b"")
 
         await self.inner(scope, receive, gather)
+        got.headers = [h for h in got.headers if h[0].lower() != b"content-length"] + self._policy
+        if len(got.body) > 900 and got.status == 200 and how != b"identity":
+            got.body = await asyncio.to_thread(squeezed, got.body, how)
+            got.headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
+        return got
+
+
+async def give(scope: Scope, send: Send, got: Answer) -> None:
+    """An answer that was made, sent."""
+    await answer(scope, send, got.status, got.body, got.headers)
+
+
+async def read_ahead(scope: Scope, receive: Receive) -> bytes | None:
+    """The body of a short request, empty where it has none; of a long one nothing is read."""
+    if scope["method"] in ("GET", "HEAD"):
+        return b""
+    if int(header(scope, b"content-length") or MOST_ASKED + 1) > MOST_ASKED:
         return None
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = bool(message.get("more_body"))
+    return body
+
+
+def replaying(body: bytes) -> Receive:
+    """A body that was read, to be received once more; behind it nothing comes."""
+    given = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> MutableMapping[str, Any]:
+        return next(given, None) or {"type": "http.disconnect"}
+
+    return receive
 
 
 def remembering(scope: Scope, send: Send) -> Send:

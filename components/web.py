@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from components import glass, shell
 from components.asgi import App
+from components.behind import Behind
 from components.outer import Outer
 from components.security import THEME_SCRIPT
 from components.static import PLOTLY_URL
@@ -47,11 +48,14 @@ class AsyncDash(Dash):
         """What Dash finds out about asgiref changes nothing here."""
 
 
-def build(town: Town, api: App, prefix: str = "/") -> Outer:
-    """The web application of this town: pages, live wire and API under one prefix."""
+def build(town: Town, api: App, prefix: str = "/", behind: Path | None = None) -> Outer:
+    """The web application of this town: pages, live wire and API under one prefix.
+
+    `behind`: the socket of a process of the same application that makes what takes time.
+    """
     prefix = f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
     glass.bind(town, prefix)
-    return Outer(_dash(town, prefix), api, prefix)
+    return Outer(_dash(town, prefix), api, prefix, Behind(behind) if behind else None)
 
 
 def _dash(town: Town, prefix: str) -> Dash:

@@ -232,7 +232,12 @@ REPORT = {
 BACKUP = {
     "to": "Folder on another disk that copies are written to; it must be there.",
     "every": 'How old the newest copy there may become ("1 day").',
-    "keep": "How many copies stay there (7).",
+    "keep": "How many of the newest copies stay there (7).",
+    "weekly": "Beyond these, of how many weeks the last copy stays (4).",
+    "monthly": "Beyond these, of how many months the last copy stays (12).",
+    "second": 'A second place for the newest copy, read there again: a folder, "sftp://user@host/path", '
+    '"ssh+rsync://user@host/path" or "rsync://host/module/path".',
+    "key_file": "The SSH key for the second place, or the password file of an rsync server.",
 }
 CLASSES = {
     "readings": "Measured values, one by one.",

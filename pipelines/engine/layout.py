@@ -86,6 +86,13 @@ def require(store: Path) -> None:
         )
 
 
+def refuse(store: Path) -> None:
+    """Nothing where this version may read the store. Raises StoreError: it is of a newer layout."""
+    stand = read(store)
+    if stand is not None:
+        refuse_newer(store, stand)
+
+
 def refuse_newer(store: Path, stand: Stand) -> None:
     """Raises StoreError for a store that a newer version has written."""
     if stand.layout > LAYOUT:

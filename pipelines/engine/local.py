@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import logging
+import os
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -40,13 +42,25 @@ LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=32)
 PATIENCE_S, POOL_S, LONGEST_REPLAY_S = 60.0, 5.0, 600.0
 
 
-def socket_path(settings: Settings) -> Path:
-    """The socket of a town; a short one in the temporary folder where the town's path is too long for a socket."""
-    path = (settings.store / "run" / "line.sock").resolve()
+def socket_path(settings: Settings, process: str = "line") -> Path:
+    """The socket of a process; a short one in the temporary folder where the town's path is too long for a socket."""
+    path = (settings.store / "run" / f"{process}.sock").resolve()
     if len(str(path)) <= LONGEST_PATH:
         return path
     mark = hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()
-    return Path(tempfile.gettempdir()) / f"townboard-{mark}.sock"
+    return Path(tempfile.gettempdir()) / f"townboard-{mark}-{process}.sock"
+
+
+def private_socket(path: Path) -> socket.socket:
+    """A socket at this path that this user alone may speak to; what a killed process left there is taken away."""
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        made.bind(str(path))
+    finally:
+        os.umask(before)
+    return made
 
 
 class LocalServer:

@@ -15,6 +15,8 @@ LOOK_S = 0.2
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 YOUNG_S = 20.0
 GRACE_S = 5.0
+# Whoever sends or watches goes before whoever waits for a page or a table.
+PAGES_NICE = 10
 # Allocators keep what was let go for later use: glibc in an arena for each thread, Arrow in a pool of its own, Polars
 # (jemalloc) for ten seconds and until it is next asked. A town's memory is needed by others.
 MEMORY = {
@@ -34,6 +36,7 @@ class Child:
 
     name: str
     command: list[str]
+    nice: int = 0
     process: subprocess.Popen | None = None
     started: float = 0.0
     pause: float = 0.0
@@ -43,9 +46,13 @@ class Child:
         """Start it."""
         # The supervisor has one thread only, so nothing can be held at the moment of the fork.
         self.process = subprocess.Popen(
-            self.command, env=MEMORY | os.environ, start_new_session=True, preexec_fn=_end_with_parent  # noqa: PLW1509
+            self.command, env=MEMORY | os.environ, start_new_session=True, preexec_fn=self._begin  # noqa: PLW1509
         )  # fmt: skip
         self.started = time.monotonic()
+
+    def _begin(self) -> None:
+        _end_with_parent()
+        os.nice(self.nice)
 
     def watch(self) -> None:
         """Start it again when it has died."""
@@ -80,7 +87,8 @@ class Supervisor:
     def __init__(self, town: Path, host: str, port: int, prefix: str = "/", extra: tuple[Child, ...] = ()) -> None:
         base = [sys.executable, str(APP), "--town", str(town)]
         listening = ["--host", host, "--port", str(port), "--prefix", prefix]
-        self.children = [Child("line", [*base, "line"]), Child("web", [*base, "web", *listening]), *extra]
+        pages = Child("pages", [*base, "pages", *listening], nice=PAGES_NICE)
+        self.children = [Child("line", [*base, "line"]), Child("web", [*base, "web", *listening]), pages, *extra]
         self._stopping = False
 
     def run(self) -> int:

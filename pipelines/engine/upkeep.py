@@ -4,20 +4,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipelines.engine import retention
-from pipelines.engine.archive import PART
+from pipelines.engine import copies, retention, state_file
 from pipelines.engine.errors import SourceDown, StoreError
 from pipelines.engine.line import Line
 from pipelines.engine.schedule import Job
 from pipelines.engine.settings import BackupPlan
 
 NICE = 10
-LONGEST_BACKUP_S = 6 * 3600
+# Making it, and bringing it to the second place.
+LONGEST_BACKUP_S = 13 * 3600
 HOUR = timedelta(hours=1)
-NAME = "town-%Y-%m-%d-%H%MZ.tar.zst"
 
 
 def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
@@ -37,66 +36,41 @@ def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
         Job("retention", 6 * HOUR, "let go of rows that were kept long enough", let_go, HOUR / 4),
         Job("clocks", HOUR / 4, "find devices whose clock is off", lambda: line.clocks.look(line, clock()), HOUR / 30),
     ]
-    plan = settings.backup
-    if plan is not None:
-        found.append(
-            Job(
-                "backup",
-                min(plan.every, HOUR),
-                f"copy the town to {plan.to}",
-                lambda: copy_town(plan, clock(), lambda file: _backup(settings.folder, file)),
-                timedelta(minutes=2),
-            )
-        )
+    if settings.backup is not None:
+        plan = settings.backup
+        words = f"copy the town to {plan.to}" + (f" and to {plan.second}" if plan.second else "")
+
+        def copy() -> int | None:
+            try:
+                return copy_town(plan, settings.folder, clock())
+            finally:
+                line.troubles["backup_late"] = copies.late(plan, settings.store, clock())
+
+        found.append(Job("backup", min(plan.every, HOUR), words, copy, timedelta(minutes=2)))
     return found
 
 
-def copy_town(plan: BackupPlan, now: datetime, make: Callable[[Path], None]) -> int | None:
-    """Have a copy made when the newest is old enough, and the oldest beyond `keep` deleted; how many stand there.
+def copy_town(plan: BackupPlan, town: Path, now: datetime) -> int | None:
+    """Have the plan carried out where something is due; how many copies stand then, None where nothing was to do.
 
-    Raises SourceDown when the place is absent or the copy failed; it is tried again with the next run.
+    Raises SourceDown when a place is absent or a copy failed; it is tried again with the next run.
     """
-    if not plan.to.is_dir():
-        raise SourceDown(
-            f"{plan.to} is not there, so no copy of the town was written. Put in the disk, or make the folder on it; "
-            "it is tried again within the hour."
-        )
-    standing = copies(plan.to)
-    # A copy from the future is from a clock that was wrong: it proves nothing.
-    if any(timedelta(0) <= now - at < plan.every for at in standing.values()):
+    before = copies.standing(plan.to) if plan.to.is_dir() else None
+    if before and not copies.is_due(plan, before, now) and not copies.lacks_second(plan, town / "store", before):
         return None
-    target = plan.to / f"{now.astimezone(UTC):{NAME}}"
-    make(target)
-    standing = {**copies(plan.to), target: now}
-    for file in sorted(standing, key=lambda file: standing[file])[: -plan.keep]:
-        file.unlink(missing_ok=True)
-    for left in plan.to.glob(f"town-*Z.tar.zst{PART}"):
-        left.unlink(missing_ok=True)
-    return len(copies(plan.to))
+    sent = state_file.read_cursor(town / "store" / "state.sqlite", copies.SECOND)
+    _backup(town)
+    after = copies.standing(plan.to)
+    changed = after != before or state_file.read_cursor(town / "store" / "state.sqlite", copies.SECOND) != sent
+    return len(after) if changed else None
 
 
-def copies(folder: Path) -> dict[Path, datetime]:
-    """The copies that stand in a folder, with the moment that their names tell."""
-    found = {}
-    for file in folder.glob("town-*Z.tar.zst"):
-        try:
-            found[file] = datetime.strptime(file.name, NAME).replace(tzinfo=UTC)
-        except ValueError:
-            # Somebody else's file.
-            continue
-    return found
-
-
-def _backup(town: Path, file: Path) -> None:
-    """Run the backup in a niced child: it may use time that the line must not."""
+def _backup(town: Path) -> None:
+    """Carry out the plan in a niced child: it may use time that the line must not."""
     done = subprocess.run(
-        [*command(town, "backup"), str(file.resolve())],
-        check=False,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: os.nice(NICE),
+        command(town, "backup"), check=False, capture_output=True, text=True, preexec_fn=lambda: os.nice(NICE),
         timeout=LONGEST_BACKUP_S,
-    )
+    )  # fmt: skip
     if done.returncode:
         raise SourceDown(done.stderr.strip()[-500:] or f"the backup ended with {done.returncode}.")
 

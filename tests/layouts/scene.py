@@ -55,18 +55,20 @@ def readings(day: int) -> list[tuple[str, datetime, float]]:
 
 def sent(rows: list[tuple[str, datetime, float]]) -> bytes:
     """They as the file of a feed."""
-    return "\n".join(["sensor,observed_at,value,unit", *(f"{s},{at.isoformat()},{v!r}," for s, at, v in rows), ""]).encode()
+    return "\n".join(
+        ["sensor,observed_at,value,unit", *(f"{s},{at.isoformat()},{v!r}," for s, at, v in rows), ""]
+    ).encode()
 
 
 def complaints() -> bytes:
     """Three complaints, one of them closed."""
     return (
-        "service_request_id,service_code,service_name,status,ward,requested_datetime,updated_datetime,closed_datetime,"
-        "lat,long\n"
-        "SR1,no_water,No water,open,W1,2026-03-08T04:30:00Z,,,0.5,0.5\n"
-        "SR2,leak,Leak,closed,W2,2026-03-08T05:00:00Z,2026-03-09T05:00:00Z,2026-03-09T05:00:00Z,0.5,1.5\n"
-        "SR3,no_water,No water,open,W2,2026-03-09T05:10:00Z,,,0.5,1.5\n"
-    ).encode()
+        b"service_request_id,service_code,service_name,status,ward,requested_datetime,updated_datetime,closed_datetime,"
+        b"lat,long\n"
+        b"SR1,no_water,No water,open,W1,2026-03-08T04:30:00Z,,,0.5,0.5\n"
+        b"SR2,leak,Leak,closed,W2,2026-03-08T05:00:00Z,2026-03-09T05:00:00Z,2026-03-09T05:00:00Z,0.5,1.5\n"
+        b"SR3,no_water,No water,open,W2,2026-03-09T05:10:00Z,,,0.5,1.5\n"
+    )
 
 
 def furnish(town: Path) -> None:

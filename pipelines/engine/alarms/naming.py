@@ -17,6 +17,7 @@ STORE_ALARMS: dict[str, tuple[str, Priority]] = {
     "disk_refuses": ("The disk takes nothing more", "critical"),
     "disk_low": ("The disk is nearly full", "high"),
     "files_damaged": ("Stored readings are damaged", "high"),
+    "backup_late": ("The town has no recent backup", "medium"),
     "delivery_fails": ("Messages about alarms do not go out", "high"),
 }
 
