@@ -214,7 +214,7 @@ def test_town_says_how_long_rows_are_kept_and_where_its_copies_go(tmp_path: Path
         '[retention]\nreadings = "400 d"\nevents = "10 years"\nwater_samples = "for ever"\n'
     )
     found = settings.load(tmp_path, available)
-    assert found.backup == settings.BackupPlan(Path("/media/usb"), timedelta(days=1), 3)
+    assert found.backup == settings.BackupPlan(Path("/media/usb"), timedelta(days=1), 3, weekly=4, monthly=12)
     assert found.retention["readings"] == timedelta(days=400)
     assert found.retention["water_bills"] == timedelta(days=3660)
     # Never taken away: what the town keeps for ever, published values, the numbers of sensors, rollups.
