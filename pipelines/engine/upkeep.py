@@ -38,7 +38,6 @@ def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
     ]
     if settings.backup is not None:
         plan = settings.backup
-        words = f"copy the town to {plan.to}" + (f" and to {plan.second}" if plan.second else "")
 
         def copy() -> int | None:
             try:
@@ -46,7 +45,7 @@ def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
             finally:
                 line.troubles["backup_late"] = copies.late(plan, settings.store, clock())
 
-        found.append(Job("backup", min(plan.every, HOUR), words, copy, timedelta(minutes=2)))
+        found.append(Job("backup", min(plan.every, HOUR), f"copy the town to {plan.to}", copy, timedelta(minutes=2)))
     return found
 
 

@@ -122,7 +122,7 @@ def forward(
     """
     folder = keep or (settings.backup.to if settings.backup and settings.backup.to.is_dir() else None)
     own = [table for domain in available().values() for table in domain.tables]
-    work = Work(settings.store, upgrade.every_table(own), settings.zone, registers and registers.sensors)
+    work = Work(settings.store, upgrade.every_table(own), settings.zone, registers.sensors if registers else None)
     return upgrade.forward(settings.folder, work, now, _say, folder)
 
 
