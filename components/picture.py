@@ -1,5 +1,6 @@
 """A declared picture on a page: title, sentence, drawing, how old and how complete, its rows as a table and a file."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from html import escape
@@ -10,7 +11,7 @@ from dash import html
 from components import glass, visitor, wording
 from components.address import View
 from components.drawing import Drawing
-from components.drawn.form import drawing, room
+from components.drawn.form import drawing, key, room
 from components.drawn.sheet import decimals_of, spoken
 from components.first_paint import to_html
 from components.kpi_tile import chip, csv_link
@@ -31,12 +32,15 @@ PATTERNS = (
     '<svg class="d-patterns" aria-hidden="true" width="0" height="0"><defs>'
     '<pattern id="d-breach" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<rect width="6" height="6" class="d-breach-low"/><rect width="3.4" height="6" class="d-breach-high"/></pattern>'
+    '<pattern id="d-breach-soft" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="6" height="6" class="d-breach-low"/><rect width="1.1" height="6" class="d-breach-high"/></pattern>'
     '<pattern id="d-watch" width="6" height="6" patternUnits="userSpaceOnUse">'
     '<rect width="6" height="6" class="d-watch-low"/><circle cx="3" cy="3" r="1.7" class="d-watch-high"/></pattern>'
     '<pattern id="d-stale" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">'
     '<rect width="6" height="6" class="d-stale-low"/><rect width="1.6" height="6" class="d-stale-high"/></pattern>'
     "</defs></svg>"
 )
+log = logging.getLogger("townboard")
 _kept: Lately[str] = Lately(KEPT_S, MOST_KEPT)
 
 
@@ -61,6 +65,10 @@ def _panel(domain: Domain, picture: Picture, view: View) -> html.Section:
         inside, wide = markup(domain, shown, view), room(shown)
     except Forbidden as refused:
         inside, wide = _closed(picture, refused), "narrow"
+    except Exception:
+        # One that fails leaves the others and the rest of the page as they are.
+        log.exception("the picture %s of %s could not be made", picture.id, domain.name)
+        inside, wide = _failed(picture), "narrow"
     return html.Section(
         Drawing(inside, "picture-in"), className=f"panel picture {wide}", id=f"picture-{picture.id}", **props(data)
     )
@@ -73,9 +81,14 @@ def _closed(picture: Picture, refused: Forbidden) -> str:
     return f'{_head(picture)}<p class="d-empty">{escape(words)}{way}</p>'
 
 
+def _failed(picture: Picture) -> str:
+    words = _("This could not be drawn. The rest of the page is not touched by it; tell whoever looks after Townboard.")
+    return f'{_head(picture)}<p class="d-empty" data-part="drawn">{escape(words)}</p>'
+
+
 def markup(domain: Domain, shown: Shown, view: View) -> str:
     """Everything inside the panel; made once for each language, ward and span as long as nothing changes."""
-    key = (
+    about = (
         glass.binding(),
         domain.name,
         shown.picture.id,
@@ -85,7 +98,7 @@ def markup(domain: Domain, shown: Shown, view: View) -> str:
         shown.made_at,
         current().code,
     )
-    return _kept.of(key, lambda: _markup(domain, shown, view))
+    return _kept.of(about, lambda: _markup(domain, shown, view))
 
 
 def _markup(domain: Domain, shown: Shown, view: View) -> str:
@@ -97,6 +110,7 @@ def _markup(domain: Domain, shown: Shown, view: View) -> str:
     empty = f'<p class="d-empty" data-part="drawn">{escape(_("There is nothing to draw."))}</p>'
     return (
         f'{_head(shown.picture)}<p class="d-said" data-part="said">{escape(sentence)}</p>{box if drawn else empty}'
+        f'<div data-part="key">{key(shown) if drawn else ""}</div>'
         f'<p class="d-facts sub" data-part="facts">{_facts(shown)}</p>'
         f'<details class="explain d-table"><summary>{escape(_("As a table"))}</summary>'
         f'<div class="table-wrap" data-part="table" tabindex="0">{_table(shown, domain)}</div></details>'
@@ -126,8 +140,12 @@ def told(shown: Shown) -> str:
 
 def sentence(one: Said) -> str:
     """A sentence in the reader's language, its values written as people read them."""
-    message = _(one.words)
-    return message.format_map({name: fact(value) for name, value in one.values.items()})
+    values = {name: fact(value) for name, value in one.values.items()}
+    if one.many is None:
+        return _(one.words).format_map(values)
+    number = one.values["n"]
+    del values["n"]
+    return n_(one.words, one.many, number if isinstance(number, int) else 0, **values)
 
 
 def fact(value: Fact) -> str:

@@ -81,7 +81,8 @@ def test_picture_says_what_is_unknown_when_nothing_has_come(bare_town: Town, nam
     assert set(shown.rows.columns) - {STATE} == set(picture.names)
     assert shown.said, "it has no sentence"
     for one in shown.said:
-        assert one.words.format_map(dict(one.values)).rstrip().endswith((".", "?"))
+        for words in filter(None, (one.words, one.many)):
+            assert words.format_map(dict(one.values)).rstrip().endswith((".", "?"))
     for column in picture.columns:
         assert len(column.meaning) <= 40, f"{column.name}: a heading is short"
     for ward in ("W1", None):

@@ -54,9 +54,11 @@ def every() -> Iterator[tuple[str | tuple[str, str], str]]:
             yield from ((text, f"{mark}{name}") for text in sentences(ROOT / "pipelines" / "engine" / name))
 
 
-def _declared(domain: Domain) -> Iterator[tuple[str, str]]:
+def _declared(domain: Domain) -> Iterator[tuple[str | tuple[str, str], str]]:
     place = f"pipelines/{domain.name}"
     yield from ((text, place) for text in (domain.title, domain.meaning))
+    for table in (table for table in domain.tables if table.complaints):
+        yield from ((one.meaning.rstrip("."), f"{place}/requests") for one in table.columns if one.kind == "instant")
     for kpi in domain.kpis:
         yield from ((text, f"{place}/kpis") for text in (kpi.title, kpi.plain))
         yield _unit(kpi.unit), f"{place}/units"
@@ -71,13 +73,16 @@ def _declared(domain: Domain) -> Iterator[tuple[str, str]]:
         yield _unit(measured.unit), f"{place}/units"
 
 
-def _drawn(picture: Picture) -> Iterator[str]:
+def _drawn(picture: Picture) -> Iterator[str | tuple[str, str]]:
     """What a picture says: its titles and headings, the texts in its rows, its sentences."""
     yield from (picture.title, picture.plain, *picture.words)
     yield from (text for one in picture.columns for text in (one.meaning, _unit(one.unit or "")))
     for node in ast.walk(ast.parse(Path(inspect.getfile(picture.function)).read_text("utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
+        said = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and said == "say" and node.args:
             yield _text(node.args[0])
+        elif isinstance(node, ast.Call) and said == "say_n":
+            yield _text(node.args[0]), _text(node.args[1])
 
 
 def _jobs(path: Path) -> Iterator[str]:

@@ -37,4 +37,4 @@ def _row(sheet: Sheet, form: Bars, shown: Shown, row: Row, *, y: float, top: flo
         sheet.rule(min(99.6, 100 * row[form.limit] / top), (y + 15, y + 30), "d-limit")
     if form.note and row[form.note]:
         sheet.label(y + 39, short(row[form.note], 64), "d-note")
-    return NOTED if form.note else ROW
+    return NOTED if form.note and row[form.note] else ROW

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.drawn import bars, calendar, flow, funnel, lines, marks, matrix, strip
+from components.drawn.sheet import legend
 from pipelines.engine.gallery import Shown
 from pipelines.engine.picture import Bars, Calendar, Flow, Form, Funnel, Lines, Marks, Matrix, Strip
 
@@ -25,6 +26,11 @@ def drawing(shown: Shown) -> str:
     """The SVG of a picture; nothing when there is nothing to draw."""
     form = shown.picture.form
     return "" if shown.rows.is_empty() else DRAWINGS[type(form)](form, shown)
+
+
+def key(shown: Shown) -> str:
+    """What the looks of a drawing mean."""
+    return legend(shown, getattr(shown.picture.form, "limit", None))
 
 
 def room(shown: Shown) -> str:

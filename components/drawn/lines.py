@@ -67,7 +67,7 @@ def _reach(values: list[float | None]) -> tuple[float, float]:
 
 
 def _mark(sheet: Sheet, place: float, y: tuple[float, float], words: str) -> None:
-    sheet.rule(place, y, "d-mark")
+    sheet.rule(place, y, "d-step")
     anchor = "end" if place > 60 else "start"
     sheet.text(place + (-0.6 if place > 60 else 0.6), y[0] + 10, short(words), "d-event", anchor=anchor)
 

@@ -8,6 +8,7 @@ import orjson
 import polars as pl
 
 from components import glass, wording
+from components.address import ward_names
 from components.drawn.sheet import column, figure, short, spoken, state_of
 from components.town_map import MARKS, Plane, ground
 from pipelines.engine.gallery import Shown
@@ -30,9 +31,16 @@ def draw(form: Marks, shown: Shown) -> str:
     towns = "".join(f'<path class="d-ward" fill-rule="evenodd" d="{path}"/>' for _ward, path, _x, _y in wards)
     most = max([float(value or 0) for value in rows[form.size]], default=0.0) if form.size else 0.0
     ranked = sorted(rows.iter_rows(named=True), key=lambda row: (_urgent(row), -_amount(form, row)))
+    names = "".join(_name(ward, x, y) for ward, _path, x, y in wards)
     marks = "".join(_mark(form, shown, row, plane, most=most) for row in ranked)
     size = f"0 0 {plane.width:.0f} {plane.height:.0f}"
-    return f'<svg class="d-map" viewBox="{size}" aria-hidden="true">{towns}{_lines(below, plane)}{marks}</svg>'
+    return f'<svg class="d-map" viewBox="{size}" aria-hidden="true">{towns}{_lines(below, plane)}{names}{marks}</svg>'
+
+
+def _name(ward: str, x: float, y: float) -> str:
+    """The name of a ward, faint, below what is drawn."""
+    known = ward_names().get(ward, ward)
+    return f'<text class="d-place" x="{x}" y="{y}" text-anchor="middle">{escape(short(known, 14), quote=False)}</text>'
 
 
 def _shaped() -> bool:
@@ -61,7 +69,7 @@ def _mark(form: Marks, shown: Shown, row: dict[str, Any], plane: Plane, *, most:
     x, y = plane(row[form.lon], row[form.lat])
     amount = _amount(form, row)
     # The area of a mark tells the amount.
-    scale = LEAST + (MOST - LEAST) * math.sqrt(amount / most) if most else 1.6
+    scale = LEAST + (MOST - LEAST) * math.sqrt(amount / most) if most else 2.2
     told = [short(row[form.label], 64)]
     told += [figure(row[form.size], column(shown, form.size))] if form.size else []
     told += [spoken(str(row[form.note]))] if form.note and row[form.note] else []

@@ -9,10 +9,12 @@ from components import wording
 from components.tongue import _, current, said
 from pipelines.engine.gallery import Shown
 from pipelines.engine.model import Column
+from pipelines.engine.picture import STATE
 
 LONGEST_LABEL = 42
 # From here on decimals tell nothing that people read.
 MANY = 1000
+PLAIN = {"good", "context", "no data"}
 Row = Mapping[str, Any]
 
 
@@ -104,12 +106,16 @@ def spoken(text: str) -> str:
 
 def decimals_of(declared: Column, value: float | None) -> int:
     """With how many decimals a value of a column is written; the file has all of them."""
-    return 0 if declared.kind == "integer" or abs(value or 0.0) >= MANY else 1
+    size = abs(value or 0.0)
+    if declared.kind == "integer" or size >= MANY:
+        return 0
+    return 2 if 0 < size < 1 else 1
 
 
 def figure(value: float | None, declared: Column) -> str:
-    """A value of a column with its unit."""
-    return wording.with_unit(value, decimals_of(declared, value), declared.unit or "")
+    """A value of a column with its unit; a dash alone for what is unknown."""
+    unit = declared.unit or ""
+    return wording.DASH if value is None else wording.with_unit(value, decimals_of(declared, value), unit)
 
 
 def span_of(values: Iterable[float | None]) -> tuple[float, float]:
@@ -117,6 +123,19 @@ def span_of(values: Iterable[float | None]) -> tuple[float, float]:
     known = [float(value) for value in values if value is not None]
     low, high = min([*known, 0.0]), max([*known, 0.0])
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def legend(shown: Shown, limit: str | None) -> str:
+    """What the looks of a drawing mean: the states that are not plain, and the line of the limit."""
+    states = set(shown.rows[STATE].drop_nulls()) - PLAIN if STATE in shown.rows.columns else set()
+    parts = [
+        f'<li><span class="swatch" data-state="{one}"></span>{escape(wording.state(one))}</li>'
+        for one in wording.SEVERITY
+        if one in states
+    ]
+    if limit and shown.rows[limit].count():
+        parts.append(f'<li><span class="d-limit-sign"></span>{escape(_(column(shown, limit).meaning))}</li>')
+    return f'<ul class="legend d-legend">{"".join(parts)}</ul>' if parts else ""
 
 
 def state_of(row: Row) -> str:

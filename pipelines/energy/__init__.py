@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipelines.energy.alarms import ALARMS
 from pipelines.energy.kpis import KPIS
+from pipelines.energy.pictures import PICTURES
 from pipelines.energy.sources import SOURCES
 from pipelines.energy.tables import QUANTITIES, REFERENCES, TABLES
 from pipelines.engine.model import Domain
@@ -18,5 +19,6 @@ DOMAIN = Domain(
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,
+    pictures=PICTURES,
     rules=Path(__file__).parent / "limits" / "rules.csv",
 )

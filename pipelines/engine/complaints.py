@@ -10,6 +10,14 @@ from pipelines.engine.store import Store
 LONGEST_NUMBER = 64
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a complaint, or is promised: when, and what in the words of its table."""
+
+    at: datetime
+    what: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """What everybody may know of a complaint; its place is told by ward only."""
@@ -21,6 +29,23 @@ class Standing:
     received_at: datetime
     promised_at: datetime | None
     ended_at: datetime | None
+
+
+def course(store: Store, tables: Iterable[Table], number: str) -> list[Event]:
+    """What is known to have happened to the complaint of this number, oldest first; nothing personal.
+
+    Raises StoreError.
+    """
+    wanted = number.strip()[:LONGEST_NUMBER]
+    for table in tables:
+        if table.complaints is None or not wanted:
+            continue
+        instants = [one for one in table.columns if one.kind == "instant" and not one.personal]
+        where, columns = f'"{table.complaints.number}" = $number', [one.name for one in instants]
+        for row in store.rows(table.name, where=where, params={"number": wanted}, columns=columns, limit=1).to_dicts():
+            known = (Event(row[one.name], one.meaning) for one in instants if row[one.name] is not None)
+            return sorted(known, key=lambda event: event.at)
+    return []
 
 
 def standing(store: Store, tables: Iterable[Table], number: str) -> Standing | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.engine.model import Column
 
 # What a picture's function may ask for besides tables, quantities and registers.
-GIVEN = ("now", "start", "zone", "area", "board", "history", "steps", "feeds")
+GIVEN = ("now", "start", "zone", "area", "board", "history", "course", "steps", "feeds")
 STATE = "state"
 STATES = ("good", "watch", "breach", "late", "stale", "no data", "context")
 
@@ -32,15 +32,24 @@ Fact = str | int | float | date | datetime | timedelta | Amount | None
 
 
 class Said(NamedTuple):
-    """One sentence with {holes}, and what goes into them; the glass writes both in the reader's language."""
+    """One sentence with {holes}, and what goes into them; the glass writes both in the reader's language.
+
+    `many` is the sentence where `n` is not one.
+    """
 
     words: str
     values: Mapping[str, Fact]
+    many: str | None = None
 
 
 def say(words: str, **values: Fact) -> Said:
     """A sentence that a picture tells; `words` is the message to translate, so write it out where it is said."""
     return Said(words, values)
+
+
+def say_n(one: str, many: str, n: int, **values: Fact) -> Said:
+    """A sentence in the form that its number asks for; both are messages to translate."""
+    return Said(one, {"n": n, **values}, many)
 
 
 class Form:
@@ -172,8 +181,9 @@ class Picture:
 
     The function's name is the picture's id; its parameters name what it is handed: tables, quantities, rollups and
     registers as a KPI's; `board` (the KPIs of the domain as they stand); `history` (published values of the KPIs that
-    `history` names) and its `steps` (levels that changed and stayed); `feeds`; `now`, `start` (of the span looked
-    at), `zone`, `area` (town, or the chosen ward).
+    `history` names, with the `state` and `target` they have today), `course` (those of `area` alone) and `steps`
+    (their levels that changed and stayed); `feeds`; `now`, `start` (of the span looked at), `zone`, `area` (town, or
+    the chosen ward).
     `columns`: what the rows hold, besides an optional `state` (STATES); their meaning is the heading of the table.
     `span`: how far back rows are read; `longest`: how far somebody may stretch it, None: it is about now.
     `every`: how often it is worth making anew; None: with each snapshot. `most`: so many rows at most.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.engine.judge import standing
 from pipelines.engine.model import GRAINS, INSTANT, Domain
 from pipelines.engine.picture import Picture
 from pipelines.engine.rollups import usable
@@ -57,7 +58,8 @@ class Sight:
         made: dict[str, Callable[[], pl.DataFrame]] = {
             "board": lambda: self.board,
             "feeds": lambda: self.feeds,
-            "history": lambda: self._history(picture.history),
+            "history": lambda: self._history(picture.history, None),
+            "course": lambda: self._history(picture.history, [self.area]),
             "steps": lambda: self._steps(picture.history),
         }
         if name in plain:
@@ -85,12 +87,16 @@ class Sight:
         ]  # fmt: skip
         return pl.DataFrame(rows, schema=FEEDS)
 
-    def _history(self, kpis: tuple[str, ...]) -> pl.DataFrame:
-        """The newest published values of these KPIs since `start`: kpi and as Town.history."""
-        found = [
-            self.town.history(kpi, None, self.start, self.now).select(pl.lit(kpi).alias("kpi"), pl.all())
-            for kpi in kpis
-        ]
+    def _history(self, kpis: tuple[str, ...], areas: list[str] | None) -> pl.DataFrame:
+        """The newest published values of these KPIs since `start`: kpi, target, state, and as Town.history."""
+        found = []
+        for kpi in map(self.town.kpi, kpis):
+            rows = self.town.history(kpi.id, areas, self.start, self.now)
+            states = [standing(kpi, value) for value in rows["value"]]
+            target = pl.lit(kpi.target, pl.Float64).alias("target")
+            found.append(
+                rows.select(pl.lit(kpi.id).alias("kpi"), target, pl.Series("state", states, pl.String), pl.all())
+            )
         return pl.concat(found)
 
     def _steps(self, kpis: tuple[str, ...]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from pipelines.engine import clocks, complaints, definitions, dictionary, set_as
 from pipelines.engine import registers as registry
 from pipelines.engine.alarms.room import AlarmRoom
 from pipelines.engine.alarms.rule_desk import RuleDesk
-from pipelines.engine.complaints import Standing
+from pipelines.engine.complaints import Event, Standing
 from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.depot import Depot
 from pipelines.engine.devices import as_shown
@@ -389,6 +389,10 @@ class Town:
     def complaint(self, number: str) -> Standing | None:
         """Where the complaint of this number stands; None when there is none."""
         return complaints.standing(self._follow(), self.tables, number)
+
+    def complaint_course(self, number: str) -> list[Event]:
+        """What is known to have happened to the complaint of this number, oldest first; nothing personal."""
+        return complaints.course(self._follow(), self.tables, number)
 
     def dictionary(self) -> pl.DataFrame:
         """The data dictionary: table, column, kind, unit, meaning, source (the domain, or the engine)."""

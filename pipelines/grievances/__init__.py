@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.engine.model import AlarmRule, Domain
 from pipelines.grievances.kpis import KPIS
+from pipelines.grievances.pictures import PICTURES
 from pipelines.grievances.tables import (
     COMPLAINT_BOOK,
     OPEN311_JSON,
@@ -46,5 +47,6 @@ DOMAIN = Domain(
             instruction="Open the list by department, ask each for the oldest ten, and tell the residents a new date.",
         ),
     ),
+    pictures=PICTURES,
     rules=Path(__file__).parent / "limits" / "rules.csv",
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipelines.engine.model import AlarmRule, Domain
 from pipelines.pollution.kpis import KPIS
 from pipelines.pollution.limit_references import LIMITS
+from pipelines.pollution.pictures import PICTURES
 from pipelines.pollution.tables import (
     CLIMATE_ACTIVITIES,
     EFFLUENT,
@@ -94,5 +95,6 @@ DOMAIN = Domain(
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,
+    pictures=PICTURES,
     rules=Path(__file__).parent / "limits" / "rules.csv",
 )

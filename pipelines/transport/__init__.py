@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.engine.model import AlarmRule, Domain, Source
 from pipelines.transport.kpis import KPIS
+from pipelines.transport.pictures import PICTURES
 from pipelines.transport.tables import LIVE, QUANTITIES, ROAD_LINKS, TIMETABLE
 
 SOURCES = (
@@ -108,5 +109,6 @@ DOMAIN = Domain(
     sources=SOURCES,
     kpis=KPIS,
     alarms=ALARMS,
+    pictures=PICTURES,
     rules=Path(__file__).parent / "limits" / "rules.csv",
 )
