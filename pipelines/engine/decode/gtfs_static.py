@@ -203,10 +203,8 @@ def _unpacked(payload: bytes, max_mb: float) -> dict[str, bytes]:
         )
     try:
         with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-            members = {
-                info.filename.rsplit("/", 1)[-1].lower(): info for info in archive.infolist() if not info.is_dir()
-            }
-            members = {name: info for name, info in members.items() if name in wanted}
+            named = {info.filename.rsplit("/", 1)[-1].lower(): info for info in archive.infolist()}
+            members = {name: info for name, info in named.items() if name in wanted}
             size = sum(info.file_size for info in members.values())
             if size > max_mb * 1e6:
                 raise Refused(

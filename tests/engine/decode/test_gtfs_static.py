@@ -151,6 +151,16 @@ def test_a_payload_that_is_no_timetable_is_refused_whole(payload, reason):
     assert refusal.value.detail.endswith(".")
 
 
+def test_a_file_without_a_name_in_the_zip_is_passed_over():
+    # A name that begins with a zero byte is read as none at all.
+    named = packed(Xname="nothing")
+    assert named.count(b"Xname.txt") == 2
+    assert (
+        decode(named.replace(b"Xname.txt", b"\0name.txt"), {}, NOW).tables.keys()
+        == decode(packed(), {}, NOW).tables.keys()
+    )
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked():
     bomb = packed(shapes="0" * 3_000_000)
     assert len(bomb) < 10_000
