@@ -108,16 +108,26 @@ def _user_commands(parser: argparse.ArgumentParser) -> None:
     making = commands.add_parser("add", help="make an account; its one-time code is shown once")
     making.add_argument("name", help="small letters, digits and . _ -")
     making.add_argument("--role", choices=roles, required=True)
+    making.add_argument("--ward", action="append", default=[], help="only this ward; may be repeated (default: all)")
     commands.add_parser("list", help="every account")
     for action, words in (
         ("disable", "end an account and its sessions; what it did stays on record"),
         ("enable", "open a disabled account again, or one that waits after wrong passwords"),
         ("code", "a new one-time code, when a password was forgotten"),
+        ("second-factor", "take the second factor away, when a phone was lost; sessions end"),
     ):
         commands.add_parser(action, help=words).add_argument("name")
     changing = commands.add_parser("role", help="give an account another role")
     changing.add_argument("name")
     changing.add_argument("role", choices=roles)
+    limiting = commands.add_parser("wards", help="limit an account to wards; without --ward the whole town again")
+    limiting.add_argument("name")
+    limiting.add_argument("--ward", action="append", default=[], help="only this ward; may be repeated")
+    listing = commands.add_parser("sessions", help="who is signed in, where and since when")
+    listing.add_argument("name", nargs="?", help="only of this account")
+    ending = commands.add_parser("end", help="end the sessions of an account")
+    ending.add_argument("name")
+    ending.add_argument("--session", help="only this one, as `user sessions` lists it")
     commands.add_parser("audit", help="the audit log as CSV, and whether it fits together")
 
 
@@ -170,6 +180,7 @@ def web(options: argparse.Namespace) -> int:
     sys.setswitchinterval(SWITCH_S)
     import uvicorn
 
+    from components.slow_heads import PatientProtocol
     from components.web import build
     from pipelines.engine import api, layout
     from pipelines.engine.api.access import loopback
@@ -182,7 +193,8 @@ def web(options: argparse.Namespace) -> int:
     town, pages = Town(settings, now), socket_path(settings, "pages")
     application = build(town, api.build(town, local=local), options.prefix, None if behind else pages)
     sockets = [private_socket(pages)] if behind else None
-    told = {"forwarded_allow_ips": "*"} if behind else {"host": options.host, "port": options.port}
+    front = {"host": options.host, "port": options.port, "http": PatientProtocol, "server_header": False}
+    told = {"forwarded_allow_ips": "*"} if behind else front
     quiet = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": 2, "loop": "asyncio"}
     uvicorn.Server(uvicorn.Config(application, **told, **quiet)).run(sockets)
     return 0

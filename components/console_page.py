@@ -85,6 +85,7 @@ def page(view: ConsoleView, outcome: Outcome | None, typed: Typed) -> bytes:
         owners=owners() if can_act else [],
         who=orjson.dumps(glass.town().alarms.who(actor)).decode() if may_read else "",
         csv=glass.href("alarms.csv", **view.opening("").query),
+        reach=", ".join(ward_names().get(ward, ward) for ward in sorted(actor.wards or ())),
     )
     kept = {"ward": view.ward, "days": view.days}
     return plain.document(_("Alarms"), body, kept=kept, extra=("plain/chime.js", "plain/console.js", "plain/fresh.js"))

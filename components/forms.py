@@ -75,6 +75,21 @@ async def read_own(scope: Scope, receive: Receive) -> Form:
     return form
 
 
+async def read_on_the_way(scope: Scope, receive: Receive) -> Form:
+    """The form of somebody who is signed in, or whose password was right and whose second factor has yet to come.
+
+    Raises Misasked also when it was not made for this very session.
+    """
+    form = await read(scope, receive)
+    if current().session is None and current().half is None:
+        raise Misasked(_("The time for the second step is over. Sign in once more."), 401)
+    if not current().sent(form.one("form_token") or header(scope, b"x-form-token").decode("latin-1")):
+        raise Misasked(
+            _("This page is from an earlier sign-in. Load it again and try once more; nothing was done."), 403
+        )
+    return form
+
+
 async def _body(receive: Receive) -> bytes:
     parts, size, more = [], 0, True
     while more:

@@ -105,7 +105,7 @@ def messages(show: str) -> pl.DataFrame:
 def page(show: str, outcome: Outcome) -> bytes:
     """The whole page; for those who act, since it names people and their numbers."""
     actor, town = current().actor, glass.town()
-    if not actor.may("operate"):
+    if not actor.may_everywhere("operate"):
         return plain.document(_("Messages"), plain.content("messages_closed.html"))
     found, show = messages(show), show if show in NARROWED else ""
     shown = {key: _(words) for key, words in SHOWN.items()}

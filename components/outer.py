@@ -14,26 +14,32 @@ import dash
 from dash import Dash
 
 from components import dressing, first_paint, glass, menu, shell, tongue
+from components.accounts_page import AccountsPage
 from components.address import KEPT
 from components.asgi import Answer, App, Headers, Receive, Scope, Send, answer, ask, encoding, header, squeezed
 from components.behind import Behind
+from components.bounds import TOO_OFTEN, Pace, bounded, refuse
 from components.console import Console
 from components.council import Council
 from components.forms import FOREIGN, foreign
 from components.kept_pages import KeptPages
 from components.live import Wire
 from components.messages_page import MessagesPage
+from components.openid_door import OpenIdDoor
 from components.pictures import Pictures
 from components.plain import guarded
 from components.public import Public
 from components.rules_page import RulesPage
-from components.security import policy
+from components.second_step import SecondStep
+from components.security import completed, policy
 from components.shift_page import ShiftPage
 from components.signing_in import SigningIn
 from components.static import Static
+from components.tokens_page import TokensPage
 from components.visitor import current, welcome
 from components.wall import Wall
 from components.words_page import failed
+from pipelines.engine.api.problems import problem
 from pipelines.engine.line import run_folder
 
 API_TREES = ("api/", "cap/", "open311/")
@@ -66,12 +72,13 @@ class Outer:
         self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
         council = Council()
         makers = (
-            SigningIn(prefix), Console(), ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(),
-            Pictures(),
+            SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
+            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), Pictures(),
         )  # fmt: skip
         self.council = set(council.addresses)
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}
+        self.pace = Pace(glass.town().now, glass.town().porter.access.requests_per_minute)
         self._policy: Headers = []
         self._pages: KeptPages[Answer] = KeptPages()
         self._makers = ThreadPoolExecutor(MAKERS, "page")
@@ -81,9 +88,16 @@ class Outer:
             return await self._lifespan(scope, receive, send)
         if scope["type"] != "http":
             return await self.inner(scope, receive, send)
+        path, send = scope["path"], safely(scope, send)
+        here = path[len(self.prefix) :] if path.startswith(self.prefix) else ""
+        if wait_s := self.pace.wait_s(scope, here):
+            return await self._slow_down(scope, receive, send, wait_s)
         await welcome(scope)
         tongue.speak(tongue.chosen(scope))
-        await self._answerer(scope["path"], scope["method"])(scope, receive, remembering(scope, send))
+        app = self._answerer(path, scope["method"])
+        app = app if scope["method"] in ("GET", "HEAD") else bounded(app, here)
+        await app(scope, receive, remembering(scope, send))
+        return None
 
     def _answerer(self, path: str, method: str) -> App:
         here = path[len(self.prefix) :] if path.startswith(self.prefix) else None
@@ -110,6 +124,13 @@ class Outer:
         cut = len(self.prefix) - 1
         raw = scope.get("raw_path") or scope["path"].encode()
         await self.api({**scope, "path": scope["path"][cut:], "raw_path": raw[cut:]}, receive, send)
+
+    async def _slow_down(self, scope: Scope, receive: Receive, send: Send, wait_s: int) -> None:
+        """To a program as the API refuses, to people in words."""
+        words = tongue._(TOO_OFTEN, n=wait_s)
+        if scope["path"].startswith(tuple(self.prefix + tree for tree in API_TREES)):
+            return await problem(429, words, {"Retry-After": str(wait_s)})(scope, receive, send)
+        return await refuse(scope, send, 429, words, [(b"retry-after", b"%d" % wait_s)])
 
     # starting
 
@@ -300,6 +321,17 @@ def replaying(body: bytes) -> Receive:
         return next(given, None) or {"type": "http.disconnect"}
 
     return receive
+
+
+def safely(scope: Scope, send: Send) -> Send:
+    """The way out, on which every answer gets the headers of safety that it does not bring itself."""
+
+    async def told(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = completed(scope, list(message.get("headers", ())))
+        await send(message)
+
+    return told
 
 
 def remembering(scope: Scope, send: Send) -> Send:

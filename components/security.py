@@ -3,13 +3,36 @@
 import base64
 import hashlib
 
-from components.asgi import Headers
+from components.asgi import Headers, Scope
 
 THEME_SCRIPT = (
     "(function(){var t;try{t=localStorage.getItem('townboard-theme')}catch(e){}"
     "if(t!=='light'&&t!=='dark')t=matchMedia('(prefers-color-scheme: dark)').matches?'dark':'light';"
     "document.documentElement.dataset.bsTheme=t})()"
 )
+
+
+# No page of a browser needs anything of what is no page: a table, an answer in words, a picture.
+NOTHING = b"default-src 'none'; frame-ancestors 'none'; sandbox"
+PLAIN: Headers = [
+    (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"), (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+]  # fmt: skip
+# Two years, as those who keep lists of such sites ask for; only where the board was reached by https.
+STRICT = (b"strict-transport-security", b"max-age=63072000")
+
+
+def closed() -> Headers:
+    """The headers of an answer that is no page."""
+    return [(b"content-security-policy", NOTHING), *PLAIN]
+
+
+def completed(scope: Scope, headers: Headers) -> Headers:
+    """The headers of an answer with those of safety that it does not bring itself."""
+    there = {name.lower() for name, _ in headers}
+    strict = [STRICT] if scope.get("scheme") == "https" else []
+    return [*headers, *(one for one in (*closed(), *strict) if one[0] not in there)]
 
 
 def policy(hashes: tuple[str, ...] = ()) -> Headers:
@@ -23,8 +46,5 @@ def policy(hashes: tuple[str, ...] = ()) -> Headers:
     )
     return [
         (b"content-security-policy", words.encode()),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"same-origin"),
-        (b"cross-origin-opener-policy", b"same-origin"),
-        (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+        *PLAIN,
     ]

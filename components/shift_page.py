@@ -71,7 +71,7 @@ class ShiftPage:
 
 def page(hours: str, said: str, typed: str, *, refused: bool) -> bytes:
     """The whole page; who may not see who did what is asked to sign in."""
-    if not current().actor.may("read"):
+    if not current().actor.may_everywhere("read"):
         return plain.document(_("Shift log"), plain.content("shift_closed.html"))
     log, periods = _log(hours), {key: _(words) for key, words in PERIODS.items()}
     body = plain.content(

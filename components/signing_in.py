@@ -13,8 +13,13 @@ from components.tongue import said as translated
 from components.visitor import agent, cookie, current, peer, secret_in
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
+from pipelines.engine.extracts import audit_log
+from pipelines.engine.forms import streamed
+from pipelines.engine.people import audit
 from pipelines.engine.people.accounts import Code
+from pipelines.engine.people.factor_door import FactorDoor
 from pipelines.engine.people.roles import Forbidden
+from pipelines.engine.spans import ALWAYS
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 # How a browser calls itself, in a word or two: the first that is found.
@@ -29,29 +34,19 @@ class SigningIn:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.addresses: Mapping[str, App] = {
-            "signin": self._by_method(self._ask, self._sign_in),
-            "signin/code": self._by_method(self._ask_code, self._redeem),
-            "signout": self._by_method(self._home, self._sign_out),
-            "account": self._by_method(self._account, self._change_password),
-            "account/end": self._by_method(self._home, self._end),
-            "account/audit.csv": self._by_method(self._audit, self._home),
+            "signin": by_method(self._ask, self._sign_in),
+            "signin/code": by_method(self._ask_code, self._redeem),
+            "signout": by_method(self._home, self._sign_out),
+            "account": by_method(self._account, self._change_password),
+            "account/end": by_method(self._home, self._end),
+            "account/audit.csv": by_method(self._audit, self._home),
         }
-
-    def _by_method(self, get: Handler, post: Handler) -> App:
-        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] in ("GET", "HEAD"):
-                return await get(scope, receive, send)
-            if scope["method"] == "POST":
-                return await post(scope, receive, send)
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
-
-        return answered
 
     # by password
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = query(scope).get("next", "") or _came_from(scope)
-        await self._show(scope, send, "signin.html", "Sign in", next=within(place, self.prefix))
+        await self._show(scope, send, "signin.html", _("Sign in"), next=within(place, self.prefix), **self._elsewhere())
 
     async def _sign_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         form = Form()
@@ -62,17 +57,27 @@ class SigningIn:
             )
         except Misasked as mistake:
             given = {"name": form.one("name")[:40], "next": within(form.one("next"), self.prefix)}
-            return await self._show(scope, send, "signin.html", _("Sign in"), mistake=mistake, **given)
+            more = {**given, **self._elsewhere()}
+            return await self._show(scope, send, "signin.html", _("Sign in"), mistake=mistake, **more)
         return await self._enter(scope, send, secret, form.one("next"))
 
+    def _elsewhere(self) -> dict[str, str]:
+        """How the town's own sign-in is called, where it has one."""
+        plan = glass.town().porter.access.openid
+        return {"elsewhere": plan.title if plan else ""}
+
     async def _enter(self, scope: Scope, send: Send, secret: str, place: str) -> None:
-        await answer(scope, send, 303, b"", redirect(within(place, self.prefix), cookie(scope, secret)))
+        """To where somebody wanted to go, or first to the second factor where one has to come."""
+        visit = await asyncio.to_thread(glass.town().porter.visit, secret)
+        wanted = within(place, self.prefix)
+        there = glass.href("signin/second", next=wanted) if visit.half else wanted
+        await answer(scope, send, 303, b"", redirect(there, cookie(scope, secret)))
 
     # by one-time code
 
     async def _ask_code(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = {"code": query(scope).get("code", "")[:60], "next": within(query(scope).get("next", ""), self.prefix)}
-        await self._show(scope, send, "code.html", "One-time code", **given)
+        await self._show(scope, send, "code.html", _("One-time code"), **given)
 
     async def _redeem(self, scope: Scope, receive: Receive, send: Send) -> None:
         form, code = Form(), None
@@ -117,7 +122,10 @@ class SigningIn:
         rows = [{"one": one, "device": device(one.agent), "own": one.digest == visit.session.digest} for one in found]
         did = {"password": _("The new password counts from now on; other sessions have ended."), "ended": _("Ended.")}
         said = did.get(query(scope).get("did", ""), "")
-        return await self._show(scope, send, "account.html", _("Your account"), rows=rows, said=said, mistake=mistake)
+        factor = await asyncio.to_thread(FactorDoor(glass.town().porter).of, visit)
+        chain = await asyncio.to_thread(_chain) if visit.actor.may("admin") else ""
+        given = {"rows": rows, "said": said, "factor": factor is not None and factor.confirmed_at, "chain": chain}
+        return await self._show(scope, send, "account.html", _("Your account"), mistake=mistake, **given)
 
     async def _change_password(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -125,10 +133,11 @@ class SigningIn:
             if form.one("password") != form.one("again"):
                 raise Misasked(_("The two passwords are not the same. Type the new password twice."))
             porter = glass.town().porter
-            await porter.change_password(current(), form.one("old"), form.one("password"), peer=peer(scope))
+            secret = await porter.change_password(current(), form.one("old"), form.one("password"), peer=peer(scope))
         except Misasked as mistake:
             return await self._show_account(scope, send, mistake)
-        return await answer(scope, send, 303, b"", redirect(glass.href("account", did="password")))
+        place = redirect(glass.href("account", did="password"), cookie(scope, secret))
+        return await answer(scope, send, 303, b"", place)
 
     async def _end(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -155,7 +164,7 @@ class SigningIn:
 
     async def _audit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await asyncio.to_thread(glass.town().porter.audit_log, current())
+            body = await asyncio.to_thread(_audit_csv)
         except Forbidden as error:
             kind = [(b"content-type", b"text/plain; charset=utf-8")]
             return await answer(scope, send, 403 if error.known else 401, error.words.encode(), kind)
@@ -163,7 +172,7 @@ class SigningIn:
             (b"content-type", b"text/csv; charset=utf-8"), (b"cache-control", b"no-store"),
             (b"content-disposition", b'attachment; filename="audit.csv"'), (b"x-content-type-options", b"nosniff"),
         ]  # fmt: skip
-        return await answer(scope, send, 200, body.encode(), headers)
+        return await answer(scope, send, 200, body, headers)
 
     async def _home(self, scope: Scope, receive: Receive, send: Send) -> None:
         await answer(scope, send, 303, b"", redirect(self.prefix))
@@ -176,6 +185,29 @@ class SigningIn:
         body = await asyncio.to_thread(lambda: plain.document(title, plain.content(template, **{**defaults, **given})))
         retry = [(b"retry-after", b"60")] if mistake and mistake.status == 429 else []
         await plain.give(scope, send, body, mistake.status if mistake else 200, retry)
+
+
+def by_method(get: Handler, post: Handler) -> App:
+    """One address that is looked at and sent to."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in ("GET", "HEAD"):
+            return await get(scope, receive, send)
+        if scope["method"] == "POST":
+            return await post(scope, receive, send)
+        return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+
+    return answered
+
+
+def _chain() -> str:
+    """Whether the audit log fits together, in words."""
+    return str(audit.judged(glass.town().porter.audit_log(current().actor))["words"])
+
+
+def _audit_csv() -> bytes:
+    found = audit_log(glass.town(), ALWAYS, current().actor)
+    return b"".join(streamed(found, found.frames(), "csv"))
 
 
 def device(agent: str) -> str:

@@ -62,7 +62,7 @@ def feeds(query: Mapping[str, Any]) -> html.Div:
 
 def _quarantine(feed: str | None) -> html.Section:
     actor = visitor.current().actor
-    if not actor.may("read"):
+    if not actor.may_everywhere("read"):
         return _counts_alone(feed)
     rows = glass.town().quarantine(feed=feed, limit=MOST_LINES, actor=actor)
     link = csv_link(glass.href("api/v1/quarantine", feed=feed, format="csv"), _("rows that were set aside"))

@@ -22,8 +22,16 @@ def test_settings_page_names_every_key() -> None:
     assert set(catalogue.BACKUP) == settings.BACKUP_KEYS
     assert set(catalogue.EXPORT) == set(settings.EXPORT_KEYS)
     assert set(catalogue.REPORT) == set(settings.REPORT_KEYS)
+    assert set(catalogue.ACCESS) == settings.ACCESS_KEYS
+    assert set(catalogue.OPENID) == settings.OPENID_KEYS
     assert set(catalogue.DELIVERY) == set(settings.DELIVERY_KEYS)
     assert set(catalogue.CLASSES) == set(RETENTION) - set(settings.NEVER_DROPPED)
+
+
+def test_table_of_who_may_what_is_the_declared_one() -> None:
+    assert catalogue.may() in (ROOT / "docs" / "access.md").read_text("utf-8"), (
+        "put in what tools.catalogue.may() gives"
+    )
 
 
 def test_every_dependency_has_a_reason() -> None:

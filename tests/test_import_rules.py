@@ -28,6 +28,7 @@ HOMES = {
     "sqlite3": (
         "pipelines/engine/people/accounts.py",
         "pipelines/engine/people/audit.py",
+        "pipelines/engine/people/second_factor.py",
         "pipelines/engine/people/sessions.py",
         "pipelines/engine/state.py",
         "pipelines/engine/state_alarms.py",

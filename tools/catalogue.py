@@ -13,6 +13,7 @@ from pipelines.engine.delivery.channels import KINDS
 from pipelines.engine.delivery.notice import LABELS
 from pipelines.engine.feeds import spoken
 from pipelines.engine.model import PRIORITIES, RETENTION, AlarmRule, Domain, Kpi
+from pipelines.engine.people.roles import LIMITED, MATRIX, ROLES
 from pipelines.engine.picture import Picture
 from pipelines.engine.registers import ENGINE_REFERENCES, OF_PEOPLE
 from pipelines.engine.settings.delivery import ROUTE_KEYS
@@ -119,7 +120,7 @@ def reference() -> str:
         f"{HEAD}# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. "
         'Durations are written like "30 s", "15 min", "1 h", "1 d".\n'
     )
-    return "\n".join([head, *_of_feeds(), *_of_domains(), *_of_delivery(), *_of_keeping()])
+    return "\n".join([head, *_of_feeds(), *_of_domains(), *_of_delivery(), *_of_access(), *_of_keeping()])
 
 
 def _of_feeds() -> Iterator[str]:
@@ -165,6 +166,25 @@ def _of_delivery() -> Iterator[str]:
         "[delivery.alive] (`receiver`, `every`) and [delivery.cap] (`sender`, `priorities`, `categories`).\n"
     )
     yield _rows(("key", "meaning"), sorted(DELIVERY.items()))
+
+
+def _of_access() -> Iterator[str]:
+    yield "## [access]\n\nHow people come in: [access](access.md).\n\n" + _rows(
+        ("key", "meaning"), sorted(ACCESS.items())
+    )
+    yield "## [access.openid]\n\n" + _rows(("key", "meaning"), sorted(OPENID.items()))
+
+
+def may() -> str:
+    """What each role may do, as docs/access.md shows it."""
+    heads = ("what", "visitor", *ROLES, "limited to wards")
+    rows = []
+    for one in MATRIX:
+        open_to_all = one.right is None
+        marks = ("yes" if open_to_all or one.right in rights else "" for rights in ROLES.values())
+        limited = "as everybody" if open_to_all else "in its wards" if one.by_ward else LIMITED.get(one.words, "no")
+        rows.append((one.words, "yes" if open_to_all else "", *marks, limited))
+    return _rows(heads, rows)
 
 
 def _of_keeping() -> Iterator[str]:
@@ -228,6 +248,22 @@ REPORT = {
     "to": "Folder that it is written into; it must be there.",
     "keep": "How many periods stay there (days 31, months 24).",
     "tell": "Receiver of [delivery.receivers] who gets it by mail.",
+}
+ACCESS = {
+    "second_factor_from": f"Least role that needs a second factor: {', '.join(ROLES)}. Without it nobody needs one.",
+    "requests_per_minute": "How much one address may ask in a minute before it has to wait (1200).",
+    "openid": "The town's own sign-in, where it has one: the section [access.openid].",
+}
+OPENID = {
+    "issuer": "Its https address, as it calls itself (issuer).",
+    "client_id": "What this board is called there.",
+    "client_secret_file": "File beside town.toml that holds its secret; left out where there is none.",
+    "title": "What people know it by; stands on the button.",
+    "address": "The https address at which people open this board. There, ADDRESS/signin/openid/back is the way back.",
+    "scopes": 'What is asked for (["openid", "profile"]); add what the groups need.',
+    "name_claim": "What it calls people by (preferred_username); what stands behind an @ is left out.",
+    "role_claim": "Where it tells their groups (groups).",
+    "roles": "Below it [access.openid.roles]: group = role. Of several groups the one that may most counts.",
 }
 BACKUP = {
     "to": "Folder on another disk that copies are written to; it must be there.",

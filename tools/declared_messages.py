@@ -18,7 +18,10 @@ from pipelines.engine.picture import Picture
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of the line whose sentences stand on pages: those of the snapshot, and the others.
 SPEAKING_LIVE = ("feeds.py", "publisher.py", "alarms/flood.py")
-REFUSING = ("alarms/desk.py", "people/accounts.py", "people/passwords.py", "people/porter.py", "people/roles.py")
+REFUSING = (
+    "alarms/desk.py", "people/account_room.py", "people/accounts.py", "people/audit.py", "people/factor_door.py",
+    "people/openid.py", "people/passwords.py", "people/porter.py", "people/roles.py", "people/second_factor.py",
+)  # fmt: skip
 SPEAKING = ("running_down.py", "usual.py", "left_out.py")
 EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py")
 # Kinds of assets that towns commonly register; any other is shown as the register has it.

@@ -14,7 +14,7 @@ from pipelines.engine.depot import Counting, Making, Write
 from pipelines.engine.export_manifest import facts, stamped
 from pipelines.engine.extracts import extract
 from pipelines.engine.forms import BOM, FORMS, WRITERS, streamed
-from pipelines.engine.people.roles import ITSELF
+from pipelines.engine.people.roles import AT_THE_MACHINE
 from pipelines.engine.spans import Extract
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def export_file(
     output: Path,
     as_known_at: str | None = None,
 ) -> int:
-    """Write a table (or `readings`, `kpis`, `arrivals`, `quarantine`) to a file; gives the number of rows.
+    """Write a table (or `readings`, `kpis`, `arrivals`, `quarantine`, `audit`) to a file; gives the number of rows.
 
     The file appears whole or not at all: it is written beside and renamed; so does its manifest, after it.
     Raises Misasked with words for the person at the command line.
     """
     one_of("format", form, FORMS)
     at = maybe_instant(as_known_at, "as-known-at")
-    wanted = extract(town, table, span(start, end), ward, at, actor=ITSELF)
+    wanted = extract(town, table, span(start, end), ward, at, actor=AT_THE_MACHINE)
     with wanted.pin() as seq:
         wanted = stamped(wanted, town, seq)
         rows = write(wanted, form, output)

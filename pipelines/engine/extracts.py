@@ -12,6 +12,7 @@ from pipelines.engine import manifest
 from pipelines.engine.asking import Misasked, Span, one_of
 from pipelines.engine.known import newest, until
 from pipelines.engine.model import Column, Table
+from pipelines.engine.people import audit
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.registers import ENGINE_REFERENCES
 from pipelines.engine.spans import ALWAYS, Extract, Read, of_frame
@@ -53,7 +54,7 @@ def names(town: "Town") -> list[str]:
 def names_for(town: "Town", actor: Actor) -> list[str]:
     """Names of everything that this actor may take away as a table."""
     guarded = {table.name for table in town.tables if table.guarded}
-    return [name for name in names(town) if name not in guarded or actor.may("read")]
+    return [name for name in names(town) if name not in guarded or actor.may_everywhere("read")]
 
 
 def extract(
@@ -65,7 +66,7 @@ def extract(
     *,
     actor: Actor = VISITOR,
 ) -> Extract:
-    """The rows of a table, a register, or `readings`, `kpis` (newest values) and `quarantine`.
+    """The rows of a table, a register, or `readings`, `kpis` (newest values), `quarantine` and `audit`.
 
     `as_known_at`: of KPI values and corrections, those that had been published by then.
     Raises Misasked: no such table (404), no such ward, a table that knows no ward or no publishing; Forbidden: not for
@@ -74,6 +75,8 @@ def extract(
     if as_known_at is not None and name not in PUBLISHED:
         told = ", ".join(sorted(PUBLISHED))
         raise Misasked(f"`as_known_at` is known of {told}; the rows of {name} name when each came (received_at).")
+    if name == "audit":
+        return audit_log(town, span, actor)
     one_of("ward", ward, town.wards()["ward"])
     if name == "readings":
         sensors = town.sensors()
@@ -89,7 +92,7 @@ def extract(
     if name not in declared:
         return _of_register(town, name, ward)
     if declared[name].guarded:
-        actor.check("read")
+        actor.check_everywhere("read")
     found = _of_table(town, declared[name], span, ward, actor=actor)
     read, stamp = found.read, PUBLISHED.get(name, "")
     return found if as_known_at is None else replace(found, read=lambda *edge: until(read(*edge), stamp, as_known_at))
@@ -230,6 +233,18 @@ def quarantine(
     total = int(counts["rows"].sum() or 0) + int(counts["healed"].sum() or 0)
     rows = town.quarantine(feed, reason, max(total, 1), state, actor=actor)
     return of_frame("quarantine", rows, QUARANTINE_COLUMNS)
+
+
+def audit_log(town: "Town", span: Span, actor: Actor) -> Extract:
+    """What people did, oldest first.
+
+    Raises Forbidden, StoreError.
+    """
+    rows = audit.frame(town.porter.audit_log(actor))
+    at = pl.col("at").str.to_datetime(time_zone="UTC")
+    rows = rows.filter(at >= span.start) if span.start else rows
+    rows = rows.filter(at < span.end) if span.end else rows
+    return of_frame("audit", rows, audit.COLUMNS)
 
 
 QUARANTINE_COLUMNS = (

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from pipelines.engine import tokens
 from pipelines.engine.asking import Misasked, one_of
+from pipelines.engine.people.desk import at_the_machine
 from pipelines.engine.settings import Settings, duration
 
 # A screen on a wall is looked at for years by nobody who would remember its token.
@@ -33,7 +34,8 @@ def add(
         until = now + duration(expires) if expires else now + WALL_GOOD_FOR if tokens.WALL in scopes else None
     except (ValueError, OverflowError) as error:
         raise Misasked(f"--expires: {error}.") from error
-    secret = tokens.add(tokens.path_of(settings.store), name, scopes, now, feeds=feeds, expires_at=until)
+    by = at_the_machine()
+    secret = tokens.add(tokens.path_of(settings.store), name, scopes, now, feeds=feeds, expires_at=until, by=by)
     told = f"for {', '.join(feeds)}" if feeds else "for every feed"
     ends = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until it is revoked"
     print(f"The token `{name}` ({', '.join(scopes)}; {told}; {ends}) is shown this once:", file=sys.stderr)
@@ -62,7 +64,7 @@ def revoke(settings: Settings, name: str, now: datetime) -> int:
 
     Raises Misasked when there is none of this name.
     """
-    tokens.revoke(tokens.path_of(settings.store), name, now)
+    tokens.revoke(tokens.path_of(settings.store), name, now, by=at_the_machine())
     print(f"The token `{name}` is revoked; whoever still sends it is refused within {tokens.FRESH_S:g} s.")
     return 0
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engine.asking import Misasked, one_of
+from pipelines.engine.people import audit
 from pipelines.engine.state_file import changing, read_all, sealed, unsealed
 
 SCOPES = ("ingest", "read", "operate", "admin", "wall")
@@ -74,6 +75,7 @@ def add(
     *,
     feeds: Sequence[str] = (),
     expires_at: datetime | None = None,
+    by: str = "Townboard",
 ) -> str:
     """Make a token; gives its secret, which nobody can read again. It is durable when this returns.
 
@@ -96,10 +98,12 @@ def add(
                 f"There is or was a token `{name}` already; names are never given twice, so that the list stays true. "
                 f"Choose another, for example `{name}-2`."
             ) from error
+        told = {"name": name, "scopes": list(scopes), "feeds": list(feeds), "expires_at": facts["expires_at"]}
+        audit.note(db, now, by, "token made", told)
     return secret
 
 
-def revoke(path: Path, name: str, now: datetime) -> None:
+def revoke(path: Path, name: str, now: datetime, *, by: str = "Townboard") -> None:
     """End a token for good; readers know within seconds. Again changes nothing.
 
     Raises Misasked when there is none of this name.
@@ -113,6 +117,7 @@ def revoke(path: Path, name: str, now: datetime) -> None:
         if facts.get("revoked_at") is None:
             ended = {**facts, "revoked_at": now.isoformat()}
             db.execute("UPDATE tokens SET facts = ? WHERE name = ?", [sealed(ended), name])
+            audit.note(db, now, by, "token revoked", {"name": name})
 
 
 def note_use(path: Path, name: str, at: datetime) -> None:

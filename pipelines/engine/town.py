@@ -65,7 +65,7 @@ class Town:
         self.settings, self.now = settings, clock
         self.registers = registry.load(settings)
         self.line = LineClient(settings)
-        self.porter = Porter(path_of(settings.store), self.line, clock)
+        self.porter = Porter(path_of(settings.store), self.line, clock, settings.access)
         self.shift = ShiftLog(path_of(settings.store), self.line)
         self.wall_door = WallDoor(settings, self.line, clock)
         self.alarms = AlarmRoom(self)
@@ -313,7 +313,7 @@ class Town:
         """
         declared = self.table(table)
         if declared.guarded:
-            actor.check("read")
+            actor.check_everywhere("read")
         open_columns = [column.name for column in declared.columns if not column.personal]
         where, params = "", {}
         if ward is not None and "ward" in open_columns:
@@ -337,7 +337,7 @@ class Town:
         may not operate where personal data may stand in it.
         Raises Forbidden.
         """
-        actor.check("read")
+        actor.check_everywhere("read")
         store, hidden = self._follow(), None if actor.may("operate") else set_aside.personal(self.settings)
         return set_aside.newest(store, {"feed": feed, "reason": reason}, limit, state, hidden=hidden)
 
@@ -350,7 +350,7 @@ class Town:
 
         Raises Forbidden.
         """
-        actor.check("operate")
+        actor.check_everywhere("operate")
         rows = self._follow().rows("quarantine", where="id = $id", params={"id": id}, columns=["feed", "original"])
         return (rows["feed"][0], bytes(rows["original"][0] or b"")) if rows.height else None
 
@@ -359,7 +359,7 @@ class Town:
 
         Raises Forbidden, and httpx.TransportError when the line does not run.
         """
-        actor.check("operate")
+        actor.check_everywhere("operate")
         answer = await self.line.replay(wish)
         if answer[0] == OK:
             await self.line.people("note", {"who": actor.signature, "did": "rows replayed", "facts": dict(wish)})
@@ -370,7 +370,7 @@ class Town:
 
         Raises Forbidden.
         """
-        actor.check("read")
+        actor.check_everywhere("read")
         return as_shown(self._follow(), self.now())
 
     def clocks(self, actor: Actor) -> pl.DataFrame:
@@ -379,7 +379,9 @@ class Town:
         Raises Forbidden.
         """
         actor.check("read")
-        return clocks.as_shown(self._follow(), self.registers.sensors)
+        sensors = self.registers.sensors
+        own = sensors if actor.wards is None else sensors.filter(pl.col("ward").is_in(list(actor.wards)))
+        return clocks.as_shown(self._follow(), own)
 
     def runs(self, limit: int = 200) -> pl.DataFrame:
         """Runs of scheduled jobs, newest first: job, started_at, ended_at, rows, outcome, words."""

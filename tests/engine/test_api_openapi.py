@@ -56,6 +56,8 @@ PROMISED = {
     "/api/v1/quarantine/counts": {"get"},
     "/api/v1/quarantine/{id}/original": {"get"},
     "/api/v1/quarantine/replay": {"post"},
+    "/api/v1/audit": {"get"},
+    "/api/v1/audit/check": {"get"},
     "/api/v1/deliveries": {"get"},
     "/api/v1/deliveries/test": {"post"},
     "/cap/feed.xml": {"get"},
@@ -114,7 +116,17 @@ def test_a_fuzz_meets_only_described_answers(app: Any, path: str) -> None:
         statuses.add(case.call_and_validate(checks=checks).status_code)
 
     fuzz()
-    ends = ("original", "/history", "/quarantine", "/deliveries", "/incidents", "/performance", "/rules")
+    ends = (
+        "original",
+        "/history",
+        "/quarantine",
+        "/deliveries",
+        "/incidents",
+        "/performance",
+        "/rules",
+        "/audit",
+        "/check",
+    )
     closed = path.endswith(ends) and "kpis" not in path
     ajar = {401, 429} if path == "/api/v1/tables/{table}" else set()
     assert statuses <= ({401, 422, 429} if closed else {200, 404, 422} | ajar)

@@ -38,6 +38,8 @@ MATRIX = {
     ("GET", "/api/v1/tables/service_requests"): "o o  o   o   o   o   o   o   o   o   o   o",
     ("GET", "/api/v1/tables/arrivals"):      " o   o   o   o   o   o   o   o   o   o   o   o",
     ("GET", "/api/v1/readings"):             " o   o   o   o   o   o   o   o   o   o   o   o",
+    ("GET", "/api/v1/audit"):                " 1   3   3   3   3   o   1   1   3   3   3   o",
+    ("GET", "/api/v1/audit/check"):          " 1   3   3   3   3   o   1   1   3   3   3   o",
     ("GET", "/api/v1/feeds"):                " o   o   o   o   o   o   o   o   o   o   o   o",
 }  # fmt: skip
 ACTING = "1 3 3 o o o 1 1 3 3 o o"

@@ -16,7 +16,7 @@ from tests.pages.people import Client, at
 
 COMERS = ("visitor", *ROLES, "expired", "disabled")
 # o = shown or done, > = sent on to sign in or back, 1 = sign in (401), 3 = may not (403), 2 = asked wrongly (422), and
-# only of those who may ask at all. Visitors are shown what is public on a page; that is tested with each page.
+# only of those who may ask at all, 4 = there is none, 5 = not sent to (405). Visitors are shown what is public on a page; that is tested with each page.
 #                                 vis vie cou ope cle adm exp dis
 MATRIX = {
     ("GET", "signin"):            " o   o   o   o   o   o   o   o",
@@ -28,6 +28,18 @@ MATRIX = {
     ("POST", "account"):          " >   3   3   3   3   3   >   >",  # with a wrong password
     ("GET", "account/end"):       " >   >   >   >   >   >   >   >",
     ("POST", "account/end"):      " >   2   2   2   2   2   >   >",  # of a session that is none
+    ("GET", "signin/second"):     " >   >   >   >   >   >   >   >",
+    ("POST", "signin/second"):    " >   2   2   2   2   2   >   >",  # of a second factor that is none
+    ("GET", "signin/openid"):     " 4   4   4   4   4   4   4   4",  # where the town has none
+    ("POST", "signin/openid"):    " 5   5   5   5   5   5   5   5",
+    ("GET", "signin/openid/back"): " 4  4   4   4   4   4   4   4",
+    ("POST", "signin/openid/back"): " 5  5   5   5   5   5   5   5",
+    ("GET", "account/second"):    " >   o   o   o   o   o   >   >",
+    ("POST", "account/second"):   " >   2   2   2   2   2   >   >",
+    ("GET", "accounts"):          " o   o   o   o   o   o   o   o",
+    ("POST", "accounts"):         " 1   3   3   3   3   2   1   1",  # something that is none
+    ("GET", "tokens"):            " o   o   o   o   o   o   o   o",
+    ("POST", "tokens"):           " 1   3   3   3   2   2   1   1",  # something that is none
     ("GET", "account/audit.csv"): " 1   3   3   3   3   o   1   1",
     ("POST", "account/audit.csv"): " >   >   >   >   >   >   >   >",
     ("GET", "alarms"):            " o   o   o   o   o   o   o   o",
@@ -58,7 +70,7 @@ MATRIX = {
     ("POST", "public/request"):   " 5   5   5   5   5   5   5   5",
     ("POST", "signout"):          " >   >   >   >   >   >   >   >",
 }  # fmt: skip
-STATUS = {"o": 200, ">": 303, "1": 401, "2": 422, "3": 403, "5": 405}
+STATUS = {"o": 200, ">": 303, "1": 401, "2": 422, "3": 403, "4": 404, "5": 405}
 GIVEN = {"do": "comment", "id": "a1", "comment.comment": "x", "which": "0" * 12, "words": "x"}
 # Callbacks of Dash that were looked at: all of them read what every visitor may see. A further one is to be looked at,
 # and asks Town with `visitor.current().actor` when it changes anything or shows what is not public.

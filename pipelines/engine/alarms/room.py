@@ -1,5 +1,6 @@
 """What a page or an API call may ask of the alarms and do to them; a reader, save what it hands to the line."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -48,7 +49,7 @@ class AlarmRoom:
         self._rules = {rule.name: rule for domain in town.domains for rule in domain.alarms}
 
     def who(self, actor: Actor) -> dict[str, dict[str, Any]]:
-        """Alarm -> who did what to it and what they wrote (PERSONAL, those that are known).
+        """Alarm -> who did what to it and what they wrote (PERSONAL, those that are known), within the actor's wards.
 
         Raises Forbidden.
         """
@@ -56,6 +57,7 @@ class AlarmRoom:
         found = {
             id: {name: alarm[name] for name in PERSONAL if alarm.get(name)}
             for id, alarm in read_alarms(self._state).items()
+            if actor.in_reach(alarm.get("ward"))
         }
         return {id: told for id, told in found.items() if told}
 
@@ -73,7 +75,7 @@ class AlarmRoom:
         Raises Forbidden.
         """
         actor.check("read")
-        return frame(read(self._state, start, end, alarm))
+        return frame(within(actor, read(self._state, start, end, alarm)))
 
     def performance(self, actor: Actor, start: datetime, end: datetime, operators: int = 1) -> dict[str, Any]:
         """How the alarm system did over a span, whole and by shift (shape: performance.judged); what stands too long.
@@ -81,8 +83,9 @@ class AlarmRoom:
         Raises Forbidden.
         """
         actor.check("read")
-        log, board = read(self._state, start, end), self._town.board()
-        standing = performance.standing_hours(board.state["alarms"], self._town.now()) if board else []
+        log, board = within(actor, read(self._state, start, end)), self._town.board()
+        alarms = [row for row in board.state["alarms"] if actor.in_reach(row.get("ward"))] if board else []
+        standing = performance.standing_hours(alarms, self._town.now())
         shifts = performance.shifts(start, end, self._town.zone)
         return {
             "whole": performance.judged(log, performance.Stretch(start, end, operators)),
@@ -100,7 +103,8 @@ class AlarmRoom:
         actor.check("read")
         now = self._town.now()
         place = Place(dict(self._town.wards().select("ward", "name").iter_rows()), self._town.zone)
-        log, complaints = read(self._state, start, None), self._complaints(start - HOUR)
+        log = within(actor, read(self._state, start, None))
+        complaints = (one for one in self._complaints(start - HOUR) if actor.in_reach(one.ward))
         found = incidents(log, complaints, self._rules, now)
         return [self._told(one, place, now) for one in found if start <= one.started_at < end]
 
@@ -134,10 +138,21 @@ class AlarmRoom:
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """Do one thing (desk.FIELDS) to some alarms; status, answer (done, refused) and headers of the line.
 
-        Raises Forbidden, and httpx.TransportError when the line does not run.
+        Raises Forbidden (also when one of them lies beyond the actor's wards: nothing is done then), and
+        httpx.TransportError when the line does not run.
         """
         actor.check("operate")
+        if actor.wards is not None:
+            known = await asyncio.to_thread(read_alarms, self._state)
+            # One that nobody knows is answered by the line.
+            if any(id in known and not actor.in_reach(known[id].get("ward")) for id in ids):
+                actor.check_everywhere("operate")
         return await self._line.act(ids, action, actor.signature, wanted)
+
+
+def within(actor: Actor, log: Iterable[Transition]) -> list[Transition]:
+    """What happened to alarms of the actor's wards."""
+    return [one for one in log if actor.in_reach(one.facts.get("ward"))]
 
 
 def frame(transitions: Iterable[Transition]) -> pl.DataFrame:

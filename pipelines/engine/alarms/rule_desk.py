@@ -53,7 +53,7 @@ class RuleDesk:
         Shape: rule, report (backtest.report), words.
         Raises Forbidden, Misasked.
         """
-        actor.check("operate")
+        actor.check_everywhere("operate")
         own = self.vocabulary.read(wanted, actor.signature)
         told = self._tried(own)
         return {"rule": self._told(own), "report": told, "words": in_words(told)}
@@ -63,7 +63,7 @@ class RuleDesk:
 
         Raises Forbidden; Misasked (409) when it takes the room above its budget and no reason is given.
         """
-        actor.check("operate")
+        actor.check_everywhere("operate")
         own = self.vocabulary.read(wanted, actor.signature)
         if not tried["report"]["within_budget"] and not own.reason:
             raise Misasked(f"{tried['words']} Raise the limit or the minutes, or say in `reason` why it must be.", 409)
@@ -74,7 +74,7 @@ class RuleDesk:
 
         Raises Forbidden; Misasked (404) when there is none.
         """
-        actor.check("operate")
+        actor.check_everywhere("operate")
         known = [own.id for own in self.kept()]
         if id not in known:
             raise Misasked(f"There is no own rule `{id[:80]}`. Known are: {', '.join(known) or 'none'}.", 404)

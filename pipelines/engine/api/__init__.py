@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from pipelines.engine.api import (
     alarms,
+    audit,
     deliveries,
     depot,
     health,
@@ -50,7 +51,7 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
     routers = [part.routes(town) for part in (lists, metrics, readings, usual)]
     routers += [
         part.routes(town, door)
-        for part in (series, depot, pictures, alarms, rules, deliveries, ingest, quarantine, health)
+        for part in (series, depot, pictures, alarms, rules, deliveries, ingest, quarantine, audit, health)
     ]
     for router in routers:
         app.include_router(router)

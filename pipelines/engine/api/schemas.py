@@ -33,16 +33,17 @@ WORDS = {
     401: "A token is missing, or is none of this town's, revoked or expired; WWW-Authenticate says so.",
     403: "The token has not this scope, or is not for this feed.",
     404: "There is no such thing; the detail lists near names.",
+    408: "The body did not arrive in time.",
     409: "Not possible in the state it is in; `legal` names what is.",
     416: "The bytes asked for lie beyond the end of the export.",
     413: "Too large; send it in pieces.",
     415: "This content type or encoding is not read here.",
     422: "Asked for or sent in a way that cannot be answered; the detail says how to.",
-    429: "Too much is waiting, or too many wrong tokens came; come again after Retry-After.",
+    429: "Too much is waiting or asked, or too many wrong tokens came; come again after Retry-After.",
     500: "A fault in Townboard.",
     503: "Not now: the line does not run, or the board or store cannot be read. Retry-After says when to come again.",
 }
-EVERY = refusals(422, 500, 503)
+EVERY = refusals(408, 413, 422, 429, 500, 503)
 
 
 def kind_of(dtype: Any) -> dict[str, Any]:

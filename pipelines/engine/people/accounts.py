@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.engine.asking import Misasked, one_of
 from pipelines.engine.people import audit
-from pipelines.engine.people.roles import ROLES
+from pipelines.engine.people.roles import LIMITABLE, ROLES
 from pipelines.engine.state_file import changing, read_all, sealed, unsealed
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}\Z")
@@ -28,10 +28,15 @@ SHORTEST_WAIT, LONGEST_WAIT, FORGOTTEN = timedelta(seconds=30), timedelta(minute
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """One person; `password` is the argon2id hash (None: not chosen yet); sessions from before `valid_from` ended."""
+    """One person; `password` is the argon2id hash (None: not chosen yet); sessions from before `valid_from` ended.
+
+    `wards`: those it is limited to (none: the whole town); `subject`: whom the town's own sign-in knows it by.
+    """
 
     name: str
     role: str
+    wards: tuple[str, ...] = ()
+    subject: str | None = None
     password: str | None = field(default=None, repr=False)
     created_at: datetime
     valid_from: datetime
@@ -105,18 +110,21 @@ def plain(code: str) -> str:
 # changes: each is one commit, with its entry in the audit log ---------------------------------------------------------
 
 
-def add(path: Path, name: str, role: str, now: datetime, *, by: str, enters: bool = False) -> str:
+def add(
+    path: Path, name: str, role: str, now: datetime, *, by: str, enters: bool = False, wards: Sequence[str] = ()
+) -> str:
     """Make an account; gives the one-time code with which its person chooses a password (or enters without one).
 
-    Raises Misasked: the name is none or taken, the role is unknown.
+    Raises Misasked: the name is none or taken, the role is unknown or cannot be limited to wards.
     """
     fit(name)
     one_of("role", role, ROLES)
+    limitable(role, wards)
     with changing(path) as db:
         if _known(db, name) is not None:
             raise Misasked(f"There is an account `{name}` already. Choose another name, or give that one a new code.")
-        _keep(db, Account(name=name, role=role, created_at=now, valid_from=now))
-        audit.note(db, now, by, "account added", {"name": name, "role": role})
+        _keep(db, Account(name=name, role=role, wards=tuple(wards), created_at=now, valid_from=now))
+        audit.note(db, now, by, "account added", {"name": name, "role": role, **({"wards": [*wards]} if wards else {})})
         return _offer(db, name, role, now, enters=enters)
 
 
@@ -164,19 +172,74 @@ def enable(path: Path, name: str, now: datetime, *, by: str) -> None:
 
 
 def set_role(path: Path, name: str, role: str, now: datetime, *, by: str) -> None:
-    """Give an account another role.
+    """Give an account another role; its sessions end, so that nobody goes on under the rights of before.
 
-    Raises Misasked when there is no such account or role.
+    Raises Misasked when there is no such account or role, or when its wards do not go with the role.
     """
     one_of("role", role, ROLES)
     with changing(path) as db:
         account = _found(db, name)
-        _keep(db, account, role=role)
+        if role == account.role:
+            return
+        limitable(role, account.wards)
+        _keep(db, account, role=role, valid_from=now.isoformat())
         audit.note(db, now, by, "role changed", {"name": name, "role": role, "before": account.role})
 
 
-def fail(path: Path, name: str, peer: str, now: datetime) -> None:
-    """Count a wrong password."""
+def limit(path: Path, name: str, wards: Sequence[str], now: datetime, *, by: str) -> None:
+    """Limit an account to these wards (none: the whole town is open to it again); its sessions end.
+
+    Raises Misasked when there is no such account, or when its role cannot be limited.
+    """
+    with changing(path) as db:
+        account = _found(db, name)
+        limitable(account.role, wards)
+        _keep(db, account, wards=[*wards], valid_from=now.isoformat())
+        audit.note(db, now, by, "wards changed", {"name": name, "wards": [*wards], "before": [*account.wards]})
+
+
+def limitable(role: str, wards: Sequence[str]) -> None:
+    """Nothing, when an account of this role may be limited to wards.
+
+    Raises Misasked.
+    """
+    if wards and role not in LIMITABLE:
+        raise Misasked(f"The role {role} is for the whole town. Limited to wards can be: {', '.join(LIMITABLE)}.")
+
+
+def admit(path: Path, subject: str, name: str, role: str, now: datetime) -> str:
+    """The name of the account of somebody whom the town's own sign-in vouches for; made when it is not there yet.
+
+    Its role follows what the sign-in says.
+    Raises Misasked: the name is none, belongs to somebody else, or the account is disabled.
+    """
+    with changing(path) as db:
+        rows = db.execute("SELECT name, facts FROM accounts").fetchall()
+        known = {one.subject: one for one in (_account(key, unsealed(facts)) for key, facts in rows) if one.subject}
+        account = known.get(subject)
+        if account is not None:
+            if account.role != role:
+                wards = account.wards if role in LIMITABLE else ()
+                _keep(db, account, role=role, wards=[*wards], valid_from=now.isoformat())
+                facts = {"name": account.name, "role": role, "before": account.role}
+                audit.note(db, now, "sign-in of the town", "role changed", facts)
+            return account.name
+        fit(name)
+        if _known(db, name) is not None:
+            raise Misasked(TAKEN.format(name=name), 403)
+        _keep(db, Account(name=name, role=role, subject=subject, created_at=now, valid_from=now))
+        audit.note(db, now, "sign-in of the town", "account added", {"name": name, "role": role, "subject": subject})
+        return name
+
+
+TAKEN = (
+    "There is an account `{name}` with a password here already, and another sign-in never takes it over. Sign in with "
+    "the password, or have whoever looks after Townboard rename one of both."
+)
+
+
+def fail(path: Path, name: str, peer: str, now: datetime, *, what: str = "password") -> None:
+    """Count a wrong password, or a wrong code of the second factor."""
     with changing(path) as db:
         account = _found(db, name)
         failures = {who: seen for who, seen in account.failures.items() if now - seen[1] < FORGOTTEN}
@@ -184,7 +247,7 @@ def fail(path: Path, name: str, peer: str, now: datetime) -> None:
         newest = sorted(failures.items(), key=lambda one: one[1][1])[-(MOST_PEERS - 1) :]
         told = {who: [number, at.isoformat()] for who, (number, at) in [*newest, (peer, (count, now))]}
         _keep(db, account, failures=told)
-        audit.note(db, now, name, "wrong password", {"from": peer, "times": count})
+        audit.note(db, now, name, f"wrong {what}", {"from": peer, "times": count})
 
 
 def set_password(path: Path, name: str, password: str, now: datetime, *, by: str) -> None:
@@ -286,7 +349,8 @@ def _found(db: sqlite3.Connection, name: str) -> Account:
 
 def _keep(db: sqlite3.Connection, account: Account, **changes: Any) -> None:
     facts = {
-        "role": account.role, "password": account.password, "created_at": account.created_at.isoformat(),
+        "role": account.role, "wards": [*account.wards], "subject": account.subject,
+        "password": account.password, "created_at": account.created_at.isoformat(),
         "valid_from": account.valid_from.isoformat(),
         "disabled_at": _text(account.disabled_at), "signed_in_at": _text(account.signed_in_at),
         "failures": {who: [count, at.isoformat()] for who, (count, at) in account.failures.items()}, **changes,
@@ -300,6 +364,8 @@ def _account(name: str, facts: Mapping[str, Any] | None) -> Account:
     return Account(
         name=name,
         role=facts["role"],
+        wards=tuple(facts.get("wards", ())),
+        subject=facts.get("subject"),
         password=facts.get("password"),
         created_at=datetime.fromisoformat(facts["created_at"]),
         valid_from=datetime.fromisoformat(facts["valid_from"]),

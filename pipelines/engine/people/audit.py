@@ -1,8 +1,6 @@
 """The audit log: every action of a person, each entry sealed by a hash over itself and all before it."""
 
-import csv
 import hashlib
-import io
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -11,8 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from pipelines.engine.model import KINDS, Column
 from pipelines.engine.state_file import changing, read_all
 
+COLUMNS = (
+    Column(name="seq", kind="integer", meaning="Number of the entry; none is left out."),
+    Column(name="at", meaning="When, as it is chained."),
+    Column(name="who", meaning="Account, `token NAME`, or `console USER` for what was done at the machine."),
+    Column(name="did", meaning="What was done."),
+    Column(name="facts", meaning="What belongs to it, as JSON."),
+    Column(name="hash", meaning="SHA-256 over the JSON list of the hash before, seq, at, who, did and facts."),
+)
+MOST_SHOWN = 200
 # What the first entry is chained to.
 BEGINNING = "0" * 64
 
@@ -62,15 +72,17 @@ def entries(path: Path, did: Sequence[str] = (), since: datetime | None = None) 
     return [Entry(*row) for row in read_all(path, "audit", "seq, at, who, did, facts, hash", where, wanted)]
 
 
-def as_csv(log: Sequence[Entry]) -> str:
-    """The log as CSV with its hashes, so that whoever has it can check it without us."""
-    written = io.StringIO()
-    writer = csv.writer(written)
-    writer.writerow(("seq", "at", "who", "did", "facts", "hash"))
-    for entry in log:
-        # A name that a spreadsheet would run as a formula cannot be chosen; what was typed stands inside the JSON.
-        writer.writerow((entry.seq, entry.at, entry.who, entry.did, entry.facts, entry.hash))
-    return written.getvalue()
+def frame(log: Sequence[Entry]) -> pl.DataFrame:
+    """The log with its hashes (shape: COLUMNS), so that whoever has it can check it without us."""
+    schema = pl.Schema({column.name: KINDS[column.kind] for column in COLUMNS})
+    return pl.DataFrame([[getattr(entry, name) for name in schema] for entry in log], schema=schema, orient="row")
+
+
+def judged(log: Sequence[Entry]) -> dict[str, Any]:
+    """Whether the log fits together, in words: sound, words, entries, last_hash."""
+    wrong, last = tampering(log), log[-1].hash if log else None
+    words = f"Each of {len(log)} entries fits the one before; the last hash is {last}." if log else "No entries yet."
+    return {"sound": not wrong, "words": wrong or words, "entries": len(log), "last_hash": last}
 
 
 def tampering(log: Sequence[Entry]) -> str:
@@ -83,7 +95,7 @@ def tampering(log: Sequence[Entry]) -> str:
         if entry.seq != place:
             return f"Entry {place} of the audit log is missing: entry {entry.seq} follows on {place - 1}."
         if entry.hash != chained(before, (entry.seq, entry.at, entry.who, entry.did, entry.facts)):
-            told = f"{entry.at}, {entry.who}: {entry.did}"
-            return f"Entry {place} of the audit log ({told}) was changed after it was written."
+            told = f"{entry.at[:19]} UTC, {entry.who}: {entry.did} {entry.facts[:MOST_SHOWN]}"
+            return f"Entry {place} of the audit log was changed after it was written; it now says: {told}."
         before = entry.hash
     return ""

@@ -11,10 +11,10 @@ MOST_ADDRESSES = 1_000
 
 
 class Patience:
-    """Wrong attempts by address."""
+    """Wrong attempts by address; `most` of them (MOST_WRONG unless told otherwise) in a minute are answered."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], datetime], most: int | None = None) -> None:
+        self._clock, self._most = clock, most
         self._seen: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
 
     def noted(self, peer: str) -> int:
@@ -30,7 +30,9 @@ class Patience:
     def left(self, peer: str) -> int:
         """Seconds that this address has to wait before it is told anything more."""
         since, count = self._standing(peer)
-        return 0 if count < MOST_WRONG else max(1, round((since + WINDOW - self._clock()).total_seconds()))
+        return (
+            0 if count < (self._most or MOST_WRONG) else max(1, round((since + WINDOW - self._clock()).total_seconds()))
+        )
 
     def _standing(self, peer: str) -> tuple[datetime, int]:
         now = self._clock()

@@ -1,6 +1,6 @@
 """Roles and rights as one table, and the actor whose name stands under every action."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ RIGHTS: Mapping[str, str] = {
     "ingest": "send rows",
     "read": "see what is not public",
     "operate": "act on alarms and on quarantined rows",
-    "settings": "change what a clerk edits",
+    "settings": "make and revoke the tokens of machines and screens",
     "admin": "look after accounts and read the audit log",
 }
 # Least first; what each may do. Machines have scopes of the same names instead of a role.
@@ -20,6 +20,38 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "clerk": ("read", "operate", "settings"),
     "admin": ("read", "operate", "settings", "admin"),
 }
+# These can be limited to wards; who makes accounts or tokens answers for the whole town.
+LIMITABLE = ("viewer", "council", "operator")
+
+
+@dataclass(frozen=True)
+class May:
+    """What can be done with a right (None: by everybody); `by_ward`: a limited account does it in its wards."""
+
+    words: str
+    right: Right | None
+    by_ward: bool = False
+
+
+# What belongs to no ward and is open to limited accounts all the same, as the matrix says it.
+LIMITED = {"Read the alarm rules that people set": "yes", "Open the wall without a token of its own": "yes"}
+# What a role means in practice; docs/access.md shows it as a table, and a test holds both together.
+MATRIX = (
+    May("Look at the board: figures, maps, charts, alarms without names, exports, API, residents' page", None),
+    May("See who did what to an alarm, its history, incidents, and how the alarm system does", "read", True),
+    May("See which sensors' clocks are off", "read", True),
+    May("See the shift log, rows set aside (personal ones withheld), gateways and devices", "read"),
+    May("Read the alarm rules that people set", "read"),
+    May("Open the wall without a token of its own", "read"),
+    May("Acknowledge, shelve, assign, comment, take out of service, reset an alarm", "operate", True),
+    May("Write the shift log, hand over", "operate"),
+    May("Set, try and end alarm rules", "operate"),
+    May("See messages that were sent, who is on duty; test a channel", "operate"),
+    May("See the bytes of rows set aside, take them in again", "operate"),
+    May("Make, list and revoke tokens of machines and screens", "settings"),
+    May("Make, limit, disable accounts; give codes and roles; take a second factor away", "admin"),
+    May("See and end everybody's sessions; read, check and export the audit log", "admin"),
+)
 
 
 class Forbidden(Exception):
@@ -32,12 +64,16 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody who asks or acts: a person by account name, a program by its token, or a visitor without a name."""
+    """Somebody who asks or acts: a person by account name, a program by its token, or a visitor without a name.
+
+    `wards`: what is not public is seen and done in these alone; None: in the whole town.
+    """
 
     name: str = ""
     kind: Literal["visitor", "person", "program"] = "visitor"
     role: str | None = None
     rights: frozenset[str] = frozenset()
+    wards: frozenset[str] | None = None
 
     @property
     def signature(self) -> str:
@@ -47,6 +83,25 @@ class Actor:
     def may(self, right: str) -> bool:
         """Whether it has this right."""
         return right in self.rights
+
+    def in_reach(self, ward: str | None) -> bool:
+        """Whether what lies in this ward (None: what belongs to no ward) is theirs."""
+        return self.wards is None or ward in self.wards
+
+    def may_everywhere(self, right: str) -> bool:
+        """Whether it has this right for what belongs to no single ward."""
+        return self.wards is None and self.may(right)
+
+    def check_everywhere(self, right: str) -> None:
+        """Nothing, when it has this right for the whole town.
+
+        Raises Forbidden.
+        """
+        self.check(right)
+        if self.wards is not None:
+            where = ", ".join(sorted(self.wards))
+            words = f"`{self.signature}` is limited to {where}; to {RIGHTS[right]} here takes the whole town."
+            raise Forbidden(f"{words} Ask whoever looks after Townboard.", known=True)
 
     def check(self, right: str) -> None:
         """Nothing, when it has this right.
@@ -64,13 +119,15 @@ class Actor:
 
 
 VISITOR = Actor()
-# The board where it counts for everybody, and whoever works on the town's own machine.
+# The board where it counts for everybody.
 ITSELF = Actor("Townboard", "program", None, frozenset({"read"}))
+# Whoever works on the town's own machine could open the files themselves.
+AT_THE_MACHINE = Actor("console", "program", None, frozenset({"read", "admin"}))
 
 
-def person(name: str, role: str) -> Actor:
-    """Somebody who signed in."""
-    return Actor(name, "person", role, frozenset(ROLES[role]))
+def person(name: str, role: str, wards: Collection[str] = ()) -> Actor:
+    """Somebody who signed in; `wards`: those that the account is limited to."""
+    return Actor(name, "person", role, frozenset(ROLES[role]), frozenset(wards) if wards else None)
 
 
 def program(name: str, scopes: frozenset[str]) -> Actor:

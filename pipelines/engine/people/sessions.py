@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from pipelines.engine.state_file import changing, read_all, sealed, unsealed
 IDLE, LONGEST = timedelta(hours=2), timedelta(hours=12)
 MOST_OPEN = 20
 KEPT = timedelta(days=30)
+# So long somebody whose password was right may take to find the second factor, or to set one up.
+HALF_OPEN = timedelta(minutes=15)
 SECRET_BYTES = 32
 SHOWN = 12
 # How old what a reader knows of the sessions may be, and how often at most it looks for one that it does not know.
@@ -30,7 +32,10 @@ SEEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One browser in which somebody is signed in; `digest` is what is kept of its secret."""
+    """One browser in which somebody is signed in; `digest` is what is kept of its secret.
+
+    `half`: the password was right, the second factor has yet to come; it opens nothing but the way there.
+    """
 
     digest: str
     name: str
@@ -39,6 +44,7 @@ class Session:
     ended_at: datetime | None = None
     agent: str = ""
     peer: str = ""
+    half: bool = False
 
     @property
     def id(self) -> str:
@@ -48,6 +54,8 @@ class Session:
     @property
     def ends_at(self) -> datetime:
         """When it ends by itself unless it is used before."""
+        if self.half:
+            return self.created_at + HALF_OPEN
         return min(self.seen_at + IDLE, self.created_at + LONGEST)
 
     def open(self, now: datetime) -> bool:
@@ -57,11 +65,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Visit:
-    """Who asks, and with which session; a visitor has none."""
+    """Who asks, and with which session; a visitor has none, though perhaps one that is `half` open."""
 
     actor: Actor = VISITOR
     session: Session | None = None
     form_token: str = ""
+    half: Session | None = None
 
     def sent(self, form_token: str) -> bool:
         """Whether a form was made for this session (against requests that other sites have a browser make)."""
@@ -85,15 +94,42 @@ def begin(path: Path, key: str, name: str, now: datetime, *, agent: str, peer: s
     """
     with changing(path) as db:
         accounts.signed_in(db, name, peer, now)
-        open_now = sorted((one for one in _of(db, name) if one.open(now)), key=lambda one: one.seen_at)
+        whole = (one for one in _of(db, name) if one.open(now) and not one.half)
+        open_now = sorted(whole, key=lambda one: one.seen_at)
         for one in open_now[: max(0, len(open_now) - MOST_OPEN + 1)]:
             _end(db, one, now)
         if before and (old := _one(db, before)) and old.open(now):
             _end(db, old, now)
-        facts = {"name": name, "created_at": now.isoformat(), "ended_at": None, "agent": agent[:200], "peer": peer}
-        db.execute("INSERT INTO sessions VALUES (?, ?, ?)", [key, sealed(facts), now.isoformat()])
+        _put(db, Session(digest=key, name=name, created_at=now, seen_at=now, agent=agent[:200], peer=peer))
         db.execute("DELETE FROM sessions WHERE seen_at < ?", [(now - KEPT).isoformat()])
         audit.note(db, now, name, "signed in", {"from": peer, "session": key[:SHOWN]})
+
+
+def begin_half(
+    path: Path, key: str, name: str, now: datetime, *, agent: str, peer: str, before: str | None = None
+) -> None:
+    """Open half a session under this digest, for somebody whose password was right.
+
+    The one that the browser had before ends, and so do earlier halves.
+    """
+    with changing(path) as db:
+        for one in _of(db, name):
+            if one.half and one.open(now):
+                _end(db, one, now)
+        if before and (old := _one(db, before)) and old.open(now):
+            _end(db, old, now)
+        _put(db, Session(digest=key, name=name, created_at=now, seen_at=now, agent=agent[:200], peer=peer, half=True))
+        audit.note(db, now, name, "password was right", {"from": peer, "session": key[:SHOWN]})
+
+
+def rotate(path: Path, old: str, new: str, now: datetime) -> None:
+    """Go on with a session under another digest, as after a change of the password; the age stays."""
+    with changing(path) as db:
+        session = _one(db, old)
+        if session is None or not session.open(now):
+            raise Misasked("You are signed out meanwhile. Sign in again.", 401)
+        _put(db, replace(session, digest=new, seen_at=now))
+        _end(db, session, now)
 
 
 def seen(path: Path, key: str, now: datetime) -> None:
@@ -130,6 +166,13 @@ def listed(path: Path) -> list[Session]:
     return [_session(key, facts, at) for key, facts, at in rows if facts]
 
 
+def counts(session: Session, known: Mapping[str, Account], now: datetime) -> bool:
+    """Whether somebody is signed in with it: open, whole, and not ended with its account's rights of before."""
+    account = known.get(session.name)
+    valid = account is not None and account.disabled_at is None and session.created_at >= account.valid_from
+    return valid and not session.half and session.open(now)
+
+
 class Visitors:
     """Sessions and accounts as another process than the line sees them, read again every second."""
 
@@ -156,7 +199,9 @@ class Visitors:
             return Visit()
         if account.disabled_at is not None or session.created_at < account.valid_from:
             return Visit()
-        return Visit(person(account.name, account.role), session, form_token(secret))
+        if session.half:
+            return Visit(form_token=form_token(secret), half=session)
+        return Visit(person(account.name, account.role, account.wards), session, form_token(secret))
 
     @property
     def accounts(self) -> dict[str, Account]:
@@ -198,11 +243,17 @@ def _one(db: sqlite3.Connection, key: str) -> Session | None:
 
 
 def _end(db: sqlite3.Connection, session: Session, now: datetime) -> None:
+    _put(db, replace(session, ended_at=now))
+
+
+def _put(db: sqlite3.Connection, session: Session) -> None:
+    ended = session.ended_at.isoformat() if session.ended_at else None
     facts = {
-        "name": session.name, "created_at": session.created_at.isoformat(), "ended_at": now.isoformat(),
-        "agent": session.agent, "peer": session.peer,
+        "name": session.name, "created_at": session.created_at.isoformat(), "ended_at": ended,
+        "agent": session.agent, "peer": session.peer, "half": session.half,
     }  # fmt: skip
-    db.execute("UPDATE sessions SET facts = ? WHERE digest = ?", [sealed(facts), session.digest])
+    row = [session.digest, sealed(facts), session.seen_at.isoformat()]
+    db.execute("REPLACE INTO sessions VALUES (?, ?, ?)", row)
 
 
 def _session(key: str, facts: Mapping[str, Any], seen_at: str) -> Session:
@@ -215,4 +266,5 @@ def _session(key: str, facts: Mapping[str, Any], seen_at: str) -> Session:
         ended_at=datetime.fromisoformat(ended) if ended else None,
         agent=facts.get("agent", ""),
         peer=facts.get("peer", ""),
+        half=facts.get("half", False),
     )

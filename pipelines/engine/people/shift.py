@@ -43,7 +43,7 @@ class ShiftLog:
 
         Raises Forbidden, StoreError.
         """
-        actor.check("read")
+        actor.check_everywhere("read")
         found = []
         for entry in audit.entries(self._path, did=(NOTE, HANDED_OVER), since=since):
             facts = json.loads(entry.facts)
@@ -63,7 +63,7 @@ class ShiftLog:
 
         Raises Forbidden; Misasked when there are no words, too many, or when the line does not run.
         """
-        actor.check("operate")
+        actor.check_everywhere("operate")
         words, to = words.strip(), to.strip()
         if not words and not to:
             raise Misasked("Write what is to be noted.")

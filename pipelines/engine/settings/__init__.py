@@ -14,6 +14,8 @@ from pipelines.engine.delivery.plan import Plan
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.kinds import well_formed
 from pipelines.engine.model import Domain, Kpi
+from pipelines.engine.people.plan import Access
+from pipelines.engine.settings.access import ACCESS_KEYS, OPENID_KEYS, read_access
 from pipelines.engine.settings.brokers import BROKER_KEYS, Broker, read_brokers
 from pipelines.engine.settings.delivery import DELIVERY_KEYS, read_delivery
 from pipelines.engine.settings.document import Document, choice, duration, shown_path
@@ -32,11 +34,11 @@ from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
 from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
-    "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "EXPORT_KEYS", "FEED_KEYS", "FOR_EVER", "KPI_KEYS",
-    "NEVER_DROPPED", "ORIGINS", "REPORT_KEYS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed", "Outgoing", "Settings",
-    "duration", "load", "rules_of", "shown_path",
+    "ACCESS_KEYS", "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "EXPORT_KEYS", "FEED_KEYS", "FOR_EVER",
+    "KPI_KEYS", "NEVER_DROPPED", "OPENID_KEYS", "ORIGINS", "REPORT_KEYS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed",
+    "Outgoing", "Settings", "duration", "load", "rules_of", "shown_path",
 )  # fmt: skip
-SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports")
+SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports", "access")
 TOWN_KEYS = {
     "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
     "open_wall",
@@ -58,6 +60,7 @@ class Settings:
     backup: BackupPlan | None = None
     delivery: Plan | None = None
     outgoing: tuple[Outgoing, ...] = ()
+    access: Access = field(default_factory=Access)
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
     open_wall: bool = False
@@ -109,6 +112,7 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     )
     backup = read_backup(document, raw.get("backup", {}), folder)
     delivery = read_delivery(document, raw.get("delivery", {}), folder)
+    access = read_access(document, raw.get("access", {}), folder)
     tables = (*ENGINE_TABLES, *(table for domain in domains for table in domain.tables))
     retention = read_retention(document, raw.get("retention", {}), tables)
     outgoing = read_outgoing(
@@ -119,7 +123,7 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
         raise SettingsError(document.mistakes)
     return Settings(
         folder=folder, domains=domains, feeds=feeds, brokers=brokers, tuning=tuning, backup=backup,
-        delivery=delivery, outgoing=outgoing,
+        delivery=delivery, outgoing=outgoing, access=access,
         retention=retention, rules=rules, **town,
     )  # fmt: skip
 

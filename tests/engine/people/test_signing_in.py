@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -285,12 +286,15 @@ def test_new_password_by_code_ends_every_session(door: Doorstep) -> None:
     assert door.visit(secret).actor == VISITOR and door.visit(new).actor.name == "asha"
 
 
-def test_changed_password_keeps_this_session_and_ends_the_others(door: Doorstep) -> None:
+def test_changed_password_goes_on_under_a_new_secret_and_ends_the_others(door: Doorstep) -> None:
     one, other = door.add("asha", "operator"), door.sign_in("asha")
     with pytest.raises(Misasked, match="do not belong together"):
         door.wait_for(door.porter.change_password(door.visit(one), "guess", "mango kettle orbit lantern", peer="x"))
-    door.wait_for(door.porter.change_password(door.visit(one), PASSWORD, "mango kettle orbit lantern", peer="x"))
-    assert door.visit(one).actor.name == "asha" and door.visit(other).actor == VISITOR
+    begun = door.visit(one).session
+    new = door.wait_for(door.porter.change_password(door.visit(one), PASSWORD, "mango kettle orbit lantern", peer="x"))
+    assert door.visit(one).actor == VISITOR and door.visit(other).actor == VISITOR
+    gone_on = door.visit(new).session
+    assert gone_on is not None and begun is not None and gone_on.created_at == begun.created_at
     door.sign_in("asha", "mango kettle orbit lantern")
 
 
@@ -369,13 +373,16 @@ def test_every_deed_is_in_the_log_by_name_and_the_log_fits_together(door: Doorst
         ("asha", "signed out"), ("console root", "account disabled"),
     ]  # fmt: skip
     assert audit.tampering(log) == ""
-    assert audit.as_csv(log).count("\r\n") == 7
+    assert audit.frame(log).height == 6 and audit.judged(log)["last_hash"] == log[-1].hash
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        ("UPDATE audit SET who = 'ravi' WHERE seq = 2", "Entry 2 of the audit log .*ravi.* was changed"),
+        (
+            "UPDATE audit SET who = 'ravi' WHERE seq = 2",
+            "Entry 2 of the audit log was changed .*says: 2026-03-10T.* UTC, ravi: password chosen",
+        ),
         ("UPDATE audit SET at = '2020' WHERE seq = 1", "Entry 1 .*was changed"),
         ("DELETE FROM audit WHERE seq = 2", "Entry 2 of the audit log is missing"),
         ("UPDATE audit SET seq = seq + 1 WHERE seq = 3", "Entry 3 of the audit log is missing"),
@@ -419,8 +426,8 @@ def test_command_makes_lists_and_ends_accounts_and_shows_a_code_once(
     settings = small_town.read(small_town.make(tmp_path / "town"))
     path = tmp_path / "town" / "store" / "state.sqlite"
 
-    def run(action: str, name: str = "", role: str = "") -> tuple[int, str]:
-        status = desk.run(settings, {"action": action, "name": name, "role": role}, NOW)
+    def run(action: str, name: str = "", role: str = "", ward: Sequence[str] = ()) -> tuple[int, str]:
+        status = desk.run(settings, {"action": action, "name": name, "role": role, "ward": ward}, NOW)
         return status, capsys.readouterr().out
 
     assert "user add NAME" in run("list")[1]
@@ -432,14 +439,26 @@ def test_command_makes_lists_and_ends_accounts_and_shows_a_code_once(
         assert run(action, "asha")[0] == 0
     run("role", "asha", "viewer")
     status, told = run("list")
-    assert told.splitlines()[-1].split() == ["asha", "viewer", "2026-03-10", "06:30Z", "never", "0", "waiting"]
+    row = ["asha", "viewer", "all", "2026-03-10", "06:30Z", "never", "0", "no", "waiting"]
+    assert told.splitlines()[-1].split() == row
+    run("wards", "asha", ward=["W1"])
+    assert accounts.listed(path)["asha"].wards == ("W1",)
+    with pytest.raises(Misasked, match="`W9` is no ward here"):
+        run("wards", "asha", ward=["W9"])
+    assert run("sessions")[1] == "Nobody is signed in.\n"
+    sessions.begin(path, accounts.digest("s"), "asha", NOW, agent="Firefox", peer="10.0.0.1")
+    shown = run("sessions", "asha")[1].splitlines()[-1]
+    assert shown.split()[:2] == ["asha", accounts.digest("s")[:12]] and "Firefox" in shown
+    assert run("end", "asha")[1] == "1 session of `asha` ended.\n"
+    assert "was none" in run("second-factor", "asha")[1]
     assert code not in told and again not in told
     with pytest.raises(Misasked, match="Did you mean `asha`"):
         run("disable", "ashaa")
     status, log = run("audit")
     assert status == 0
     assert [line.split(",")[3] for line in log.splitlines()[1:]] == [
-        "account added", "code made", "account disabled", "account enabled", "role changed",
+        "account added", "code made", "account disabled", "account enabled", "role changed", "wards changed",
+        "signed in", "session ended",
     ]  # fmt: skip
     with sqlite3.connect(path) as db:
         db.execute("UPDATE audit SET who = 'x'")
