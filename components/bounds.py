@@ -47,10 +47,10 @@ class Pace:
         sends = scope["method"] == "POST" and here.startswith(SENT) and bool(header(scope, b"authorization"))
         if not peer or loopback(peer) or sends:
             return 0
-        before, left = self._asked.left(peer), self._asked.noted(peer)
-        if left and not before:
-            log.warning("%s asks too often and waits for %s s", peer, left)
-        return left
+        waits = self._asked.noted(peer)
+        if not waits and (soon := self._asked.left(peer)):
+            log.warning("%s asks too often: what it asks in the next %s s is refused", peer, soon)
+        return waits
 
 
 class Bounded:
