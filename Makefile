@@ -28,7 +28,7 @@ venv-dev: .venv/ready-dev
 glass: ## Fetch the pinned front-end files (optional: without them the app runs on what the packages ship)
 	@sh tools/glass.sh
 
-system: ## Install Chromium, Mosquitto and Alertmanager for the tests (Debian, needs root)
+system: ## Install what the tests need besides Python (Debian, needs root)
 	@sh tools/system.sh
 
 run: venv glass ## Start the demo town and print its address

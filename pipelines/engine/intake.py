@@ -95,13 +95,19 @@ class Intake:
         return self._bytes >= LARGE_BYTES
 
     def shown(self) -> dict[str, Any]:
-        """What waits, the newest durable frame, and why the last batch could not be written (empty when it was)."""
+        """What waits, the newest durable frame, why the last batch could not be written (empty when it was), beats."""
         words, at = self._trouble or ("", self._clock())
         return {
             "waiting": self._queue.qsize(),
             "waiting_bytes": self._bytes,
             "seq": self.line.journal.seq,
             "trouble": words if self._clock() - at < TROUBLE_LASTS else "",
+            "beats": {
+                "number": self.line.beats,
+                "seconds": self.line.beat_s,
+                "last": self.line.last_beat_s,
+                "waiting": sum(bool(work.due) for work in tuple(self.line.kpis.works.values())),
+            },
         }
 
     def stop(self) -> None:

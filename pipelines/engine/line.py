@@ -71,6 +71,8 @@ class Line:
         self.board_path = run_folder(settings) / "board"
         # What ails the town besides its disk: name of the alarm -> words, kept by those who notice.
         self.troubles: dict[str, str] = {}
+        # How many beats there were, the seconds that all of them took, and the last.
+        self.beats, self.beat_s, self.last_beat_s = 0, 0.0, 0.0
         self._open_store(now)
         self._appoint(now)
         cursor = self.state.cursor(KPI_CURSOR)

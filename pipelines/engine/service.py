@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -132,8 +133,11 @@ class Service:
     def _beat(self) -> int | None:
         # Whoever sends comes first: what a flood has left to compute is caught up with when it is over.
         budget_s = CATCH_UP_S if self.line.kpis.behind and not self.intake.is_pressed else BEAT_BUDGET_S
+        began = time.perf_counter()
         with beside_polars():
             flow.beat(self.line, self._clock(), budget_s)
+        self.line.last_beat_s = time.perf_counter() - began
+        self.line.beats, self.line.beat_s = self.line.beats + 1, self.line.beat_s + self.line.last_beat_s
         return None
 
     def _refresh(self) -> int | None:

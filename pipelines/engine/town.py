@@ -63,6 +63,8 @@ class Town:
     def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
         """Raises SettingsError when the registers hold mistakes, StoreError when the store cannot be read."""
         self.settings, self.now = settings, clock
+        # How many screens hold the stream of this process; the web process tells.
+        self.viewers: Callable[[], int] = lambda: 0
         self.registers = registry.load(settings)
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock, settings.access)

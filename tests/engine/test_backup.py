@@ -1,5 +1,6 @@
 """Backup and restore: whole or not at all, equal to the original, whatever is killed and whatever is damaged."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -141,6 +142,63 @@ def test_backup_while_rows_come_and_are_compacted_holds_all_that_was_acknowledge
         ended.set()
         worker.join(20)
         line.close()
+
+
+def hashed(rows: pl.DataFrame) -> str:
+    """SHA-256 over every cell of every row, in the order of all columns."""
+    return hashlib.sha256(rows.sort(rows.columns).write_csv().encode()).hexdigest()
+
+
+def test_backup_taken_under_load_restores_to_a_store_equal_by_hashes(tmp_path: Path) -> None:
+    folder = make(tmp_path / "town")
+    line = open_line(folder, NOON, KPIS)
+    ended, number = threading.Event(), 0
+
+    def work() -> None:
+        nonlocal number
+        while not ended.is_set():
+            number += 1
+            rows = [(s, NOON - timedelta(days=9, seconds=number), float(number)) for s in ("P1.p", "P2.p", "D1.in")]
+            send(line, "network", csv_of([*rows, (f"nobody {number}", NOON, 1.0)]), NOON)
+            if number % 10 == 0:
+                compaction.compact(folder / "store", TABLES, ZONE)
+                line.adopt(NOON)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        while number < 24:
+            ended.wait(0.005)
+        made = backup.make(folder, tmp_path / "town.tar", NOON)
+        taken = number
+        while number < taken + 10:
+            ended.wait(0.005)
+    finally:
+        ended.set()
+        worker.join(20)
+        line.close()
+    backup.restore(made.file, tmp_path / "restored")
+    copy, whole = rows_of(tmp_path / "restored"), rows_of(folder)
+    frames = [int(name.partition(".")[0]) for name in copy["arrivals"]["arrival"]]
+    upto = len(frames)
+    assert 24 <= upto < number
+    # The town as it was after as many payloads as the copy holds: each brought three readings and one refused row.
+    then = {
+        "readings": whole["readings"].filter(pl.col("value") <= upto),
+        "arrivals": whole["arrivals"].filter(pl.col("arrival").str.split(".").list.first().cast(int) <= max(frames)),
+        "quarantine": whole["quarantine"].filter(
+            pl.col("original").cast(pl.String).str.extract(r"nobody (\d+)").cast(int) <= upto
+        ),
+        "series": whole["series"],
+    }
+    for name, rows in then.items():
+        assert rows.height, name
+        assert hashed(plain(copy[name])) == hashed(plain(rows)), name
+
+
+def plain(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with bytes as text, which a CSV can hold."""
+    return rows.with_columns(pl.col(pl.Binary).bin.encode("hex"))
 
 
 # killed --------------------------------------------------------------------------------------------------------------
