@@ -180,21 +180,24 @@ def web(options: argparse.Namespace) -> int:
     sys.setswitchinterval(SWITCH_S)
     import uvicorn
 
+    from components.behind import Behind, Crowd
     from components.slow_heads import PatientProtocol
     from components.web import build
     from pipelines.engine import api, layout
     from pipelines.engine.api.access import loopback
     from pipelines.engine.local import private_socket, socket_path
+    from pipelines.engine.supervise import crowd_mark
     from pipelines.engine.town import Town
 
-    settings, behind = _settings(options), options.command == "pages"
+    settings, is_behind = _settings(options), options.command == "pages"
     layout.refuse(settings.store)
     local = loopback(options.host) and options.prefix.strip("/") == ""
     town, pages = Town(settings, now), socket_path(settings, "pages")
-    application = build(town, api.build(town, local=local), options.prefix, None if behind else pages)
-    sockets = [private_socket(pages)] if behind else None
+    behind = None if is_behind else Behind(pages, Crowd(crowd_mark(settings.store)))
+    application = build(town, api.build(town, local=local), options.prefix, behind)
+    sockets = [private_socket(pages)] if is_behind else None
     front = {"host": options.host, "port": options.port, "http": PatientProtocol, "server_header": False}
-    told = {"forwarded_allow_ips": "*"} if behind else front
+    told = {"forwarded_allow_ips": "*"} if is_behind else front
     quiet = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": 2, "loop": "asyncio"}
     uvicorn.Server(uvicorn.Config(application, **told, **quiet)).run(sockets)
     return 0

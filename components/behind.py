@@ -1,7 +1,12 @@
-"""What takes time is made by a process behind this one: neither devices nor screens wait for pages and tables."""
+"""What takes time is made by a process behind this one: neither devices nor screens wait for pages and tables.
+
+The supervisor starts it when a crowd asks for them; until it is there, and for a few who ask, this process makes them.
+"""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,15 +21,41 @@ PATIENCE = httpx.Timeout(120.0, connect=2.0)
 HOPS = {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer"}
 
 
+# So many pages and tables asked for within so long are a crowd; how often it is said that it is there.
+CROWD, WITHIN_S = 20, 10.0
+SAID_EVERY_S = 5.0
+
+
+class Crowd:
+    """Tells the supervisor, by the time of a file, that many ask for pages."""
+
+    def __init__(self, mark: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._mark, self._clock = mark, clock
+        self._came: deque[float] = deque(maxlen=CROWD)
+        self._said_at = -SAID_EVERY_S
+
+    def one_more(self) -> None:
+        """Somebody asks."""
+        now = self._clock()
+        self._came.append(now)
+        crowded = len(self._came) == CROWD and now - self._came[0] <= WITHIN_S
+        if crowded and now - self._said_at >= SAID_EVERY_S:
+            self._said_at = now
+            # A disk that is full has other bells; pages are made here then.
+            with suppress(OSError):
+                self._mark.touch()
+
+
 class Behind:
     """Another web process of the same town, asked over its socket."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, socket: Path, crowd: Crowd) -> None:
+        self._socket, self._crowd = socket, crowd
         self._client: httpx.AsyncClient | None = None
 
     async def whole(self, scope: Scope, body: bytes) -> Answer | None:
         """The whole answer to a request whose body was read; None where nobody is there."""
+        self._crowd.one_more()
         method = "POST" if scope["method"] == "POST" else "GET"
         request = self._asked().build_request(method, _url(scope), headers=_headers(scope), content=body or None)
         try:
@@ -37,6 +68,7 @@ class Behind:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Have a GET answered there, piece by piece; False where nobody is there, and nothing was sent yet."""
+        self._crowd.one_more()
         request = self._asked().build_request("GET", _url(scope), headers=_headers(scope))
         try:
             answer = await self._asked().send(request, stream=True)

@@ -48,14 +48,14 @@ class AsyncDash(Dash):
         """What Dash finds out about asgiref changes nothing here."""
 
 
-def build(town: Town, api: App, prefix: str = "/", behind: Path | None = None) -> Outer:
+def build(town: Town, api: App, prefix: str = "/", behind: Behind | None = None) -> Outer:
     """The web application of this town: pages, live wire and API under one prefix.
 
-    `behind`: the socket of a process of the same application that makes what takes time.
+    `behind`: the process of the same application that makes what takes time for a crowd.
     """
     prefix = f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
     glass.bind(town, prefix)
-    return Outer(_dash(town, prefix), api, prefix, Behind(behind) if behind else None)
+    return Outer(_dash(town, prefix), api, prefix, behind)
 
 
 def _dash(town: Town, prefix: str) -> Dash:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ YOUNG_S = 20.0
 GRACE_S = 5.0
 # Whoever sends or watches goes before whoever waits for a page or a table.
 PAGES_NICE = 10
+# A process that makes pages for a crowd is there from the crowd on until so long after it: it takes 150 MB or more.
+CROWD_LASTS_S = 600.0
 # Allocators keep what was let go for later use: glibc in an arena for each thread, Arrow in a pool of its own, Polars
 # (jemalloc) for ten seconds and until it is next asked. A town's memory is needed by others.
 MEMORY = {
@@ -30,13 +33,45 @@ PARENT_DEATH = 1
 LIBC = ctypes.CDLL(None)
 
 
+def always() -> bool:
+    """A process that is wanted as long as the supervisor runs."""
+    return True
+
+
+def crowd_mark(store: Path) -> Path:
+    """The file that the web process touches while a crowd asks for pages."""
+    return store / "run" / "crowd"
+
+
+class Mark:
+    """A file that another process touches, looked at again and again."""
+
+    def __init__(self, path: Path, lasts_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._lasts_s, self._clock = path, lasts_s, clock
+        self._seen, self._until = self._touched(), clock()
+
+    def lately(self) -> bool:
+        """Whether it was touched since the last look, or so many seconds ago at most."""
+        touched = self._touched()
+        if touched != self._seen:
+            self._seen, self._until = touched, self._clock() + self._lasts_s
+        return self._clock() < self._until
+
+    def _touched(self) -> int:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+
 @dataclass
 class Child:
-    """One process under watch."""
+    """One process under watch, for as long as it is `wanted`."""
 
     name: str
     command: list[str]
     nice: int = 0
+    wanted: Callable[[], bool] = always
     process: subprocess.Popen | None = None
     started: float = 0.0
     pause: float = 0.0
@@ -55,7 +90,13 @@ class Child:
         os.nice(self.nice)
 
     def watch(self) -> None:
-        """Start it again when it has died."""
+        """Start it when it is wanted and not there, or has died; end it when it is wanted no more."""
+        if not self.wanted():
+            if self.process is not None:
+                self.process.terminate()
+                if self.process.poll() is not None:
+                    self.process = None
+            return
         if self.process is not None and self.process.poll() is not None:
             age = time.monotonic() - self.started
             self.pause = 0.0 if age > YOUNG_S else self._longer(self.process.returncode)
@@ -87,7 +128,8 @@ class Supervisor:
     def __init__(self, town: Path, host: str, port: int, prefix: str = "/", extra: tuple[Child, ...] = ()) -> None:
         base = [sys.executable, str(APP), "--town", str(town)]
         listening = ["--host", host, "--port", str(port), "--prefix", prefix]
-        pages = Child("pages", [*base, "pages", *listening], nice=PAGES_NICE)
+        crowd = Mark(crowd_mark(town / "store"), CROWD_LASTS_S)
+        pages = Child("pages", [*base, "pages", *listening], PAGES_NICE, crowd.lately)
         self.children = [Child("line", [*base, "line"]), Child("web", [*base, "web", *listening]), pages, *extra]
         self._stopping = False
 
@@ -95,13 +137,11 @@ class Supervisor:
         """Watch until SIGTERM or SIGINT; then stop all within five seconds."""
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._stop)
-        for child in self.children:
-            child.start()
         while not self._stopping:
-            time.sleep(LOOK_S)
             for child in self.children:
                 if not self._stopping:
                     child.watch()
+            time.sleep(LOOK_S)
         self._end()
         return 0
 

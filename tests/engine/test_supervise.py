@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.engine.supervise import Child, Mark
+
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = (
     "import time; from pipelines.engine.supervise import Child; "
@@ -38,3 +40,34 @@ def test_a_child_ends_when_its_supervisor_is_killed() -> None:
     while not gone(child) and time.monotonic() < until:
         threading.Event().wait(0.02)
     assert gone(child)
+
+
+def test_a_child_that_is_wanted_at_times_is_started_and_ended_by_it() -> None:
+    wanted = [False]
+    child = Child("pages", ["sleep", "60"], wanted=lambda: wanted[0])
+    child.watch()
+    assert child.process is None
+    wanted[0] = True
+    child.watch()
+    process = child.process
+    assert process is not None and process.poll() is None
+    wanted[0] = False
+    child.watch()
+    assert process.wait(10) == -signal.SIGTERM
+    child.watch()
+    assert child.process is None
+
+
+def test_a_mark_is_lately_for_so_long_after_it_was_touched_while_it_was_watched(tmp_path: Path) -> None:
+    path, now = tmp_path / "crowd", [50.0]
+    path.touch()
+    mark = Mark(path, 600.0, lambda: now[0])
+    assert not mark.lately()
+    os.utime(path, ns=(1, 1))
+    assert mark.lately()
+    now[0] += 599.0
+    assert mark.lately()
+    os.utime(path, ns=(2, 2))
+    assert mark.lately()
+    now[0] += 601.0
+    assert not mark.lately()

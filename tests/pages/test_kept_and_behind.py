@@ -14,7 +14,7 @@ import uvicorn
 
 from components import menu
 from components.asgi import Answer
-from components.behind import Behind
+from components.behind import CROWD, SAID_EVERY_S, WITHIN_S, Behind, Crowd
 from components.kept_pages import LONGEST_S, KeptPages
 from components.lately import Lately
 from pipelines.engine.local import private_socket
@@ -213,6 +213,10 @@ def scope_of(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def behind_at(socket: Path) -> Behind:
+    return Behind(socket, Crowd(socket.with_name("crowd")))
+
+
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Says who asks for what, in pieces."""
     body = (await receive())["body"]
@@ -227,7 +231,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 def test_request_is_answered_behind_with_who_asked_and_nobody_can_claim_to_be_another(tmp_path: Path) -> None:
     async def run() -> tuple[Answer | None, list[Any]]:
-        behind, sent = Behind(tmp_path / "pages.sock"), []
+        behind, sent = behind_at(tmp_path / "pages.sock"), []
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -256,7 +260,7 @@ def test_request_is_answered_behind_with_who_asked_and_nobody_can_claim_to_be_an
 def test_nobody_behind_means_that_the_process_answers_itself(town: FakeTown, tmp_path: Path) -> None:
     async def run() -> list[httpx.Response]:
         board = Board(town)
-        board.app.behind = Behind(tmp_path / "absent.sock")
+        board.app.behind = behind_at(tmp_path / "absent.sock")
         async with board as client:
             menu_asked = client.post("/_dash-update-component", json=asked_by_menu("/water"))
             return [await client.get("/water"), await menu_asked, await client.get("/council")]
@@ -275,7 +279,7 @@ def test_pages_made_behind_are_kept_here_and_head_has_no_body(town: FakeTown, tm
 
     async def run() -> list[httpx.Response]:
         board = Board(town)
-        board.app.behind = Behind(tmp_path / "pages.sock")
+        board.app.behind = behind_at(tmp_path / "pages.sock")
         async with served(page, tmp_path / "pages.sock"), board as client:
             found = [await client.head("/water"), await client.get("/water"), await client.get("/water")]
             await board.app.behind.close()
@@ -285,3 +289,29 @@ def test_pages_made_behind_are_kept_here_and_head_has_no_body(town: FakeTown, tm
     assert (head.content, head.headers["content-length"]) == (b"", "20")
     assert [answer.text for answer in pages] == ["<h1>made behind</h1>"] * 2
     assert asked == ["GET /water"]
+
+
+def test_crowd_is_told_once_so_many_ask_within_so_long_and_again_while_it_lasts(tmp_path: Path) -> None:
+    mark, now = tmp_path / "crowd", [100.0]
+    crowd = Crowd(mark, lambda: now[0])
+
+    def come(people: int, within_s: float) -> bool:
+        """Whether the mark was touched meanwhile."""
+        mark.unlink(missing_ok=True)
+        for _ in range(people):
+            now[0] += within_s / people
+            crowd.one_more()
+        return mark.exists()
+
+    assert not come(CROWD - 1, 1.0)
+    assert not come(3, 3 * WITHIN_S)
+    assert come(CROWD, WITHIN_S / 2)
+    assert not come(10, 1.0)
+    assert come(CROWD, SAID_EVERY_S)
+
+
+def test_crowd_is_told_of_on_a_disk_that_takes_nothing_by_nobody(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path / "absent" / "crowd", lambda: 5.0)
+    for _ in range(2 * CROWD):
+        crowd.one_more()
+    assert not (tmp_path / "absent").exists()
