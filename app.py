@@ -85,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--as-known-at", metavar="TIME", help="KPI values as they were published by this time")
     exporting.add_argument("--format", dest="form", default="csv", choices=["csv", "parquet", "xlsx", "json", "ndjson"])
     exporting.add_argument("-o", "--output", type=Path, required=True)
+    reporting = add("report", report, "write a report as PDF, with its figures as CSV beside it")
+    reporting.add_argument("kind", choices=["council", "operations"])
+    reporting.add_argument(
+        "--of", metavar="PERIOD", help="2026-10 (council), 2026-11-22 (operations); the last if none"
+    )
+    reporting.add_argument("--language", action="append", default=[], help="may be repeated (default: the town's)")
+    reporting.add_argument("--ward", help="of this ward instead of the town")
+    reporting.add_argument("--wards", action="store_true", help="besides, one for each ward")
+    reporting.add_argument("-o", "--output", type=Path, required=True)
     return parser
 
 
@@ -338,6 +347,20 @@ def export(options: argparse.Namespace) -> int:
         print(mistake.words, file=sys.stderr)
         return 1
     print(f"{rows} rows written to {options.output}.")
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a report."""
+    from components.reports import writing
+    from pipelines.engine.asking import Misasked
+    from pipelines.engine.town import Town
+
+    try:
+        print(writing.command(Town(_settings(options), now), vars(options)))
+    except Misasked as mistake:
+        print(mistake.words, file=sys.stderr)
+        return 1
     return 0
 
 

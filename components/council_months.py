@@ -41,6 +41,11 @@ def _shifted(first: datetime, months: int) -> datetime:
     return first.replace(year=at // 12, month=at % 12 + 1)
 
 
+def after(start: datetime) -> datetime:
+    """When the month that begins at `start` is over."""
+    return _shifted(start.astimezone(ZoneInfo(glass.town().zone)), 1).astimezone(UTC)
+
+
 def of(kpi: Kpi, area: str, now: datetime) -> Months | None:
     """This month so far, last month, and this month a year ago; None for a KPI of years."""
     if kpi.window.step in YEARLY:
@@ -52,14 +57,19 @@ def _read(kpi: Kpi, area: str, now: datetime) -> Months:
     zone = glass.town().zone
     this, last, ago = starts(now, zone)
     return (
-        _month(kpi, area, this, now),
-        _month(kpi, area, last, this),
-        _month(kpi, area, ago, _shifted(ago.astimezone(ZoneInfo(zone)), 1).astimezone(UTC)),
+        month(kpi, area, this, now),
+        month(kpi, area, last, this),
+        month(kpi, area, ago, after(ago)),
     )
 
 
-def _month(kpi: Kpi, area: str, start: datetime, end: datetime) -> Month:
-    rows = glass.town().history(kpi.id, [area], start, end)
+def month(kpi: Kpi, area: str, start: datetime, end: datetime) -> Month:
+    """The mean of a KPI's published values in a month, up to `end`, or why there is none."""
+    return judged(kpi, glass.town().history(kpi.id, [area], start, end), start, end)
+
+
+def judged(kpi: Kpi, rows: pl.DataFrame, start: datetime, end: datetime) -> Month:
+    """The same of the values of one area."""
     stepped = by_step(rows, "month", kpi.min_coverage, glass.town().zone) if rows.height else pl.DataFrame()
     if not stepped.height:
         return Month(start, None, NOT_MEASURED)

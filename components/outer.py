@@ -29,6 +29,7 @@ from components.openid_door import OpenIdDoor
 from components.pictures import Pictures
 from components.plain import guarded
 from components.public import Public
+from components.reports.addresses import Reports
 from components.rules_page import RulesPage
 from components.second_step import SecondStep
 from components.security import completed, policy
@@ -74,7 +75,7 @@ class Outer:
         council = Council()
         makers = (
             SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
-            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), Pictures(),
+            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), Pictures(), Reports(),
         )  # fmt: skip
         self.council = set(council.addresses)
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}

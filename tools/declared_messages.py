@@ -23,7 +23,7 @@ REFUSING = (
     "people/openid.py", "people/passwords.py", "people/porter.py", "people/roles.py", "people/second_factor.py",
 )  # fmt: skip
 SPEAKING = ("running_down.py", "usual.py", "left_out.py")
-EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py")
+EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py", "outgoing.py")
 # Kinds of assets that towns commonly register; any other is shown as the register has it.
 KINDS = (
     "air_station", "dma", "effluent_plant", "feeder", "lighting_panel", "microgrid", "noise_site", "pressure_point",

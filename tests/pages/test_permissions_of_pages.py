@@ -62,6 +62,10 @@ MATRIX = {
     ("POST", "wall/shift"):       " 5   5   5   5   5   5   5   5",
     ("GET", "council"):           " o   o   o   o   o   o   o   o",
     ("POST", "council"):          " 5   5   5   5   5   5   5   5",
+    ("GET", "council/report"):    " >   >   >   >   >   >   >   >",  # to the last month that is over
+    ("POST", "council/report"):   " 5   5   5   5   5   5   5   5",
+    ("GET", "shift/report"):      " 1   >   >   >   >   >   1   1",
+    ("POST", "shift/report"):     " 5   5   5   5   5   5   5   5",
     ("GET", "public"):            " o   o   o   o   o   o   o   o",
     ("POST", "public"):           " 5   5   5   5   5   5   5   5",
     ("GET", "public/data"):       " o   o   o   o   o   o   o   o",
