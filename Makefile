@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 KEPT := PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev glass system run serve test check messages vectors bench torture clean
+.PHONY: help venv venv-dev glass system run serve install uninstall test check messages vectors bench torture clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ run: venv glass ## Start the demo town and print its address
 
 serve: venv glass ## Start your own town (settings in data/town.toml)
 	@$(KEPT) $(BIN)/python app.py serve
+
+install: venv glass ## Make Townboard a service of this computer (systemd, needs root); `make uninstall` takes it away
+	@$(KEPT) $(BIN)/python app.py install
+
+uninstall: ## Take the service away; the town and its data stay
+	@$(BIN)/python app.py install --remove
 
 # What times itself against a wall clock, with processes and browsers of its own, runs after the rest, one at a time.
 ALONE := tests/scenarios tests/browser

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.engine.heralding import Herald
+
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOK_S = 0.2
 # A process that dies young is started again after a pause that doubles up to this.
@@ -131,6 +133,7 @@ class Supervisor:
         crowd = Mark(crowd_mark(town / "store"), CROWD_LASTS_S)
         pages = Child("pages", [*base, "pages", *listening], PAGES_NICE, crowd.lately)
         self.children = [Child("line", [*base, "line"]), Child("web", [*base, "web", *listening]), pages, *extra]
+        self._herald = Herald(town / "store" / "run" / "board", (host, port))
         self._stopping = False
 
     def run(self) -> int:
@@ -138,6 +141,7 @@ class Supervisor:
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._stop)
         while not self._stopping:
+            self._herald.look()
             for child in self.children:
                 if not self._stopping:
                     child.watch()
@@ -149,6 +153,7 @@ class Supervisor:
         self._stopping = True
 
     def _end(self) -> None:
+        self._herald.stopping()
         running = [child.process for child in self.children if child.process is not None]
         for process in running:
             process.terminate()

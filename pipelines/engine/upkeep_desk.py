@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.engine import backup as backups
-from pipelines.engine import copies, layout, upgrade
+from pipelines.engine import copies, installing, layout, upgrade
 from pipelines.engine import doctor as doctors
 from pipelines.engine.errors import StoreError
+from pipelines.engine.installing import Service
 from pipelines.engine.layout import LAYOUT
 from pipelines.engine.model import Domain
 from pipelines.engine.registers import Registers
@@ -43,6 +44,13 @@ def declare(add: Callable[..., ArgumentParser], run: object) -> None:
     upgrading = add("upgrade", run, "bring the store of an earlier version to this one's layout, after a backup")
     upgrading.add_argument("--check", action="store_true", help="only say what would be done")
     upgrading.add_argument("--keep", type=Path, metavar="FOLDER", help="where the backup from before goes")
+    servicing = add("install", run, "make Townboard a service of this computer (systemd); says each step")
+    servicing.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    servicing.add_argument("--port", type=int, default=8050, help="port to listen on (default: %(default)s)")
+    servicing.add_argument("--prefix", default="/", help="path under a reverse proxy, for example /town/")
+    servicing.add_argument("--user", default="townboard", help="who runs it (default: %(default)s)")
+    servicing.add_argument("--print", action="store_true", dest="show", help="print the unit and change nothing")
+    servicing.add_argument("--remove", action="store_true", help="take the service away; the town stays")
     add("doctor", run, "is this installation sound? reads every file, plain words; starts nothing")
 
 
@@ -56,6 +64,8 @@ def run(options: Namespace, desk: Desk) -> int:
         return restore(options.file, desk.folder)
     if options.command == "doctor":
         return doctor(desk)
+    if options.command == "install":
+        return install(options, desk)
     settings = desk.settings()
     if not options.check:
         forward(settings, desk.available, desk.registers(settings), desk.now, options.keep)
@@ -111,6 +121,26 @@ def doctor(desk: Desk) -> int:
     words, sound = doctors.report(doctors.examine(desk.folder, desk.now, desk.available))
     print(words)
     return 0 if sound else 1
+
+
+def install(options: Namespace, desk: Desk) -> int:
+    """Townboard as a service, or no longer; gives the exit status."""
+    try:
+        if options.remove:
+            installing.remove(_say, installing.commands)
+            return 0
+        service = Service(
+            desk.folder.resolve(), desk.program.resolve(), Path(sys.executable), options.user, options.host,
+            options.port, options.prefix, installing.writes_of(desk.settings()),
+        )  # fmt: skip
+        if options.show:
+            print(service.unit(), end="")
+            return 0
+        installing.install(service, _say, installing.commands)
+    except StoreError as refused:
+        print(str(refused), file=sys.stderr)
+        return 1
+    return 0
 
 
 def forward(
