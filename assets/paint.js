@@ -2,7 +2,8 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, completeness, detail, trend, corrected, coverage, reason, count} = board;
+  const {_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, ageOld, completeness, detail, trend, corrected, coverage, reason, count} = board;
+  const URGENT = ['critical', 'high'];
   let painting = 0, charting = 0;
 
   const text = (node, words) => { if (node && node.textContent !== words) node.textContent = words; };
@@ -63,6 +64,7 @@
     text(field(node, 'coverage'), node.tagName !== 'TR' ? completeness(row) : row.coverage === null || row.coverage === undefined ? '–' : coverage(row.coverage));
     text(field(node, 'corrected'), corrected(row, node.dataset.unit || ''));
     text(field(node, 'when-short'), whenShort(row, status));
+    text(field(node, 'old'), ageOld(row));
     text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : _('{n} % arrived', {n: number(Math.floor(row.coverage * 100), 0)}));
     text(field(node, 'why'), row.value === null ? reason(row) : detail(row, board.state));
     text(field(node, 'why-short'), row.value === null ? reason(row).split(';')[0] : '');
@@ -91,19 +93,22 @@
     return told.join(_(', ')) + _('.');
   };
 
+  /* The state, and of how many alarms alone it comes: components/shell.py says the same. */
   const standing = (domain, headlines) => {
     const found = headlines.split(' ').map((k) => board.state.kpis[`${k}|town`]?.status).filter((s) => s && s !== 'context');
-    const active = board.state.alarms.filter((a) => a.domain === domain && a.active).map((a) => a.priority);
-    if (active.some((p) => p === 'critical' || p === 'high')) found.push('breach'); else if (active.length) found.push('watch');
-    return SEVERITY.find((s) => found.includes(s)) || 'no data';
+    const figures = SEVERITY.find((s) => found.includes(s)) || 'no data';
+    const active = board.state.alarms.filter((a) => a.domain === domain && a.active), urgent = active.filter((a) => URGENT.includes(a.priority)).length;
+    const [called, alarms] = urgent ? ['breach', urgent] : ['watch', active.length];
+    return alarms && SEVERITY.indexOf(called) < SEVERITY.indexOf(figures) ? [called, alarms] : [figures, 0];
   };
   const paintStanding = (node) => {
-    const status = standing(node.dataset.standing, node.dataset.headlines || '');
-    if (node.classList.contains('chip')) { mark(node, 'state', status); text(node, STATES[status]); return; }
+    const [status, alarms] = standing(node.dataset.standing, node.dataset.headlines || '');
+    const words = alarms ? _('{state}: {why}', {state: STATES[status], why: count(alarms, 'alarm')}) : STATES[status];
+    if (node.classList.contains('chip')) { mark(node, 'state', status); text(node, words); return; }
     const shape = node.querySelector('.mark-only');
     mark(shape, 'state', status);
-    if (shape) shape.title = STATES[status];
-    text(field(node, 'word'), `, ${STATES[status].toLowerCase()}`);
+    if (shape && shape.title !== words) shape.title = words;
+    text(field(node, 'word'), `, ${words.toLowerCase()}`);
   };
 
   // ---- map ---------------------------------------------------------------------------------------------------
@@ -187,6 +192,7 @@
         if (!row) continue;
         text(field(node, 'when'), when(row, node.dataset.state));
         text(field(node, 'when-short'), whenShort(row, node.dataset.state));
+        text(field(node, 'old'), ageOld(row));
       }
       for (const node of all('[data-feed]')) {
         const f = board.state.feeds[node.dataset.feed];

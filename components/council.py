@@ -7,12 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components import council_months, council_said, first_paint, glass, kpi_tile, plain, said, shell, wording
+from components import council_months, council_said, first_paint, glass, kpi_tile, plain, said, shell
 from components.address import View, ward_names
 from components.asgi import App, Receive, Scope, Send, query
 from components.domain_page import headlines, mapped
 from components.lately import Lately
-from components.tongue import ENGLISH, speak
+from components.tongue import _, current
 from components.ward_bars import ward_bars
 from pipelines.engine.model import Domain
 
@@ -27,13 +27,11 @@ class Council:
         self._kept: Lately[Markup] = Lately(FRESH_S, MOST_KEPT)
 
     async def _council(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Its sentences stand in no catalogue, and a page in two languages is read by nobody.
-        speak(ENGLISH)
         asked = query(scope).get("ward", "")
         ward = asked if asked in ward_names() else ""
-        body = await asyncio.to_thread(self._kept.of, ward, lambda: content(ward))
+        body = await asyncio.to_thread(self._kept.of, (ward, current().code), lambda: content(ward))
         whole = await asyncio.to_thread(
-            plain.document, "Council", body, kept={"ward": ward}, extra=("plain/council.js",)
+            plain.document, _("Council"), body, kept={"ward": ward}, extra=("plain/council.js",)
         )
         return await plain.give(scope, send, whole)
 
@@ -59,9 +57,10 @@ def _part(state: Any, domain: Domain, names: Mapping[str, str], ward: str) -> di
     whole = [kpi for kpi in council_said.judged(domain) if "ward" not in kpi.levels]
     against = [words for kpi in local if (words := council_said.compared(state, kpi, names, ward))]
     return {
-        "title": domain.title,
+        "title": _(domain.title),
         "name": domain.name,
         "status": shell.standing(state, domain),
+        "standing": shell.standing_words(state, domain),
         "wards": [council_said.wards_that_keep(state, kpi, names) for kpi in local]
         + [said.sentence(kpi, kpi_tile.row_of(state, kpi, "town"), "town", glass.town().now()) for kpi in whole],
         "against": against,
@@ -75,7 +74,7 @@ def _bars(state: Any, domain: Domain, names: Mapping[str, str], ward: str) -> An
 
 def _heads(now: datetime) -> Sequence[str]:
     this, last, ago = (council_months.Month(start, None) for start in council_months.starts(now, glass.town().zone))
-    return f"{council_months.name(this)}, so far", council_months.name(last), council_months.name(ago)
+    return _("{month}, so far", month=council_months.name(this)), council_months.name(last), council_months.name(ago)
 
 
 def _months(domain: Domain, area: str, now: datetime) -> list[dict[str, Any]]:
@@ -87,7 +86,7 @@ def _months(domain: Domain, area: str, now: datetime) -> list[dict[str, Any]]:
             continue
         this, last, ago = found
         lines.append({
-            "title": kpi.title, "place": wording.area(shown, ward_names()),
+            "title": _(kpi.title), "whole": area != "town" and shown == "town",
             "cells": [council_months.shown(kpi, month) for month in found],
             "against": ["", council_months.difference(kpi, this, last), council_months.difference(kpi, this, ago)],
         })  # fmt: skip

@@ -8,22 +8,23 @@ import polars as pl
 
 from components import glass, wording
 from components.lately import Lately
+from components.tongue import _, current, n_
 from pipelines.engine.calendar import LENGTHS
 from pipelines.engine.model import Kpi
 from pipelines.engine.stepped import by_step
 
 KEPT_S, MOST_KEPT = 300.0, 400
 YEARLY = ("year", "fiscal_year")
-NOT_MEASURED = "nothing was published in it"
 
 
 @dataclass(frozen=True)
 class Month:
-    """One calendar month of a KPI: its value, or why it cannot be told."""
+    """One calendar month of a KPI: its value, of how many that it should have how many are known."""
 
     start: datetime
     value: float | None
-    reason: str = ""
+    known: int = 0
+    expected: int = 0
 
 
 Months = tuple[Month, Month, Month]
@@ -72,12 +73,11 @@ def judged(kpi: Kpi, rows: pl.DataFrame, start: datetime, end: datetime) -> Mont
     """The same of the values of one area."""
     stepped = by_step(rows, "month", kpi.min_coverage, glass.town().zone) if rows.height else pl.DataFrame()
     if not stepped.height:
-        return Month(start, None, NOT_MEASURED)
+        return Month(start, None)
     row = stepped.row(0, named=True)
-    expected = max(1, int((end - start) / LENGTHS[kpi.window.step]))
-    if row["value"] is None or row["known"] < expected * kpi.min_coverage:
-        return Month(start, None, f"only {row['known']} of {expected} values are known")
-    return Month(start, row["value"])
+    known, expected = int(row["known"]), max(1, int((end - start) / LENGTHS[kpi.window.step]))
+    enough = row["value"] is not None and known >= expected * kpi.min_coverage
+    return Month(start, row["value"] if enough else None, known, expected)
 
 
 def difference(kpi: Kpi, now: Month, then: Month) -> str:
@@ -86,19 +86,25 @@ def difference(kpi: Kpi, now: Month, then: Month) -> str:
         return ""
     change = round(now.value - then.value, kpi.decimals)
     if change == 0:
-        return "the same"
+        return _("this month is the same")
     if kpi.better == "context":
-        return "more" if change > 0 else "less"
-    return "better" if (change > 0) == (kpi.better == "higher") else "worse"
+        return _("this month is more") if change > 0 else _("this month is less")
+    return _("this month is better") if (change > 0) == (kpi.better == "higher") else _("this month is worse")
 
 
 def name(month: Month) -> str:
     """The month in words: Oct 2026."""
-    return f"{month.start.astimezone(ZoneInfo(glass.town().zone)):%b %Y}"
+    return current().day(month.start.astimezone(ZoneInfo(glass.town().zone)), "yMMM")
 
 
 def shown(kpi: Kpi, month: Month) -> str:
     """The month's value with its unit, or why there is none."""
-    if month.value is None:
-        return f"not known: {month.reason}"
-    return wording.with_unit(month.value, kpi.decimals, kpi.unit)
+    if month.value is not None:
+        return wording.with_unit(month.value, kpi.decimals, kpi.unit)
+    if not month.expected:
+        return _("not known: nothing was published in it")
+    return n_(
+        "not known: only {n} of {expected} values is known",
+        "not known: only {n} of {expected} values are known",
+        month.known, expected=wording.number(month.expected, 0),
+    )  # fmt: skip

@@ -75,11 +75,7 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
 
 
 def _head(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None) -> html.Div:
-    status = shell.standing(state, domain)
-    chip = kpi_tile.chip(
-        status,
-        **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
-    )
+    chip = shell.standing_chip(state, domain)
     kpis = {k.id: _(k.title) for k in by_ward(domain)}
     shown = View(view.ward, chosen.id if chosen else None, view.days)
     return html.Div(

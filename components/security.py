@@ -1,4 +1,4 @@
-"""What a browser lets the board's pages do, and the one script that stands in them."""
+"""What a browser lets the board's pages do, and the two short scripts that stand in them."""
 
 import base64
 import hashlib
@@ -9,6 +9,11 @@ THEME_SCRIPT = (
     "(function(){var t;try{t=localStorage.getItem('townboard-theme')}catch(e){}"
     "if(t!=='light'&&t!=='dark')t=matchMedia('(prefers-color-scheme: dark)').matches?'dark':'light';"
     "document.documentElement.dataset.bsTheme=t})()"
+)
+# A filter that is chosen before the page's scripts have come asks the server at once.
+EARLY_SCRIPT = (
+    "document.addEventListener('change',function(e){var f=e.target.form;"
+    "if(f&&f.matches('#first .filters'))f.requestSubmit()})"
 )
 
 
@@ -37,8 +42,8 @@ def completed(scope: Scope, headers: Headers) -> Headers:
 
 def policy(hashes: tuple[str, ...] = ()) -> Headers:
     """The headers that keep a page to itself; `hashes` name further scripts that stand in it."""
-    own = base64.b64encode(hashlib.sha256(THEME_SCRIPT.encode()).digest()).decode()
-    scripts = " ".join([*hashes, f"'sha256-{own}'"])
+    own = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (THEME_SCRIPT, EARLY_SCRIPT))
+    scripts = " ".join([*hashes, *(f"'sha256-{one}'" for one in own)])
     words = (
         f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; "

@@ -13,29 +13,48 @@ from components.props import props
 from components.tongue import _, current, offered
 from pipelines.engine.model import Domain
 
+URGENT = ("critical", "high")
+
 
 def standing(state: Mapping[str, Any], domain: Domain) -> str:
     """The domain's state: the worst of its headline KPIs for the town; an active urgent alarm counts as a breach."""
+    return _standing(state, domain)[0]
+
+
+def standing_words(state: Mapping[str, Any], domain: Domain) -> str:
+    """The state in words, with why when no headline KPI says it: "Breach: 2 alarms"; assets/paint.js says the same."""
+    status, alarms = _standing(state, domain)
+    word = wording.state(status)
+    return _("{state}: {why}", state=word, why=wording.count(alarms, "alarm")) if alarms else word
+
+
+def _standing(state: Mapping[str, Any], domain: Domain) -> tuple[str, int]:
+    """The state, and of how many alarms alone it comes."""
     rows = [state["kpis"].get(f"{k.id}|town") for k in domain.kpis if k.headline]
-    found = [row["status"] for row in rows if row and row["status"] != "context"]
-    alarms = {a["priority"] for a in state["alarms"] if a["domain"] == domain.name and a["active"]}
-    if alarms & {"critical", "high"}:
-        found.append("breach")
-    elif alarms:
-        found.append("watch")
-    return wording.worst(found)
+    figures = wording.worst(row["status"] for row in rows if row and row["status"] != "context")
+    active = [a["priority"] for a in state["alarms"] if a["domain"] == domain.name and a["active"]]
+    urgent = sum(priority in URGENT for priority in active)
+    called, alarms = ("breach", urgent) if urgent else ("watch", len(active))
+    alone = alarms > 0 and wording.SEVERITY.index(called) < wording.SEVERITY.index(figures)
+    return (called, alarms) if alone else (figures, 0)
+
+
+def standing_chip(state: Mapping[str, Any], domain: Domain) -> html.Span:
+    """The state as shape and words beside a domain's name; kept current by the page's script."""
+    look = {"data-state": standing(state, domain), "data-standing": domain.name, "data-headlines": _headlines(domain)}
+    return html.Span(standing_words(state, domain), className="chip", **props(look))
 
 
 def navigation(state: Mapping[str, Any], query: Mapping[str, Any] | None = None) -> list[html.A]:
     """A link per page; domains come from the town, so a further one appears by itself."""
     domains = glass.town().domains
-    first = [_link("", _("Overview"), None, query), _link("alarms", _("Alarms"), None, query, nav="away")]
-    middle = [_link(d.name, _(d.title), standing(state, d), query, headlines=_headlines(d)) for d in domains]
+    first = [_link("", _("Overview"), query), _link("alarms", _("Alarms"), query, nav="away")]
+    middle = [_service(state, d, query) for d in domains]
     last = [
-        _link("feeds", _("Feeds"), None, query),
-        _link("exports", _("Exports"), None, query),
-        _link("council", _("Council"), None, query, nav="away"),
-        _link("public", _("Residents"), None, query, nav="away"),
+        _link("feeds", _("Feeds"), query),
+        _link("exports", _("Exports"), query),
+        _link("council", _("Council"), query, nav="away"),
+        _link("public", _("Residents"), query, nav="away"),
     ]
     return [*first, *middle, *last]
 
@@ -44,33 +63,22 @@ def _headlines(domain: Domain) -> str:
     return " ".join(k.id for k in domain.kpis if k.headline)
 
 
-def _link(
-    path: str,
-    title: str,
-    status: str | None,
-    query: Mapping[str, Any] | None,
-    headlines: str = "",
-    *,
-    nav: str = "keep",
-) -> html.A:
+def _service(state: Mapping[str, Any], domain: Domain, query: Mapping[str, Any] | None) -> html.A:
+    """A domain's link of the menu, with its state as a shape and, for whoever hears it, in words."""
+    status, words = standing(state, domain), standing_words(state, domain)
+    mark = html.Span(className="mark-only", title=words, **props({"data-state": status}))
+    heard = html.Span(f", {words.lower()}", className="visually-hidden", **props({"data-f": "word"}))
+    link = _link(domain.name, _(domain.title), query)
+    link.children += [mark, heard]
+    for name, value in {"data-standing": domain.name, "data-headlines": _headlines(domain)}.items():
+        setattr(link, name, value)
+    return link
+
+
+def _link(path: str, title: str, query: Mapping[str, Any] | None, *, nav: str = "keep") -> html.A:
     """A link of the menu; `nav`: how the page's script follows it (see assets/page.js)."""
-    mark = (
-        html.Span(className="mark-only", title=wording.state(status), **props({"data-state": status}))
-        if status
-        else None
-    )
-    words = (
-        html.Span(f", {wording.state(status).lower()}", className="visually-hidden", **props({"data-f": "word"}))
-        if status
-        else None
-    )
-    extra: Any = {"data-standing": path, "data-headlines": headlines} if status else {}
     return html.A(
-        [html.Span(title), mark, words],
-        href=glass.href(path, **(query or {})),
-        className="nav-item",
-        **props({"data-nav": nav}),
-        **extra,
+        [html.Span(title)], href=glass.href(path, **(query or {})), className="nav-item", **props({"data-nav": nav})
     )
 
 

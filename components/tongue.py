@@ -1,7 +1,7 @@
 """The language that a page is drawn in, chosen once per request, and `_`: what a message is in it."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from babel import Locale, negotiate_locale
+from babel.lists import format_list
 from babel.numbers import NumberPattern, parse_pattern
 
 from components import catalogues, glass
@@ -64,6 +65,14 @@ class Tongue:
             text = self.digits(str(grouped))
         # The mark keeps the minus left of its digits among words that run to the left.
         return text if exact >= 0 else ("\u200e−" if self.direction == "rtl" else "−") + text
+
+    def apart(self, name: str) -> str:
+        """A name among words that run to the left, kept in its own direction (Unicode's first strong isolate)."""
+        return f"\u2068{name}\u2069" if self.direction == "rtl" else name
+
+    def listed(self, parts: Sequence[str]) -> str:
+        """Some parts in a row, as the language joins them: "Bazaar, Riverside and Old Fort"."""
+        return format_list(list(parts), locale="en_GB" if self.code == SOURCE else self.locale)
 
     def digits(self, text: str) -> str:
         """The text with the digits that the language counts with."""
@@ -187,11 +196,21 @@ def asked(scope: Scope) -> Tongue | None:
 
 def chosen(scope: Scope) -> Tongue:
     """The language of a request: its address, the page it was asked from, the visitor's choice, the browser's."""
+    wanted = _wanted(scope)
+    return wanted or _accepted(header(scope, b"accept-language").decode("latin-1")) or offered()[0]
+
+
+def hung(scope: Scope) -> Tongue:
+    """The language of a screen that nobody sits at: what was chosen for it, else the town's, never its browser's."""
+    return _wanted(scope) or offered()[0]
+
+
+def _wanted(scope: Scope) -> Tongue | None:
+    """The language that somebody asked for, in the address, on the page before or once for this browser."""
     page = urlsplit(header(scope, b"referer").decode("latin-1"))
     own = page.netloc.encode("latin-1") == header(scope, b"host")
     before = parse_qs(page.query).get("lang", []) if own else []
-    wanted = asked(scope) or _of(before) or _of([_kept(scope)])
-    return wanted or _accepted(header(scope, b"accept-language").decode("latin-1")) or offered()[0]
+    return asked(scope) or _of(before) or _of([_kept(scope)])
 
 
 def _of(codes: Iterable[str]) -> Tongue | None:

@@ -9,14 +9,14 @@ import orjson
 from components import glass, plain, wall_page
 from components.asgi import App, Headers, Receive, Scope, Send, answer, header, query
 from components.forms import redirect
-from components.tongue import ENGLISH, speak
+from components.tongue import N_, _, hung, said, speak
 from components.visitor import current, peer
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
 
 # Browsers keep no cookie longer; a token that ends sooner opens nothing from then on.
 KEPT_S = 400 * 86_400
-NO_TOKENS = "The tokens cannot be read at the moment; this screen tries again by itself."
+NO_TOKENS = N_("The tokens cannot be read at the moment; this screen tries again by itself.")
 
 
 class Wall:
@@ -29,15 +29,14 @@ class Wall:
         }
 
     async def _wall(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Its sentences stand in no catalogue, and a page in two languages is read by nobody.
-        speak(ENGLISH)
+        speak(hung(scope))
         typed = query(scope).get("token", "")
         try:
             if typed:
                 return await self._enter(scope, send, typed)
             await admit(scope)
         except (Misasked, StoreError) as error:
-            status, words = (error.status, error.words) if isinstance(error, Misasked) else (503, NO_TOKENS)
+            status, words = (error.status, said(error.words)) if isinstance(error, Misasked) else (503, _(NO_TOKENS))
             body = await asyncio.to_thread(wall_page.closed, words)
             again = (b"refresh", f"60; url={glass.href('wall')}".encode())
             return await plain.give(scope, send, body, status, [again])
@@ -50,15 +49,15 @@ class Wall:
 
     async def _shift(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Who is on shift; a screen that may no longer look learns it here."""
-        speak(ENGLISH)
+        speak(hung(scope))
         kept: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         try:
             await admit(scope)
             words = await asyncio.to_thread(wall_page.on_shift)
         except Misasked as error:
-            return await answer(scope, send, error.status, orjson.dumps({"words": error.words}), kept)
+            return await answer(scope, send, error.status, orjson.dumps({"words": said(error.words)}), kept)
         except StoreError:
-            return await answer(scope, send, 503, orjson.dumps({"words": NO_TOKENS}), kept)
+            return await answer(scope, send, 503, orjson.dumps({"words": _(NO_TOKENS)}), kept)
         return await answer(scope, send, 200, orjson.dumps({"words": words}), kept)
 
 

@@ -10,6 +10,7 @@ from components.address import View, ward_names
 from components.alarm_list import against, place
 from components.domain_page import by_ward, headlines, mapped
 from components.freshness import feed_strip, feeds_in_a_sentence
+from components.tongue import _, current, n_, said
 from components.town_map import markup
 from pipelines.engine.alarms.lifecycle import WAITS_FOR_A_PERSON
 from pipelines.engine.model import PRIORITIES, Domain, Kpi
@@ -17,6 +18,7 @@ from pipelines.engine.people.roles import ITSELF
 
 MOST_ALARMS = 5
 MOST_WARDS = 4
+SHORT = 5
 OFF = ("breach", "watch")
 State = Mapping[str, Any]
 
@@ -24,12 +26,12 @@ State = Mapping[str, Any]
 def page() -> bytes:
     """The whole page."""
     body = plain.content("wall.html", **_view(glass.state()))
-    return plain.bare("Wall", body, extra=("plain/chime.js", "plain/wall.js"), styles=("plain/wall.css",))
+    return plain.bare(_("Wall"), body, extra=("plain/chime.js", "plain/wall.js"), styles=("plain/wall.css",))
 
 
 def closed(words: str) -> bytes:
     """What a screen shows that may not look."""
-    return plain.bare("Wall", plain.content("wall_closed.html", words=words), styles=("plain/wall.css",))
+    return plain.bare(_("Wall"), plain.content("wall_closed.html", words=words), styles=("plain/wall.css",))
 
 
 def _view(state: State) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def _view(state: State) -> dict[str, Any]:
         "columns": [_column(state, domain, names) for domain in domains],
         "maps": [turn for domain in domains if (turn := _turn(state, domain, names))],
         "alarms": [_alarm(alarm) for alarm in waiting[:MOST_ALARMS]],
-        "waiting": wording.count(len(waiting), "alarm"),
+        "waiting": waiting_words(len(waiting)),
+        "flood": said(state.get("alarm_summary", {}).get("words")),
         "feeds": Markup(first_paint.to_html(feed_strip(state, troubled_only=True))),
         "feeds_sentence": feeds_in_a_sentence(state),
         "shift": on_shift(),
@@ -57,8 +60,16 @@ def on_shift() -> str:
     town = glass.town()
     handed = town.shift.begun(ITSELF, town.now())
     if handed is None:
-        return "Nobody took over a shift"
-    return f"On shift: {handed.to}, since {wording.clock(handed.at, town.zone)}"
+        return _("Nobody took over a shift")
+    clock = wording.clock(handed.at, town.zone)
+    return _("On shift: {name}, since {clock}", name=current().apart(str(handed.to)), clock=clock)
+
+
+def waiting_words(n: int) -> str:
+    """How many alarms nobody has acknowledged, as a heading; assets/plain/wall.js says the same."""
+    if not n:
+        return _("No alarm waits")
+    return n_("{n} alarm not acknowledged", "{n} alarms not acknowledged", n)
 
 
 # columns --------------------------------------------------------------------------------------------------------------
@@ -68,8 +79,9 @@ def _column(state: State, domain: Domain, names: Mapping[str, str]) -> dict[str,
     shown = worst_first(state, headlines(domain))
     return {
         "name": domain.name,
-        "title": domain.title,
+        "title": _(domain.title),
         "status": shell.standing(state, domain),
+        "standing": shell.standing_words(state, domain),
         "headlines": " ".join(kpi.id for kpi in domain.kpis if kpi.headline),
         "tiles": [_tile(state, kpi) for kpi in shown],
         "wards": " ".join(kpi.id for kpi in headlines(domain) if "ward" in kpi.levels),
@@ -90,34 +102,35 @@ def _tile(state: State, kpi: Kpi) -> dict[str, Any]:
     row, zone = kpi_tile.row_of(state, kpi, "town"), glass.town().zone
     return {
         "live": kpi_tile.live(kpi, row, "town"),
-        "title": kpi.title,
+        "title": _(kpi.title),
         "status": row["status"],
         "value": wording.number(row["value"], int(row["decimals"])),
         "unit": wording.unit(kpi.unit),
         "aim": wording.aim(row),
-        "when": wording.when_short(row, zone),
+        "old": _("{age} old", age=wording.age_of(row["as_of"])) if row["as_of"] else "",
         "why": "" if row["value"] is not None else wording.reason(row).split(";")[0],
         "spark": Markup(kpi_tile.line_of(row, kpi)),
-        "sentence": wording.sentence(kpi.title, row, zone),
+        "sentence": wording.sentence(_(kpi.title), row, zone),
     }
 
 
 def worst_ward(state: State, kpis: Sequence[str], names: Mapping[str, str]) -> str:
     """The ward with most of these KPIs in breach (then on watch), in words; assets/plain/wall.js says the same."""
     if not kpis:
-        return "Not known by ward"
+        return _("Not known by ward")
     found = {ward: [_status(state, kpi, ward) for kpi in kpis] for ward in names}
     if not any(status in ("good", *OFF) for statuses in found.values() for status in statuses):
-        return "No ward has figures yet"
+        return _("No ward has figures yet")
     counts = {ward: tuple(statuses.count(status) for status in OFF) for ward, statuses in found.items()}
     most = max(counts.values())
     if not any(most):
-        return "No ward misses a target"
+        return _("No ward misses a target")
     alike = [names[ward] for ward, own in counts.items() if own == most]
-    amount, word = (most[0], "in breach") if most[0] else (most[1], "on watch")
-    if len(alike) == 1:
-        return f"{alike[0]}: {amount} {word}"
-    return f"{alike[0]} +{len(alike) - 1}: {amount} {word}"
+    worst = alike[0] if len(alike) == 1 else f"{alike[0]} +{wording.number(len(alike) - 1, 0)}"
+    words = {"ward": current().apart(worst)}
+    if most[0]:
+        return n_("{ward}: {n} in breach", "{ward}: {n} in breach", most[0], **words)
+    return n_("{ward}: {n} on watch", "{ward}: {n} on watch", most[1], **words)
 
 
 def _status(state: State, kpi: str, ward: str) -> str:
@@ -137,11 +150,17 @@ def _turn(state: State, domain: Domain, names: Mapping[str, str]) -> dict[str, A
         "domain": domain.name,
         "better": kpi.better,
         "decimals": kpi.decimals,
-        "unit": wording.unit(kpi.unit),
-        "title": f"{domain.title}: {kpi.title}",
+        "unit": _short_unit(kpi),
+        "title": f"{_(domain.title)}: {_(kpi.title)}",
         "map": Markup(markup(state, kpi.id, domain.name, ward=None)),
         "wards": troubled(state, kpi, names),
     }
+
+
+def _short_unit(kpi: Kpi) -> str:
+    """The unit where it leaves room for the ward's name; the tile above tells it in any case."""
+    unit = wording.unit(kpi.unit)
+    return unit if len(unit) <= SHORT else ""
 
 
 def troubled(state: State, kpi: Kpi, names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -152,16 +171,16 @@ def troubled(state: State, kpi: Kpi, names: Mapping[str, str]) -> list[tuple[str
         (ward for ward, row in rows.items() if row.get("status") in OFF),
         key=lambda ward: (OFF.index(rows[ward]["status"]), sign * rows[ward]["value"], names[ward]),
     )
-    unit = wording.unit(kpi.unit)
-    told = [
-        (rows[w]["status"], f"{names[w]} {wording.number(rows[w]['value'], kpi.decimals)} {unit}".strip()) for w in off
-    ]
+    unit = _short_unit(kpi)
+    apart = current().apart
+    figures = {w: f"{wording.number(rows[w]['value'], kpi.decimals)} {unit}".strip() for w in off}
+    told = [(str(rows[w]["status"]), f"{apart(names[w])} {apart(figures[w])}") for w in off]
     unknown = sum(row.get("value") is None for row in rows.values())
     if len(off) > MOST_WARDS:
-        told[MOST_WARDS:] = [("", f"and {len(off) - MOST_WARDS} more")]
+        told[MOST_WARDS:] = [("", _("and {n} more", n=wording.number(len(off) - MOST_WARDS, 0)))]
     if unknown:
-        told.append(("no data", f"{wording.count(unknown, 'ward')} without figures"))
-    return told or [("", "No ward misses its target")]
+        told.append(("no data", n_("{n} ward without figures", "{n} wards without figures", unknown)))
+    return told or [("", _("No ward misses its target"))]
 
 
 # alarms ---------------------------------------------------------------------------------------------------------------
@@ -174,5 +193,12 @@ def unacknowledged(state: State) -> list[Mapping[str, Any]]:
 
 
 def _alarm(alarm: Mapping[str, Any]) -> dict[str, Any]:
-    where = ", ".join(filter(None, [alarm.get("asset_name") or alarm.get("asset"), place(alarm)]))
-    return {**alarm, "where": where, "against": against(alarm), "age": wording.age_of(alarm["since"])}
+    return {
+        **alarm, "title": said(alarm["title"]), "where": where(alarm), "against": against(alarm),
+        "age": wording.age_of(alarm["since"]),
+    }  # fmt: skip
+
+
+def where(alarm: Mapping[str, Any]) -> str:
+    """Where an alarm rings: its asset and its ward."""
+    return _(", ").join(filter(None, [alarm.get("asset_name") or alarm.get("asset"), place(alarm)]))

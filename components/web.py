@@ -15,7 +15,7 @@ from components import glass, shell
 from components.asgi import App
 from components.behind import Behind
 from components.outer import Outer
-from components.security import THEME_SCRIPT
+from components.security import EARLY_SCRIPT, THEME_SCRIPT
 from components.static import PLOTLY_URL
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ INDEX = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 {%%metas%%}<title>{%%title%%}</title><link rel="icon" type="image/svg+xml" href="%(prefix)sassets/icon.svg">
-<script>%(theme)s</script><!--tongue-->{%%css%%}
+<script>%(theme)s</script><script>%(early)s</script><!--tongue-->{%%css%%}
 <link rel="prefetch" as="script" href="%(prefix)s%(plotly)s">
-<noscript><meta http-equiv="refresh" content="30"><style>.needs-script{display:none!important}</style></noscript>
+<noscript><meta http-equiv="refresh" content="30">
+<style>.needs-script{display:none!important}.only-without-script{display:inline-block!important}</style></noscript>
 </head>
 <body><div id="first"><!--first--></div>{%%app_entry%%}
 <footer><!--words-->{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>
@@ -80,4 +81,4 @@ def _dash(town: Town, prefix: str) -> Dash:
 
 
 def _index(prefix: str) -> str:
-    return INDEX % {"theme": THEME_SCRIPT, "prefix": prefix, "plotly": PLOTLY_URL}
+    return INDEX % {"theme": THEME_SCRIPT, "early": EARLY_SCRIPT, "prefix": prefix, "plotly": PLOTLY_URL}

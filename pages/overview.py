@@ -127,10 +127,7 @@ def card(state: Mapping[str, Any], domain: Domain, view: View) -> html.Section:
     """One domain: its state in a word and its headline KPIs, worst first; the style sheet shows as many as fit."""
     kpis = worst_first(state, domain, view)
     link = html.A(_(domain.title), href=glass.href(domain.name, **view.kept), **props({"data-nav": "keep"}))
-    chip = kpi_tile.chip(
-        shell.standing(state, domain),
-        **props({"data-standing": domain.name, "data-headlines": " ".join(k.id for k in domain.kpis if k.headline)}),
-    )
+    chip = shell.standing_chip(state, domain)
     rows = [_line(state, kpi, kpi_tile.area_for(kpi, view.area)) for kpi in kpis]
     return html.Section(
         [html.Div([html.H2(link), chip], className="tile-head"), html.Ul(rows, className="lines", **props(RANKED))],

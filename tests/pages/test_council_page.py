@@ -1,13 +1,14 @@
 """The council's page: sentences that say what the figures carry and nothing more."""
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
 
-from components import council_months, council_said, glass, said
+from components import council_months, council_said, glass, said, tongue
 from components.address import ward_names
 from pipelines.engine.model import INSTANT, Kpi
 from tests.glass.fake_town import FakeTown
@@ -74,6 +75,61 @@ def test_wards_that_keep_a_target_are_counted_and_what_is_unknown_is_claimed_for
     state = state_of(town, "pressure_compliance", dict(zip(EVERY, statuses, strict=True)))
     kpi = kpi_of(town, "water", "pressure_compliance")
     assert council_said.wards_that_keep(state, kpi, ward_names()) == words
+
+
+@pytest.fixture
+def speaking(town: FakeTown) -> Iterator[Callable[[str], None]]:
+    """Speaks a language until the test is over."""
+    yield lambda code: tongue.speak(tongue.Tongue(code))
+    tongue.speak(tongue.ENGLISH)
+
+
+ONE_KEEPS, TWO_KEEP = [GOOD, *[BREACH] * 11], [GOOD, GOOD, *[BREACH] * 9, UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("code", "statuses", "words"),
+    [
+        ("en", ONE_KEEPS, "Pressure compliance: 1 of 12 wards keeps the target of at least 95 %; missed in Riverside, "
+                          "Station Road, Old Fort and 8 more."),
+        ("hi", ONE_KEEPS, "Pressure compliance: 12 में से 1 वार्ड कम से कम 95 % का लक्ष्य पूरा करता है; Riverside, Station Road, "
+                          "Old Fort और 8 अन्य में चूका।"),
+        ("hi", TWO_KEEP, "Pressure compliance: 12 में से 2 वार्ड कम से कम 95 % का लक्ष्य पूरा करते हैं; Station Road, Old Fort, "
+                         "Mill Lane और 6 अन्य में चूका; 1 के बारे में कहा नहीं जा सकता।"),
+        ("ur", TWO_KEEP, "Pressure compliance: 12 میں سے 2 وارڈ کم از کم 95 % کا ہدف پورا کرتے ہیں؛ \u2068Station Road\u2069، "
+                         "\u2068Old Fort\u2069، \u2068Mill Lane\u2069، اور 6 مزید میں چُوکا؛ 1 کے بارے میں کہا نہیں جا سکتا۔"),
+        ("ur", [GOOD] * 12, "Pressure compliance: تمام 12 وارڈ کم از کم 95 % کا ہدف پورا کرتے ہیں۔"),
+    ],
+)  # fmt: skip
+def test_a_ward_sentence_takes_the_plural_and_the_marks_of_its_language(
+    town: FakeTown,
+    speaking: Callable[[str], None],
+    code: str,
+    statuses: list[tuple[float | None, str]],
+    words: str,
+) -> None:
+    state = state_of(town, "pressure_compliance", dict(zip(EVERY, statuses, strict=True)))
+    speaking(code)
+    kpi = kpi_of(town, "water", "pressure_compliance")
+    assert council_said.wards_that_keep(state, kpi, ward_names()) == words
+
+
+def test_targets_are_counted_in_the_plural_of_the_language(speaking: Callable[[str], None]) -> None:
+    rows = [{"promise": name} for name in ("kept", "kept", "missed", "unknown")]
+    speaking("hi")
+    assert council_said.in_short(rows[:1]) == "1 लक्ष्य में से: 1 पूरा, 0 चूका।"
+    assert council_said.in_short(rows) == ("4 लक्ष्यों में से: 2 पूरे, 1 चूका, आँकड़ों के अभाव में 1 के बारे में कहा नहीं जा सकता।")
+    speaking("ur")
+    assert council_said.in_short(rows[:3]) == "3 اہداف میں سے: 2 پورے، 1 چُوکا۔"
+
+
+@pytest.mark.parametrize(("code", "month"), [("en", "Oct 2026"), ("hi", "अक्टू॰ 2026"), ("ur", "اکتوبر 2026")])
+def test_a_month_has_the_name_that_the_language_gives_it(
+    town: FakeTown, speaking: Callable[[str], None], code: str, month: str
+) -> None:
+    glass.bind(town, "/")  # type: ignore[arg-type]
+    speaking(code)
+    assert council_months.name(council_months.Month(LAST, 21.0)) == month
 
 
 def test_promises_are_counted_with_what_cannot_be_told(town: FakeTown) -> None:
@@ -156,29 +212,32 @@ def test_a_month_is_the_mean_of_its_published_days(town: FakeTown, monkeypatch: 
     this, last, ago = months(town, rows, monkeypatch)
     assert (this.value, last.value, ago.value) == (23.0, 21.0, 21.0)
     kpi = kpi_of(town, "water", "supply_hours")
-    assert council_months.difference(kpi, this, last) == "better"
-    assert council_months.difference(kpi, last, ago) == "the same"
+    assert council_months.difference(kpi, this, last) == "this month is better"
+    assert council_months.difference(kpi, last, ago) == "this month is the same"
 
 
 def test_a_month_of_which_too_little_is_known_is_not_told(town: FakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = published([21.0] * 20 + [None] * 11, LAST, timedelta(days=1))
     this, last, ago = months(town, rows, monkeypatch)
-    assert last.value is None and last.reason == "only 20 of 31 values are known"
-    assert (this.value, this.reason, ago.reason) == (None, council_months.NOT_MEASURED, council_months.NOT_MEASURED)
-    assert council_months.difference(kpi_of(town, "water", "supply_hours"), this, last) == ""
+    kpi = kpi_of(town, "water", "supply_hours")
+    assert council_months.shown(kpi, last) == "not known: only 20 of 31 values are known"
+    assert {council_months.shown(kpi, month) for month in (this, ago)} == {"not known: nothing was published in it"}
+    assert council_months.difference(kpi, this, last) == ""
 
 
 def test_a_month_that_was_published_only_from_its_middle_on_does_not_speak_for_all_of_it(
     town: FakeTown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = published([21.0] * 12, LAST + timedelta(days=19), timedelta(days=1))
-    assert months(town, rows, monkeypatch)[1].reason == "only 12 of 31 values are known"
+    last = months(town, rows, monkeypatch)[1]
+    assert (last.value, last.known, last.expected) == (None, 12, 31)
 
 
 @pytest.mark.parametrize(
     ("better", "now", "then", "words"),
-    [("higher", 5.0, 4.0, "better"), ("lower", 5.0, 4.0, "worse"), ("context", 5.0, 4.0, "more"),
-     ("higher", 5.04, 5.0, "the same"), ("higher", None, 5.0, "")],
+    [("higher", 5.0, 4.0, "this month is better"), ("lower", 5.0, 4.0, "this month is worse"),
+     ("context", 5.0, 4.0, "this month is more"), ("higher", 5.04, 5.0, "this month is the same"),
+     ("higher", None, 5.0, "")],
 )  # fmt: skip
 def test_months_are_compared_in_the_direction_of_the_kpi(
     town: FakeTown, better: str, now: float | None, then: float, words: str
@@ -209,3 +268,19 @@ def test_the_page_without_figures_claims_nothing() -> None:
     text = plain_words(page.text)
     assert "No figures have been published yet" in text
     assert "Of 17 targets: 0 kept, 0 missed, 17 that cannot be told for want of figures." in text
+
+
+ENGLISH_SENTENCE = re.compile(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}")
+
+
+@pytest.mark.parametrize(("code", "direction"), [("hi", "ltr"), ("ur", "rtl")])
+def test_the_page_is_written_in_the_language_that_is_asked_for(town: FakeTown, code: str, direction: str) -> None:
+    page, english = get(town, f"/council?ward=W03&lang={code}", "/council?ward=W03&lang=en")
+    assert f'<html lang="{code}" dir="{direction}">' in page.text
+    assert "In short" in english.text and "In short" not in page.text
+    body = re.sub(r"<(script|style)\b.*?</\1>", "", page.text.split('id="content"')[1], flags=re.S)
+    # Titles of this made-up town's own KPIs stand in no catalogue.
+    titles = [text for domain in town.domains for kpi in domain.kpis for text in (kpi.title, kpi.plain)]
+    for title in titles:
+        body = body.replace(title, "")
+    assert ENGLISH_SENTENCE.findall(plain_words(body)) == []

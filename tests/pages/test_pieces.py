@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components import asset_table, freshness, glass, wording
+from components import asset_table, freshness, glass, shell, wording
 from components.asset_table import Ask
 from components.drawing import spark
 from components.first_paint import to_html
@@ -50,6 +50,30 @@ def test_ward_comparison_says_when_the_order_would_be_noise(town: FakeTown) -> N
     # Wilson for 3 of 10: 10.8 % to 60.3 %.
     ends = [wording.number(kpi.scale * end, kpi.decimals) for end in (0.1078, 0.6032)]
     assert f"{ends[0]} to {ends[1]} (Wilson 95 % interval of a share)" in drawn
+
+
+@pytest.mark.parametrize(
+    ("figures", "priorities", "status", "words"),
+    [
+        (["good", "good"], [], "good", "Good"),
+        (["watch", "good"], ["critical", "high"], "breach", "Breach: 2 alarms"),
+        (["breach", "good"], ["critical"], "breach", "Breach"),
+        (["good", "good"], ["low"], "watch", "Watch: 1 alarm"),
+        (["watch", "good"], ["medium"], "watch", "Watch"),
+        (["stale", "no data"], ["medium", "high"], "breach", "Breach: 1 alarm"),
+    ],
+)
+def test_a_domain_says_why_when_alarms_alone_make_its_state(
+    town: FakeTown, figures: list[str], priorities: list[str], status: str, words: str
+) -> None:
+    state, domain = town.state_at(7), town.domain("pollution")
+    for kpi in domain.kpis:
+        state["kpis"][f"{kpi.id}|town"]["status"] = "good"
+    for kpi, own in zip(domain.kpis, figures, strict=False):
+        state["kpis"][f"{kpi.id}|town"]["status"] = own
+    state["alarms"] = [{"domain": "pollution", "priority": name, "active": True} for name in priorities]
+    state["alarms"].append({"domain": "pollution", "priority": "critical", "active": False})
+    assert (shell.standing(state, domain), shell.standing_words(state, domain)) == (status, words)
 
 
 def test_a_sparkline_breaks_where_a_value_is_missing() -> None:

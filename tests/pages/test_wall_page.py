@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components import glass, wall_page
+from components import glass, tongue, wall_page
 from components.address import ward_names
 from pipelines.engine import tokens
 from pipelines.engine.alarms.record import Alarm
@@ -128,6 +128,55 @@ def test_the_wall_says_who_is_on_shift(town: FakeTown) -> None:
     assert shift.json() == {"words": words}
     town.shift = Handed(None)  # type: ignore[assignment]
     assert "Nobody took over a shift" in get(town, "/wall")[0].text
+
+
+@pytest.mark.parametrize(("code", "direction", "column"), [("hi", "ltr", "पानी"), ("ur", "rtl", "پانی")])
+def test_the_wall_speaks_the_language_of_its_address_or_of_the_town(
+    town: FakeTown, code: str, direction: str, column: str
+) -> None:
+    (asked,), (own,) = get(town, f"/wall?lang={code}"), get(town, "/wall")
+    assert f'<html lang="{code}" dir="{direction}">' in asked.text
+    assert re.findall(r'class="w-column" aria-label="([^"]+)"', asked.text)[1] == column
+    assert '<html lang="en" dir="ltr">' in own.text
+    town.languages = [code, "en"]
+    assert f'<html lang="{code}" dir="{direction}">' in get(town, "/wall")[0].text
+
+
+def test_the_browser_of_a_wall_does_not_choose_its_language(town: FakeTown) -> None:
+    async def ask() -> tuple[str, str]:
+        async with Board(town, "/") as client:
+            browser = await client.get("/wall", headers={"accept-language": "hi"})
+            chosen = await client.get("/wall", headers={"cookie": "townboard_lang=ur"})
+            return browser.text, chosen.text
+
+    browser, chosen = asyncio.run(ask())
+    assert '<html lang="en"' in browser and '<html lang="ur" dir="rtl">' in chosen
+
+
+def test_words_of_the_wall_take_plurals_and_keep_names_in_their_direction(town: FakeTown) -> None:
+    glass.bind(town, "/")  # type: ignore[arg-type]
+    state = wards(town, saidi=["watch", "breach"])
+    state["kpis"]["saidi|ward:W02"]["value"] = 130.0
+    kpi = town.domain("energy").kpis[0]
+    tongue.speak(tongue.Tongue("ur"))
+    try:
+        assert wall_page.worst_ward(state, [kpi.id], ward_names()) == "\u2068Riverside\u2069: 1 خلاف ورزی"
+        assert wall_page.troubled(state, kpi, ward_names())[0] == (
+            "breach",
+            "\u2068Riverside\u2069 \u2068130.0 منٹ\u2069",
+        )
+        assert [wall_page.waiting_words(n) for n in (0, 1, 3)] == [
+            "کوئی الارم انتظار میں نہیں", "1 الارم تسلیم نہیں ہوا", "3 الارم تسلیم نہیں ہوئے",
+        ]  # fmt: skip
+    finally:
+        tongue.speak(tongue.ENGLISH)
+
+
+def test_a_closed_wall_says_why_in_its_language(town: FakeTown, tmp_path: Path) -> None:
+    guarded(town, tmp_path)
+    closed, guess = get(town, "/wall?lang=hi", "/wall?token=townboard_guess&lang=hi")
+    assert "यह पटल ज्ञात नहीं है।" in closed.text and "token add NAME --scope wall" in closed.text
+    assert "यह टोकन इस नगर का नहीं है" in guess.text and "नया ऐसे बनता है: python app.py token add" in guess.text
 
 
 # its door ---------------------------------------------------------------------------------------------------------------

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from pipelines.engine.settings import Settings
 
 MADE_WITH = f"python app.py token add NAME --scope {WALL}"
+ENTER, OPEN = "/wall?token=...", "open_wall = true"
 CLOSED = (
-    "This screen is not known. Open the wall once with a token of its own (/wall?token=...); whoever looks after "
-    f"Townboard makes one: {MADE_WITH}. Or sign in, or write `open_wall = true` under [town] in town.toml."
+    f"This screen is not known. Open the wall once with a token of its own ({ENTER}); whoever looks after "
+    f"Townboard makes one: {MADE_WITH}. Or sign in, or write `{OPEN}` under [town] in town.toml."
 )
+AGAIN = f"A new one is made with: {MADE_WITH}."
 
 
 class WallDoor:
@@ -60,14 +62,14 @@ class WallDoor:
             return token
         if wait_s := self._wrong.noted(peer):
             raise Misasked(f"Too many wrong tokens came from this address. Try again in {wait_s} s.", 429)
-        words = "This token is none of this town's; check that it is whole."
+        words = "This token is none of this town's, or it is not whole."
         if token is not None and token.revoked_at is not None:
             words = f"The token `{token.name}` was revoked."
         elif token is not None and token.may(WALL):
             words = f"The token `{token.name}` ended at {token.expires_at:%Y-%m-%d %H:%M} UTC."
         elif token is not None:
             words = f"The token `{token.name}` is not for the wall."
-        raise Misasked(f"{words} A new one is made with: {MADE_WITH}", 403)
+        raise Misasked(f"{words} {AGAIN}", 403)
 
     async def note_use(self, token: Token) -> None:
         """Have it written down that a screen is on; not knowing it harms nobody."""
