@@ -94,7 +94,6 @@
   };
   const closed = (row) => row.window_start && row.window_end && new Date(row.window_end) <= now();
   const old = (row) => age(now() - new Date(row.as_of));
-  const ageOld = (row) => row.as_of ? _('{age} old', {age: old(row)}) : '';
   const when = (row, status = row.status) => {
     if (closed(row)) {
       const words = span(row.window_start, row.window_end), aged = (status === 'late' || status === 'stale') && row.as_of;
@@ -102,7 +101,7 @@
     }
     return row.as_of ? _('as of {clock}, {age} old', {clock: clock(row.as_of), age: old(row)}) : '';
   };
-  const whenShort = (row, status) => closed(row) ? when(row, status) : ageOld(row);
+  const whenShort = (row, status) => closed(row) ? when(row, status) : row.as_of ? _('{age} old', {age: old(row)}) : '';
   const daysLong = (row) => row.window_start && row.window_end ? (new Date(row.window_end) - new Date(row.window_start)) / 864e5 : 0;
   const trend = (row) => {
     const none = row.last_week === null || row.last_week === undefined;
@@ -142,5 +141,5 @@
     for (const part of ['alarms', 'alarm_summary', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
     return merged;
   };
-  Object.assign(board, {_, n_, N_, said, apart, native, merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, span, when, whenShort, ageOld, completeness, detail, trend, corrected, coverage, reason, count});
+  Object.assign(board, {_, n_, N_, said, apart, native, merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, span, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count});
 })();

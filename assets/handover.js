@@ -62,6 +62,7 @@
     until = performance.now() + PATIENCE_MS;
     first.remove();
     document.body.classList.add('ready');
+    board.badge?.();
     again();
   };
   board.handAgain = again;

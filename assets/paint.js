@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, ageOld, completeness, detail, trend, corrected, coverage, reason, count} = board;
+  const {_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count} = board;
   const URGENT = ['critical', 'high'];
   let painting = 0, charting = 0;
 
@@ -64,7 +64,7 @@
     text(field(node, 'coverage'), node.tagName !== 'TR' ? completeness(row) : row.coverage === null || row.coverage === undefined ? '–' : coverage(row.coverage));
     text(field(node, 'corrected'), corrected(row, node.dataset.unit || ''));
     text(field(node, 'when-short'), whenShort(row, status));
-    text(field(node, 'old'), ageOld(row));
+    text(field(node, 'old'), row.as_of ? old(row) : '');
     text(field(node, 'coverage-short'), row.coverage === null || row.coverage === undefined ? '' : _('{n} % arrived', {n: number(Math.floor(row.coverage * 100), 0)}));
     text(field(node, 'why'), row.value === null ? reason(row) : detail(row, board.state));
     text(field(node, 'why-short'), row.value === null ? reason(row).split(';')[0] : '');
@@ -192,7 +192,7 @@
         if (!row) continue;
         text(field(node, 'when'), when(row, node.dataset.state));
         text(field(node, 'when-short'), whenShort(row, node.dataset.state));
-        text(field(node, 'old'), ageOld(row));
+        text(field(node, 'old'), row.as_of ? old(row) : '');
       }
       for (const node of all('[data-feed]')) {
         const f = board.state.feeds[node.dataset.feed];

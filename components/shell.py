@@ -91,9 +91,7 @@ def header(state: Mapping[str, Any]) -> html.Header:
             html.Span(_("Demonstration town"), className="demo", hidden=not state["town"].get("demo")),
             html.Span([_("Data as of"), " ", html.B(built(state), **props({"data-f": "built"}))], className="as-of"),
             clock(),
-            html.Span(
-                _("Connecting"), className="live", role="status", id="shell-live", **props({"data-mode": "wait"})
-            ),
+            badge(),
             languages(),
             *_person(),
             html.Button(
@@ -106,6 +104,12 @@ def header(state: Mapping[str, Any]) -> html.Header:
         ],
         className="top",
     )
+
+
+def badge() -> html.Span:
+    """Whether the figures are live; kept current by the page's script."""
+    look = {"data-mode": "wait", "data-room": _("Connecting"), "id": "shell-live"}
+    return html.Span(_("Connecting"), className="live", role="status", **props(look))
 
 
 def clock() -> html.Span:

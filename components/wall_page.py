@@ -47,6 +47,7 @@ def _view(state: State) -> dict[str, Any]:
         "feeds": Markup(first_paint.to_html(feed_strip(state, troubled_only=True))),
         "feeds_sentence": feeds_in_a_sentence(state),
         "shift": on_shift(),
+        "badge": Markup(first_paint.to_html(shell.badge())),
         "clock": Markup(first_paint.to_html(shell.clock())),
         "built": shell.built(state),
     }
@@ -107,7 +108,7 @@ def _tile(state: State, kpi: Kpi) -> dict[str, Any]:
         "value": wording.number(row["value"], int(row["decimals"])),
         "unit": wording.unit(kpi.unit),
         "aim": wording.aim(row),
-        "old": _("{age} old", age=wording.age_of(row["as_of"])) if row["as_of"] else "",
+        "old": wording.age_of(row["as_of"]) if row["as_of"] else "",
         "why": "" if row["value"] is not None else wording.reason(row).split(";")[0],
         "spark": Markup(kpi_tile.line_of(row, kpi)),
         "sentence": wording.sentence(_(kpi.title), row, zone),
@@ -179,7 +180,7 @@ def troubled(state: State, kpi: Kpi, names: Mapping[str, str]) -> list[tuple[str
     if len(off) > MOST_WARDS:
         told[MOST_WARDS:] = [("", _("and {n} more", n=wording.number(len(off) - MOST_WARDS, 0)))]
     if unknown:
-        told.append(("no data", n_("{n} ward without figures", "{n} wards without figures", unknown)))
+        told.append(("no data", n_("{n} without figures", "{n} without figures", unknown)))
     return told or [("", _("No ward misses its target"))]
 
 

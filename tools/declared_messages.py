@@ -67,7 +67,8 @@ def _declared(domain: Domain) -> Iterator[tuple[str | tuple[str, str], str]]:
         yield from ((text, f"{place}/kpis") for text in (kpi.title, kpi.plain))
         yield _unit(kpi.unit), f"{place}/units"
         levels = [level for level in kpi.levels if level not in ("town", "ward", "asset")]
-        yield from ((level.capitalize() + " {key}", f"{place}/levels") for level in levels)
+        # A name like "Route {key}", no sentence that the line makes: a title may begin with the same words.
+        yield from ((level.capitalize() + " {key}", f"levels/{domain.name}") for level in levels)
     for picture in domain.pictures:
         yield from ((text, f"{place}/pictures") for text in _drawn(picture))
     for rule in domain.alarms:

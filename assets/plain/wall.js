@@ -50,7 +50,7 @@
     const told = off.slice(0, MOST_WARDS).map((r) => [r.status, `${apart(r.name)} ${apart(`${number(r.value, +decimals)} ${unit}`.trim())}`]);
     const unknown = rows.filter((r) => r.value === null || r.value === undefined).length;
     if (off.length > MOST_WARDS) told.push(['', _('and {n} more', {n: number(off.length - MOST_WARDS, 0)})]);
-    if (unknown) told.push(['no data', n_('{n} ward without figures', '{n} wards without figures', unknown)]);
+    if (unknown) told.push(['no data', n_('{n} without figures', '{n} without figures', unknown)]);
     return told.length ? told : [['', _('No ward misses its target')]];
   };
   const paintTroubled = (box) => {

@@ -29,12 +29,14 @@ def wall(chromium: Any, served: Served, request: Any) -> Iterator[Callable[..., 
     """Opens walls of a size; all are closed afterwards."""
     open_ones: list[Watched] = []
 
-    def look(width: int = 1920, height: int = 1080, script: str = "", at: Any = served, **options: Any) -> Watched:
+    def look(
+        width: int = 1920, height: int = 1080, script: str = "", at: Any = served, lang: str = "en", **options: Any
+    ) -> Watched:
         view = Watched(chromium, at, width, height, **options)
         open_ones.append(view)
         if script:
             view.page.add_init_script(script)
-        view.page.goto(at.address + "/wall", wait_until="domcontentloaded")
+        view.page.goto(f"{at.address}/wall?lang={lang}", wait_until="domcontentloaded")
         view.page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
         return view
 
@@ -76,9 +78,14 @@ def test_the_wall_can_be_read_on_a_phone(wall: Callable[..., Watched]) -> None:
     assert view.complaints == [] and view.strangers == []
 
 
-def test_the_script_says_the_same_as_the_server_wrote(wall: Callable[..., Watched], served: Served) -> None:
-    page = wall(bypass_csp=True).page
-    told = "() => [...document.querySelectorAll('[data-worst], .w-wards, .w-what, .w-against')].map(n => n.textContent)"
+@pytest.mark.parametrize("lang", ["en", "hi", "ur"])
+def test_the_script_says_the_same_as_the_server_wrote(wall: Callable[..., Watched], served: Served, lang: str) -> None:
+    page = wall(bypass_csp=True, lang=lang).page
+    parts = (
+        "[data-worst], .w-wards, .w-what, .w-against, .w-alarms h2, .w-head .chip, .w-alarms .priority, .w-tile .aim, "
+        "[data-f=why-short]"
+    )
+    told = f"() => [...document.querySelectorAll('{parts}')].map(n => n.textContent)"
     page.wait_for_function("document.querySelector('[data-wall-alarms]')._told", timeout=10_000)
     painted = page.evaluate(told)
     written = page.evaluate(f"""async () => {{
