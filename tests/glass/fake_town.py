@@ -2,6 +2,7 @@
 
 import math
 import random
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +79,8 @@ class FakeTown:
             of_sensor=_usual, of_kpi=lambda kpi, area, start, end: _usual("", start, end)
         )
         self.now = lambda: datetime.now(UTC)
+        # What stands here never moves while it is read.
+        self.pinned = lambda: nullcontext(0)
         # Nobody has an account here, unless a test puts a porter of its own at the door.
         self.porter = Porter(Path("no-store-here/state.sqlite"), None, self.now)  # type: ignore[arg-type]
         self.wall_door = WallDoor(self.settings, None, self.now)  # type: ignore[arg-type]
