@@ -17,7 +17,10 @@ from pipelines.engine.people.patience import Patience
 log = logging.getLogger("townboard")
 KIB, MIB = 1 << 10, 1 << 20
 # What a body may weigh at most, by what stands first in the address; each address may ask for less by itself.
-MOST_BYTES = (("_dash", MIB), ("api/v1/", 8 * MIB + 64 * KIB), ("open311/", 32 * MIB))
+MOST_BYTES = (
+    ("_dash", MIB), ("api/v1/", 8 * MIB + 64 * KIB), ("open311/", 16 * MIB), ("public/file", 16 * MIB),
+    ("cases/new", 16 * MIB),
+)  # fmt: skip
 USUAL_BYTES = MIB
 # A body goes on at least so often, and is whole after so long: a modem at 40 kbit/s sends 1.4 MB in that time.
 PIECE_S, WHOLE_S = 20.0, 300.0

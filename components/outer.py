@@ -19,8 +19,10 @@ from components.address import KEPT
 from components.asgi import Answer, App, Headers, Receive, Scope, Send, answer, ask, encoding, header, squeezed
 from components.behind import Behind
 from components.bounds import TOO_OFTEN, Pace, bounded, refuse
+from components.cases import Cases
 from components.console import Console
 from components.council import Council
+from components.filing import Filing
 from components.forms import FOREIGN, foreign
 from components.kept_pages import KeptPages
 from components.live import Wire
@@ -76,6 +78,7 @@ class Outer:
         makers = (
             SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
             ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), Pictures(), Reports(),
+            Filing(), Cases(),
         )  # fmt: skip
         self.council = set(council.addresses)
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
@@ -125,7 +128,8 @@ class Outer:
             return
         cut = len(self.prefix) - 1
         raw = scope.get("raw_path") or scope["path"].encode()
-        await self.api({**scope, "path": scope["path"][cut:], "raw_path": raw[cut:]}, receive, send)
+        here = {"path": scope["path"][cut:], "raw_path": raw[cut:], "board_prefix": self.prefix}
+        await self.api({**scope, **here}, receive, send)
 
     async def _slow_down(self, scope: Scope, receive: Receive, send: Send, wait_s: int) -> None:
         """To a program as the API refuses, to people in words."""

@@ -30,7 +30,7 @@ def known_table(asked: str) -> str:
     return asked if asked == KPIS or asked in _tables() else ""
 
 
-def _written(template: str, title: str, **more: Any) -> bytes:
+def written(template: str, title: str, **more: Any) -> bytes:
     """A whole page with its style in it, so that nothing else has to be fetched."""
     head = {
         "title": f"{title} · {glass.town().name}", "palette": Markup(theme.bare_css()),
@@ -48,9 +48,9 @@ def ward_page(ward: str) -> bytes:
     state, names, town = glass.state(), ward_names(), glass.town()
     built = wording.moment(state["built_at"])
     old = built is None or town.now() - built > OLD
-    return _written(
+    return written(
         "public.html", _("Today in {place}", place=names.get(ward, town.name)),
-        place=names.get(ward, town.name), ward=ward, names=names, state=state, old=old,
+        place=names.get(ward, town.name), ward=ward, names=names, state=state, old=old, files=town.filing.is_open,
         built=wording.clock(built, town.zone, town.now()) if built else "",
         parts=[_part(state, domain, ward) for domain in town.domains],
     )  # fmt: skip
@@ -83,7 +83,7 @@ def request_page(number: str) -> tuple[int, bytes]:
             status, words = _answer(number.strip())
         except StoreError:
             status, words = 503, _("The requests cannot be read at the moment. Try again in a minute.")
-    return status, _written("public_request.html", _("Where a request stands"), number=number.strip()[:64], words=words)
+    return status, written("public_request.html", _("Where a request stands"), number=number.strip()[:64], words=words)
 
 
 def _answer(number: str) -> tuple[int, str]:
@@ -96,11 +96,19 @@ def _answer(number: str) -> tuple[int, str]:
                 number=number[:64],
             )
         )
+    if found.joins and (first := glass.town().complaint(found.joins)) is not None:
+        joined = _("Request {number} was joined to another one. Of that one:", number=found.number)
+        return 200, f"{joined} {told(first, glass.town().now())}"
     return 200, told(found, glass.town().now())
 
 
 def told(found: Standing, now: datetime) -> str:
-    """Where a request stands, in words; its place by ward only."""
+    """Where a request stands, in words, with the office's answer; its place by ward only."""
+    words = _stands(found, now)
+    return f"{words} {_('The office answers: {words}', words=found.notes)}" if found.notes else words
+
+
+def _stands(found: Standing, now: datetime) -> str:
     zone = glass.town().zone
     place = ward_names().get(found.ward, found.ward) if found.ward else ""
     about = ", ".join(filter(None, (found.about or _("no matter named"), place)))
@@ -136,4 +144,4 @@ def data_page(table: str) -> bytes:
         every = glass.town().dictionary()
         rows = every.filter(every["table"] == table).to_dicts()
     kpis = [(d, d.kpis) for d in glass.town().domains] if table == KPIS else []
-    return _written("public_data.html", _("Open data"), table=table, tables=_tables(), rows=rows, kpis=kpis, KPIS=KPIS)
+    return written("public_data.html", _("Open data"), table=table, tables=_tables(), rows=rows, kpis=kpis, KPIS=KPIS)

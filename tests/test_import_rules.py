@@ -26,6 +26,7 @@ HOMES = {
         "pipelines/engine/store.py",
     ),
     "sqlite3": (
+        "pipelines/engine/filing/vault.py",
         "pipelines/engine/people/accounts.py",
         "pipelines/engine/people/audit.py",
         "pipelines/engine/people/second_factor.py",
@@ -38,6 +39,9 @@ HOMES = {
         "pipelines/engine/tokens.py",
     ),
     "apscheduler": ("pipelines/engine/schedule.py",),
+    "PIL": ("pipelines/engine/filing/redraw.py",),
+    "pypdfium2": ("pipelines/engine/filing/redraw.py",),
+    "python_multipart": ("pipelines/engine/filing/posted.py",),
     "paho": ("pipelines/engine/sources/mqtt_session.py", "pipelines/demo/sending.py"),
     "pyarrow": (
         "pipelines/engine/archive.py",

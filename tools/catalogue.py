@@ -120,7 +120,9 @@ def reference() -> str:
         f"{HEAD}# Settings: town.toml\n\nA key that is not listed is refused at the start with the nearest that is. "
         'Durations are written like "30 s", "15 min", "1 h", "1 d".\n'
     )
-    return "\n".join([head, *_of_feeds(), *_of_domains(), *_of_delivery(), *_of_access(), *_of_keeping()])
+    return "\n".join(
+        [head, *_of_feeds(), *_of_domains(), *_of_delivery(), *_of_access(), *_of_filing(), *_of_keeping()]
+    )
 
 
 def _of_feeds() -> Iterator[str]:
@@ -204,6 +206,14 @@ def _of_keeping() -> Iterator[str]:
     yield _rows(("class", "rows", "kept unless told otherwise"), rows)
 
 
+def _of_filing() -> Iterator[str]:
+    yield (
+        "## [filing]\n\nRequests that people file with the town itself (docs/open311.md): where a domain takes them "
+        "and its list of services (`reference/services.csv`) is not empty.\n"
+    )
+    yield _rows(("key", "meaning"), sorted(FILING.items()))
+
+
 def _rules() -> Iterator[tuple[str, ...]]:
     for domain in pipelines.available().values():
         for own in settings.rules_of(domain).values():
@@ -264,6 +274,13 @@ OPENID = {
     "name_claim": "What it calls people by (preferred_username); what stands behind an @ is left out.",
     "role_claim": "Where it tells their groups (groups).",
     "roles": "Below it [access.openid.roles]: group = role. Of several groups the one that may most counts.",
+}
+FILING = {
+    "open": "false takes requests from the office and from Open311 clients with a token only (true).",
+    "keep": 'How long after its closing what is personal of a request is kept ("1 year").',
+    "per_hour": "How many forms one address may send in an hour (30).",
+    "jurisdiction": "The jurisdiction_id of Open311; another one is then not found.",
+    "contact": "Whom Open311's discovery and the form name for questions.",
 }
 BACKUP = {
     "to": "Folder on another disk that copies are written to; it must be there.",

@@ -11,6 +11,7 @@ from components import wording
 from components.asset_table import kind_words, quantity
 from components.catalogues import HOLE, LIVE
 from pipelines.engine.alarms import lifecycle
+from pipelines.engine.filing.desk import in_words
 from pipelines.engine.model import PRIORITIES, Domain
 from pipelines.engine.people.roles import ROLES
 from pipelines.engine.picture import Picture
@@ -19,12 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 # Modules of the line whose sentences stand on pages: those of the snapshot, and the others.
 SPEAKING_LIVE = ("feeds.py", "publisher.py", "alarms/flood.py")
 REFUSING = (
-    "alarms/desk.py", "people/account_room.py", "people/accounts.py", "people/audit.py", "people/factor_door.py",
+    "alarms/desk.py", "filing/faults.py", "filing/posted.py", "filing/room.py",
+    "people/account_room.py", "people/accounts.py", "people/audit.py", "people/factor_door.py",
     "people/openid.py", "people/passwords.py", "people/porter.py", "people/roles.py", "people/second_factor.py",
     "people/wall_door.py",
 )  # fmt: skip
 SPEAKING = ("running_down.py", "usual.py", "left_out.py")
-EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py", "outgoing.py")
+EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py", "filing/jobs.py", "outgoing.py")
 # Kinds of assets that towns commonly register; any other is shown as the register has it.
 KINDS = (
     "air_station", "dma", "effluent_plant", "feeder", "lighting_panel", "microgrid", "noise_site", "pressure_point",
@@ -69,6 +71,8 @@ def _declared(domain: Domain) -> Iterator[tuple[str | tuple[str, str], str]]:
         levels = [level for level in kpi.levels if level not in ("town", "ward", "asset")]
         # A name like "Route {key}", no sentence that the line makes: a title may begin with the same words.
         yield from ((level.capitalize() + " {key}", f"levels/{domain.name}") for level in levels)
+    for filing in (table.filing for table in domain.tables if table.filing):
+        yield from ((in_words(state), f"{place}/states") for state in filing.states)
     for picture in domain.pictures:
         yield from ((text, f"{place}/pictures") for text in _drawn(picture))
     for rule in domain.alarms:

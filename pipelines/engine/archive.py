@@ -90,10 +90,15 @@ def _write(folder: Path, beside: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _new(path: Path) -> IO[bytes]:
+    """A new file for the user who runs the town alone: what is personal stands in it too."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600), "wb")
+
+
 @contextmanager
 def _stream(path: Path, mode: str) -> Iterator[Any]:
     """The bytes of the tar in a file, which may be packed with zstd."""
-    with path.open(mode) as file:
+    with _new(path) if mode == "wb" else path.open(mode) as file:
         if not path.name.removesuffix(PART).endswith(".zst"):
             yield file
             return

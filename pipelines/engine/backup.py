@@ -13,6 +13,7 @@ from pipelines.engine import archive, disk, state_file
 from pipelines.engine import manifest as manifests
 from pipelines.engine.archive import ABOUT, ENDINGS, FORM, PART, SUMS, Archive
 from pipelines.engine.errors import StoreError
+from pipelines.engine.filing import beside, vault
 from pipelines.engine.journal import segments, sync_folder
 
 LAST = "_backup"
@@ -117,6 +118,7 @@ def _gather_store(store: Path, staging: Path) -> manifests.Manifest:
             for name in sorted(manifest.files()):
                 _linked(store / name, staging / name)
             _gather_journal(store / "journal", staging / "journal")
+            _gather_vault(store, staging)
         except FileNotFoundError:
             continue
         if segments(store / "journal")[: len(before)] == before:
@@ -134,6 +136,17 @@ def _gather_journal(journal: Path, staging: Path) -> None:
         _linked(path, staging / path.name)
     for path in present[-1:]:
         _copied(path, staging / path.name)
+
+
+def _gather_vault(store: Path, staging: Path) -> None:
+    """What is personal of filed requests, after the journal: a request that is in the vault alone lands once more."""
+    if vault.path_of(store).is_file():
+        state_file.copy(vault.path_of(store), vault.path_of(staging))
+        vault.path_of(staging).chmod(0o600)
+        for path in vault.folder_of(store).iterdir():
+            # What is forgotten meanwhile is not missed.
+            with suppress(FileNotFoundError):
+                _linked(path, vault.folder_of(staging) / path.name)
 
 
 def _linked(source: Path, target: Path) -> None:
@@ -181,6 +194,8 @@ def restore(file: Path, town: Path) -> Archive:
         coming.mkdir(parents=True)
         made = archive.read(file, coming)
         (coming / ABOUT).unlink()
+        vault.shut(coming / "store")
+        beside.forget_again(file, coming / "store")
         _move_in(coming, town)
     except StoreError:
         shutil.rmtree(coming, ignore_errors=True)

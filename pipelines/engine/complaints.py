@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipelines.engine.filing.numbers import tidy
 from pipelines.engine.model import Table
+from pipelines.engine.people.scrubbing import scrubbed
 from pipelines.engine.store import Store
 
 LONGEST_NUMBER = 64
@@ -20,7 +22,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What everybody may know of a complaint; its place is told by ward only."""
+    """What everybody may know of a complaint; its place by ward only. `joins`: the number of the one it repeats."""
 
     number: str
     about: str
@@ -29,6 +31,8 @@ class Standing:
     received_at: datetime
     promised_at: datetime | None
     ended_at: datetime | None
+    notes: str = ""
+    joins: str = ""
 
 
 def course(store: Store, tables: Iterable[Table], number: str) -> list[Event]:
@@ -53,12 +57,13 @@ def standing(store: Store, tables: Iterable[Table], number: str) -> Standing | N
 
     Raises StoreError.
     """
-    wanted = number.strip()[:LONGEST_NUMBER]
+    wanted = tidy(number) or number.strip()[:LONGEST_NUMBER]
     for table in tables:
         if table.complaints is None or not wanted:
             continue
         told = table.complaints
-        columns = [told.number, *told.about, told.at, told.ward, told.status, told.promised, told.ended]
+        named = (told.number, *told.about, told.at, told.ward, told.status, told.promised, told.ended, told.joins)
+        columns = [name for name in (*named, told.notes) if name]
         rows = store.rows(
             table.name, where=f'"{told.number}" = $number', params={"number": wanted}, columns=columns, limit=1
         )
@@ -71,5 +76,7 @@ def standing(store: Store, tables: Iterable[Table], number: str) -> Standing | N
                 received_at=row[told.at],
                 promised_at=row[told.promised],
                 ended_at=row[told.ended],
+                joins=row.get(told.joins) or "",
+                notes=scrubbed(row.get(told.notes) or ""),
             )
     return None

@@ -25,6 +25,8 @@ from pipelines.engine.asking import Misasked
 from pipelines.engine.delivery.desk import Delivery
 from pipelines.engine.disk import in_words
 from pipelines.engine.errors import SourceDown, StoreError
+from pipelines.engine.filing.desk import Desk
+from pipelines.engine.filing.faults import Faulty
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.healing import Outcome, Wish, heal
 from pipelines.engine.intake import Busy, Intake
@@ -67,12 +69,15 @@ class LocalServer:
     """Answers the web process: takes payloads in and tells what became of them."""
 
     def __init__(
-        self, settings: Settings, intake: Intake, clock: Callable[[], datetime], delivery: Delivery | None = None
-    ) -> None:
+        self, settings: Settings, intake: Intake, clock: Callable[[], datetime], delivery: Delivery | None = None,
+        desk: Desk | None = None,
+    ) -> None:  # fmt: skip
         self._settings, self._intake, self._clock, self._delivery = settings, intake, clock, delivery
+        self._desk = desk
         asked = (
             ("/take", self._take), ("/replay", self._replay), ("/used", self._used), ("/people", self._people),
             ("/alarms", self._alarms), ("/rules", self._rules), ("/channel", self._channel),
+            ("/filing", self._filing),
         )  # fmt: skip
         routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
         app = Starlette(routes=[*routes, Route("/alive", self._alive)])
@@ -151,6 +156,21 @@ class LocalServer:
         except SourceDown as down:
             return JSONResponse({"detail": str(down)}, 503, {"Retry-After": "30"})
         return JSONResponse({"sent": True})
+
+    async def _filing(self, request: Request) -> JSONResponse:
+        """Keep, change or forget a request of somebody; answered when it is on disk."""
+        told = await request.json()
+        if self._desk is None:
+            return JSONResponse({"detail": "this town takes no requests: none of its domains does."}, 404)
+        try:
+            return JSONResponse(await asyncio.to_thread(self._desk.do, told["deed"], told["facts"]))
+        except Faulty as fault:
+            return JSONResponse({"detail": fault.words, "field": fault.field, "fault": fault.fault}, fault.status)
+        except Busy as busy:
+            return JSONResponse({"detail": str(busy)}, 429, {"Retry-After": str(RETRY_S)})
+        except (StoreError, OSError, TimeoutError) as error:
+            words = in_words(error) if isinstance(error, OSError) else str(error)
+            return JSONResponse({"detail": f"nothing was kept: {words} Try again later."}, 503, {"Retry-After": "30"})
 
     async def _rules(self, request: Request) -> JSONResponse:
         """Keep an alarm rule that somebody set, or end it; answered when it is on disk."""
@@ -236,6 +256,11 @@ class LineClient:
     async def set_rule(self, id: str, facts: Mapping[str, Any] | None) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """The same for an alarm rule that somebody set; None ends it."""
         answer = await self._asked().post("http://line/rules", json={"id": id, "facts": facts})
+        return answer.status_code, answer.json(), answer.headers
+
+    async def filing(self, deed: str, facts: Mapping[str, Any]) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+        """The same for a deed of the filing desk (see filing.desk.Desk)."""
+        answer = await self._asked().post("http://line/filing", json={"deed": deed, "facts": dict(facts)})
         return answer.status_code, answer.json(), answer.headers
 
     async def note_use(self, token: str) -> None:

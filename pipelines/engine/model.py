@@ -13,6 +13,9 @@ import polars as pl
 # The rest of the vocabulary has files of its own and is had from here.
 from pipelines.engine.alarm_rule import PRIORITIES as PRIORITIES  # noqa: PLC0414
 from pipelines.engine.alarm_rule import AlarmRule as AlarmRule  # noqa: PLC0414
+from pipelines.engine.complaining import GEOREPORT, OFFICE
+from pipelines.engine.complaining import Complaints as Complaints  # noqa: PLC0414
+from pipelines.engine.complaining import Filing as Filing  # noqa: PLC0414
 from pipelines.engine.declaring import DeclarationError as DeclarationError  # noqa: PLC0414
 from pipelines.engine.declaring import require
 from pipelines.engine.picture import Picture, check
@@ -93,21 +96,6 @@ class Downs(NamedTuple):
     end: str
 
 
-class Complaints(NamedTuple):
-    """The columns of a table of complaints: number, what about (words and code), when, where, and how it stands.
-
-    `status` is open or closed; `promised` and `ended` say until when it is to be settled, and when it was.
-    """
-
-    number: str
-    about: tuple[str, ...]
-    at: str
-    ward: str
-    status: str
-    promised: str
-    ended: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """An event table: rows identified by `key`, placed in time by `time`; a row with the same key corrects the older.
@@ -118,7 +106,8 @@ class Table:
     `running` tables hold states that are meant to change (a prediction): their older states are not kept.
     `judged` names a column that the engine settles later on: a row that differs in it alone says nothing new.
     `downs`: rows of this table tell which assets are without service, and when.
-    `complaints`: its rows are what residents report; they join the incidents they are about.
+    `complaints`: its rows are what residents report; they join the incidents they are about. `filing`: and how they
+    file them here.
     `daily` tables are kept in a file for each local day, the others in one for each month.
     `retention` is the class that says how long its rows are kept: a key of RETENTION.
     `guarded` rows are for those who may read what is not public.
@@ -137,6 +126,7 @@ class Table:
     judged: str | None = None
     downs: Downs | None = None
     complaints: Complaints | None = None
+    filing: Filing | None = None
     daily: bool = False
     retention: str = "events"
     guarded: bool = False
@@ -150,6 +140,7 @@ class Table:
         require(self.downs is None or set(self.downs) <= set(names), f"table {self.name}: downs names unknown columns")
         require(self.retention in RETENTION, f"table {self.name}: retention is one of {', '.join(RETENTION)}")
         require(self.replaces or self.time in names, f"table {self.name}: time {self.time!r} is no column")
+        require(self.filing is None or {*GEOREPORT, *OFFICE} <= set(names), f"table {self.name}: filing lacks columns")
         if self.located:
             require({"lat", "lon", "ward"} <= set(names), f"table {self.name}: located needs lat, lon and ward")
 

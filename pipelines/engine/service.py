@@ -16,12 +16,15 @@ from pipelines.engine import flow, outgoing, upkeep
 from pipelines.engine.cores import beside_polars
 from pipelines.engine.delivery import jobs as deliveries
 from pipelines.engine.errors import SourceDown
+from pipelines.engine.filing import jobs as filings
+from pipelines.engine.filing.desk import Desk
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.intake import Busy, Intake
 from pipelines.engine.line import Line
 from pipelines.engine.local import LocalServer
 from pipelines.engine.schedule import Job, Schedule
 from pipelines.engine.settings import Feed
+from pipelines.engine.settings.filing import FEED
 from pipelines.engine.sources.drop_folder import DropFolder
 from pipelines.engine.sources.mqtt import brokers
 from pipelines.engine.sources.poll import Poll
@@ -56,7 +59,8 @@ class Service:
         self.line, self._clock, self._compact = line, clock, compact
         self.intake = Intake(line, clock)
         self._delivery = deliveries.delivery(line)
-        self.local = LocalServer(line.settings, self.intake, clock, self._delivery)
+        self._desk = Desk(self.intake, clock) if FEED in line.settings.feeds else None
+        self.local = LocalServer(line.settings, self.intake, clock, self._delivery, self._desk)
         self._brokers = brokers(line, self.intake, clock)
         self._polls: list[Poll] = []
         self.schedule = Schedule(self._jobs(), line.state, clock)
@@ -104,6 +108,8 @@ class Service:
             *upkeep.jobs(self.line, self._clock),
             *outgoing.jobs(self.line, self._clock, self._delivery),
         ]
+        if self._desk is not None:
+            jobs += filings.jobs(self._desk, self.line, self._clock)
         if self._delivery is not None:
             jobs += deliveries.jobs(self._delivery, self.line, self._clock, self._soon)
         folders = [DropFolder(f, settings.drop / f.name) for f in settings.feeds.values() if f.origin == "drop_folder"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.engine.geo import STREET_DECIMALS
 from pipelines.engine.judge import standing
 from pipelines.engine.model import GRAINS, INSTANT, Domain
 from pipelines.engine.picture import Picture
@@ -29,6 +30,7 @@ BOARD = pl.Schema(
     }
 )  # fmt: skip
 FEEDS = pl.Schema({"feed": pl.String(), "table": pl.String(), "state": pl.String(), "last_arrival": INSTANT})
+POSITION = ("lat", "lon")
 PLACED = ["sensor", "asset", "kind", "ward"]
 
 
@@ -121,12 +123,17 @@ class Sight:
         return self._rows(name)
 
     def _rows(self, name: str) -> pl.DataFrame:
-        """Rows of a table without its personal columns; whole where it is replaced as a whole."""
+        """Rows of a table without its personal columns; whole where it is replaced as a whole.
+
+        A personal position is given as far as everybody may know it: to a stretch of street.
+        """
         table = self.town.table(name)
-        columns = [column.name for column in table.columns if not column.personal]
+        columns = [column.name for column in table.columns if not column.personal or column.name in POSITION]
         if table.replaces or table.time is None:
             return self.kept(name, lambda: self.store.rows(name, columns=columns))
-        return self.store.rows(name, self.start, self.now, columns=columns)
+        rows = self.store.rows(name, self.start, self.now, columns=columns)
+        personal = [column.name for column in table.columns if column.personal and column.name in POSITION]
+        return rows.with_columns(pl.col(personal).round(STREET_DECIMALS))
 
     def _series(self, quantity: str) -> pl.DataFrame:
         return self.dimension.filter(pl.col("quantity") == quantity)

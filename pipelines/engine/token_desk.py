@@ -23,7 +23,7 @@ def add(
     """
     for feed in feeds:
         one_of("feed", feed, settings.feeds)
-    pushed = [feed.name for feed in settings.feeds.values() if feed.origin == "http_push"]
+    pushed = [feed.name for feed in settings.feeds.values() if feed.origin in ("http_push", "filing")]
     idle = [feed for feed in feeds if feed not in pushed]
     if idle and "ingest" in scopes:
         raise Misasked(

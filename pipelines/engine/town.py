@@ -17,6 +17,7 @@ from pipelines.engine.complaints import Event, Standing
 from pipelines.engine.delivery.room import PostRoom
 from pipelines.engine.depot import Depot
 from pipelines.engine.devices import as_shown
+from pipelines.engine.filing.room import FilingRoom
 from pipelines.engine.gallery import Gallery
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.judge import age_states
@@ -82,6 +83,7 @@ class Town:
         self.depot = Depot(run_folder(settings) / "exports", clock)
         self._pinning = Pinning(self.depot, self._newest)
         self.pinned = self._pinning.held
+        self.filing = FilingRoom(self, self._follow)
         self._followed = 0.0
         self._following = threading.Lock()
         self._opened = False

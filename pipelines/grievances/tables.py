@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.engine.decode.service_requests import STATES, STATUSES
-from pipelines.engine.model import Check, Column, Complaints, Reference, Source, Table
+from pipelines.engine.decode.service_requests import OPEN_STATES, STATES, STATUSES
+from pipelines.engine.model import Check, Column, Complaints, Filing, Reference, Source, Table
 
 
 def _not_before(later: str, earlier: str) -> pl.Expr:
@@ -26,6 +26,15 @@ SERVICE_REQUESTS = Table(
         "status",
         "expected_datetime",
         "closed_at",
+        "duplicate_of",
+        "status_notes",
+    ),
+    filing=Filing(
+        services="services",
+        states={state: "open" if state in OPEN_STATES else "closed" for state in STATES},
+        first="received",
+        joined="duplicate",
+        again="reopened",
     ),
     located=True,
     columns=(
@@ -40,10 +49,10 @@ SERVICE_REQUESTS = Table(
         Column(name="updated_datetime", kind="instant", meaning="When it was last changed"),
         Column(name="expected_datetime", kind="instant", meaning="When it is promised to be settled"),
         Column(name="address", meaning="Where, in words", personal=True),
-        Column(name="lat", kind="number", meaning="Latitude", low=-90, high=90),
-        Column(name="lon", kind="number", meaning="Longitude (Open311: long)", low=-180, high=180),
+        Column(name="lat", kind="number", meaning="Latitude", low=-90, high=90, personal=True),
+        Column(name="lon", kind="number", meaning="Longitude (Open311: long)", low=-180, high=180, personal=True),
         Column(name="ward", meaning="Ward it lies in"),
-        Column(name="media_url", meaning="Address of a picture"),
+        Column(name="media_url", meaning="Address of a picture", personal=True),
         Column(name="state", meaning="Where the office stands with it", choices=STATES),
         Column(name="closed_at", kind="instant", meaning="When it was last closed"),
         Column(name="first_response_at", kind="instant", meaning="When a person first answered"),

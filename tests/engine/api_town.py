@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 
 from pipelines.engine import api, compaction, flow, tokens
+from pipelines.engine.filing.desk import Desk
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.intake import Intake
 from pipelines.engine.line import Line
 from pipelines.engine.local import LocalServer, alive, pushed
+from pipelines.engine.settings.filing import FEED
 from pipelines.engine.town import Town
 from tests.engine import small_town
 
@@ -143,15 +145,16 @@ def reader(town: Town) -> str:
 
 
 @contextmanager
-def answering(line: Line) -> Iterator[None]:
-    """The line answers at its local socket, as its process does."""
-    intake = Intake(line, lambda: NOW)
-    local = LocalServer(line.settings, intake, lambda: NOW)
+def answering(line: Line, clock: Callable[[], datetime] = lambda: NOW) -> Iterator[Desk | None]:
+    """The line answers at its local socket, as its process does; its filing desk."""
+    intake = Intake(line, clock)
+    desk = Desk(intake, clock) if FEED in line.settings.feeds else None
+    local = LocalServer(line.settings, intake, clock, desk=desk)
     intake.start()
     local.start()
     patience = threading.Event()
     while not alive(line.settings):
         patience.wait(0.02)
-    yield
+    yield desk
     local.stop()
     intake.stop()

@@ -67,6 +67,13 @@ PROMISED = {
     "/api/v1/pictures/{domain}/{picture}": {"get"},
     "/api/v1/snapshot": {"get"},
     "/api/v1/stream": {"get"},
+    "/open311/discovery.{format}": {"get"},
+    "/open311/v2/discovery.{format}": {"get"},
+    "/open311/v2/services.{format}": {"get"},
+    "/open311/v2/services/{service_code}.{format}": {"get"},
+    "/open311/v2/requests.{format}": {"get", "post"},
+    "/open311/v2/requests/{service_request_id}.{format}": {"get"},
+    "/open311/v2/tokens/{token}.{format}": {"get"},
     "/healthz": {"get"},
     "/readyz": {"get"},
     "/metrics": {"get"},
@@ -129,4 +136,6 @@ def test_a_fuzz_meets_only_described_answers(app: Any, path: str) -> None:
     )
     closed = path.endswith(ends) and "kpis" not in path
     ajar = {401, 429} if path == "/api/v1/tables/{table}" else set()
-    assert statuses <= ({401, 422, 429} if closed else {200, 404, 422} | ajar)
+    # GeoReport v2 calls 400 what cannot be read.
+    unread = {400} if path.startswith("/open311/v2/requests") else set()
+    assert statuses <= ({401, 422, 429} if closed else {200, 404, 422} | ajar | unread)

@@ -131,6 +131,8 @@ def test_table_names_every_address_that_changes_or_asks_for_a_scope(
     }
     # The other two ways to push share their door with /readings.
     shared = {("POST", "/api/v1/tables/{table}"), ("POST", "/api/v1/feeds/{feed}")}
+    # The key of an Open311 client travels among the fields: tests/engine/filing/test_open311_server.py.
+    shared.add(("POST", "/open311/v2/requests.{format}"))
     assert guarded - shared <= set(MATRIX)
 
 

@@ -12,11 +12,13 @@ import polars as pl
 
 from pipelines.engine.clocks import SHOWN_CLOCKS
 from pipelines.engine.devices import SHOWN_DEVICES
+from pipelines.engine.filing.room import FilingRoom
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.people.wall_door import WallDoor
+from pipelines.engine.settings.filing import FilingPlan
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.tables import KPI_CORRECTIONS
 from pipelines.engine.usual import Usual
@@ -73,7 +75,7 @@ class FakeTown:
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:
         self.domains = domains
-        self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={}, open_wall=True)
+        self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={}, open_wall=True, filing=FilingPlan())
         self.registers = SimpleNamespace(references={})
         self.expectations = SimpleNamespace(
             of_sensor=_usual, of_kpi=lambda kpi, area, start, end: _usual("", start, end)
@@ -94,6 +96,8 @@ class FakeTown:
         )
         self._assets = self._register(water_points)
         self.alarms = FakeRoom(self.now)
+        # Nobody files anything here: that is for towns with a line.
+        self.filing = FilingRoom(self, None)  # type: ignore[arg-type]
         self.shift = ShiftLog(Path("no-store-here/state.sqlite"), None)  # type: ignore[arg-type]
         if any(domain.name == "water" for domain in domains):
             self.alarms.begin(self._assets)

@@ -72,6 +72,18 @@ MATRIX = {
     ("POST", "public/data"):      " 5   5   5   5   5   5   5   5",
     ("GET", "public/request"):    " o   o   o   o   o   o   o   o",
     ("POST", "public/request"):   " 5   5   5   5   5   5   5   5",
+    ("GET", "public/file"):       " o   o   o   o   o   o   o   o",
+    ("POST", "public/file"):      " 2   2   2   2   2   2   2   2",  # in a town that takes no requests
+    ("GET", "public/filed"):      " o   o   o   o   o   o   o   o",
+    ("POST", "public/filed"):     " 5   5   5   5   5   5   5   5",
+    ("GET", "cases"):             " o   o   o   o   o   o   o   o",
+    ("POST", "cases"):            " 5   5   5   5   5   5   5   5",
+    ("GET", "cases/new"):         " o   o   o   o   o   o   o   o",
+    ("POST", "cases/new"):        " 1   3   3   2   2   2   1   1",  # without a word of what it is about
+    ("GET", "cases/case"):        " o   o   o   4   4   4   o   o",  # of no number
+    ("POST", "cases/case"):       " 1   3   3   2   2   2   1   1",
+    ("GET", "cases/picture"):     " 1   3   3   4   4   4   1   1",
+    ("POST", "cases/picture"):    " 5   5   5   5   5   5   5   5",
     ("POST", "signout"):          " >   >   >   >   >   >   >   >",
 }  # fmt: skip
 STATUS = {"o": 200, ">": 303, "1": 401, "2": 422, "3": 403, "4": 404, "5": 405}

@@ -11,6 +11,7 @@ from pipelines.engine.api import (
     ingest,
     lists,
     metrics,
+    open311,
     pictures,
     problems,
     quarantine,
@@ -51,7 +52,7 @@ def build(town: Town, *, local: bool = True) -> FastAPI:
     routers = [part.routes(town) for part in (lists, metrics, readings, usual)]
     routers += [
         part.routes(town, door)
-        for part in (series, depot, pictures, alarms, rules, deliveries, ingest, quarantine, audit, health)
+        for part in (series, depot, pictures, alarms, rules, deliveries, ingest, quarantine, audit, health, open311)
     ]
     for router in routers:
         app.include_router(router)

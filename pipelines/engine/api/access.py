@@ -94,6 +94,25 @@ class Doorkeeper:
         await self._note(token)
         return Grant(token)
 
+    async def by_key(self, request: Request, key: str, scope: str) -> Grant:
+        """What somebody may do who sends a token among the fields of a form, as Open311's `api_key`, or as usual.
+
+        Always asked for: any page in a browser on this machine can post a form.
+        Raises Refusing (403 where it is missing, wrong, or has not the scope), NotNow.
+        """
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        sent = key or (secret.strip() if scheme.lower() == "bearer" else "")
+        if not sent:
+            raise Refusing(403, "api_key is missing. Whoever looks after Townboard makes one.", {})
+        try:
+            token = self._right(request, sent)
+        except Refusing as refused:
+            raise Refusing(403, f"api_key is not valid. {refused.words}", {}) from refused
+        if not token.may(scope):
+            raise Refusing(403, f"api_key is not for this: `{token.name}` has not the scope {scope}.", {})
+        await self._note(token)
+        return Grant(token)
+
     async def _of_session(self, request: Request, right: str | None) -> Grant | None:
         """What somebody who is signed in on the board may do here; None for everybody else.
 

@@ -20,6 +20,7 @@ from pipelines.engine.settings.brokers import BROKER_KEYS, Broker, read_brokers
 from pipelines.engine.settings.delivery import DELIVERY_KEYS, read_delivery
 from pipelines.engine.settings.document import Document, choice, duration, shown_path
 from pipelines.engine.settings.feeds import FEED_KEYS, ORIGINS, Feed, read_feeds
+from pipelines.engine.settings.filing import FEED, FILING_KEYS, FilingPlan, filing_feed, read_filing
 from pipelines.engine.settings.keeping import (
     BACKUP_KEYS,
     FOR_EVER,
@@ -34,11 +35,11 @@ from pipelines.engine.settings.tuning import ALARM_KEYS, KPI_KEYS, tuned
 from pipelines.engine.tables import ENGINE_TABLES
 
 __all__ = (
-    "ACCESS_KEYS", "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "EXPORT_KEYS", "FEED_KEYS", "FOR_EVER",
-    "KPI_KEYS", "NEVER_DROPPED", "OPENID_KEYS", "ORIGINS", "REPORT_KEYS", "TOWN_KEYS", "BackupPlan", "Broker", "Feed",
-    "Outgoing", "Settings", "duration", "load", "rules_of", "shown_path",
+    "ACCESS_KEYS", "ALARM_KEYS", "BACKUP_KEYS", "BROKER_KEYS", "DELIVERY_KEYS", "EXPORT_KEYS", "FEED_KEYS",
+    "FILING_KEYS", "FOR_EVER", "KPI_KEYS", "NEVER_DROPPED", "OPENID_KEYS", "ORIGINS", "REPORT_KEYS", "TOWN_KEYS",
+    "BackupPlan", "Broker", "Feed", "Outgoing", "Settings", "duration", "load", "rules_of", "shown_path",
 )  # fmt: skip
-SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports", "access")
+SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports", "access", "filing")
 TOWN_KEYS = {
     "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
     "open_wall",
@@ -61,6 +62,7 @@ class Settings:
     delivery: Plan | None = None
     outgoing: tuple[Outgoing, ...] = ()
     access: Access = field(default_factory=Access)
+    filing: FilingPlan = field(default_factory=FilingPlan)
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
     open_wall: bool = False
@@ -113,6 +115,9 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
     backup = read_backup(document, raw.get("backup", {}), folder)
     delivery = read_delivery(document, raw.get("delivery", {}), folder)
     access = read_access(document, raw.get("access", {}), folder)
+    if (filed := filing_feed(domains, feeds, town["zone"])) is not None:
+        feeds.setdefault(FEED, filed)
+    filing = read_filing(document, raw.get("filing", {}))
     tables = (*ENGINE_TABLES, *(table for domain in domains for table in domain.tables))
     retention = read_retention(document, raw.get("retention", {}), tables)
     outgoing = read_outgoing(
@@ -123,7 +128,7 @@ def load(folder: Path, available: Callable[[], Mapping[str, Domain]]) -> Setting
         raise SettingsError(document.mistakes)
     return Settings(
         folder=folder, domains=domains, feeds=feeds, brokers=brokers, tuning=tuning, backup=backup,
-        delivery=delivery, outgoing=outgoing, access=access,
+        delivery=delivery, outgoing=outgoing, access=access, filing=filing,
         retention=retention, rules=rules, **town,
     )  # fmt: skip
 
