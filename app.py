@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -21,12 +20,11 @@ def now() -> datetime:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; gives the exit status."""
+    from pipelines.engine import logs
     from pipelines.engine.errors import SettingsError, StoreError
 
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    # The scheduler would warn of every run it skips while the one before still works; that is what it is for.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logs.configure("plain")
     try:
         return options.run(options) or 0
     except SettingsError as error:
@@ -142,9 +140,11 @@ def _user_commands(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace):
     from pipelines import available
-    from pipelines.engine import settings
+    from pipelines.engine import logs, settings
 
-    return settings.load(options.town or ROOT / "data", available)
+    found = settings.load(options.town or ROOT / "data", available)
+    logs.configure(found.log)
+    return found
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -207,7 +207,7 @@ def web(options: argparse.Namespace) -> int:
     sockets = [private_socket(pages)] if is_behind else None
     front = {"host": options.host, "port": options.port, "http": PatientProtocol, "server_header": False}
     told = {"forwarded_allow_ips": "*"} if is_behind else front
-    quiet = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": 2, "loop": "asyncio"}
+    quiet = {"access_log": False, "log_config": None, "timeout_graceful_shutdown": 2, "loop": "asyncio"}
     uvicorn.Server(uvicorn.Config(application, **told, **quiet)).run(sockets)
     return 0
 

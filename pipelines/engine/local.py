@@ -85,7 +85,7 @@ class LocalServer:
         path = self._path = socket_path(settings)
         path.unlink(missing_ok=True)
         config = uvicorn.Config(
-            app, uds=str(path), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+            app, uds=str(path), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="local", daemon=True)

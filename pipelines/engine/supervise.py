@@ -1,6 +1,7 @@
 """Starts the line and the web process, watches both, and starts again what has died."""
 
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pipelines.engine.heralding import Herald
 
+log = logging.getLogger("townboard")
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOK_S = 0.2
 # A process that dies young is started again after a pause that doubles up to this.
@@ -103,8 +105,7 @@ class Child:
             age = time.monotonic() - self.started
             self.pause = 0.0 if age > YOUNG_S else self._longer(self.process.returncode)
             self.restart_at = time.monotonic() + self.pause
-            words = f"the {self.name} process ended with {self.process.returncode}; it is started again"
-            print(f"Townboard: {words}.", file=sys.stderr, flush=True)
+            log.warning("the %s process ended with %d; it is started again.", self.name, self.process.returncode)
             self.process = None
         if self.process is None and time.monotonic() >= self.restart_at:
             self.start()

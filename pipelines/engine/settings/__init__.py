@@ -13,6 +13,7 @@ from pipelines.engine.decode.clock import zone_names
 from pipelines.engine.delivery.plan import Plan
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.kinds import well_formed
+from pipelines.engine.logs import FORMS
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.plan import Access
 from pipelines.engine.settings.access import ACCESS_KEYS, OPENID_KEYS, read_access
@@ -42,7 +43,7 @@ __all__ = (
 SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports", "access", "filing")
 TOWN_KEYS = {
     "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
-    "open_wall",
+    "open_wall", "log",
 }  # fmt: skip
 
 
@@ -66,6 +67,8 @@ class Settings:
     retention: Mapping[str, timedelta] = field(default_factory=dict)
     demo: bool = False
     open_wall: bool = False
+    # How each process logs (logs.FORMS).
+    log: str = "plain"
     beat_s: float = 2.0
     future_tolerance_s: float = 300.0
     gas_temperature_c: float = 25.0
@@ -201,5 +204,6 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
         "pack": pack,
         "demo": bool(raw.get("demo", False)),
         "open_wall": bool(raw.get("open_wall", False)),
+        "log": choice(document, "town", raw, "log", FORMS, FORMS[0]),
         **numbers,
     }
