@@ -307,6 +307,7 @@ TOWN = {
     "timezone": 'Its time zone, like "Asia/Kolkata".',
     "languages": 'Languages of the pages, the first is the usual one, like ["en", "hi", "ur"]: those of locales/.',
     "domains": "The services that are switched on.",
+    "certificate": "The certificate file of the proxy before Townboard; the doctor says when it ends.",
     "log": '"plain" logs in words, "json" a line of JSON each ("plain").',
     "open_wall": "true lets everybody look at /wall; else it takes a token or an account (false).",
     "demo": "true marks the pages as a demonstration.",

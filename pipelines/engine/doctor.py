@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine import backup, clocks, disk, local, registers, state_file
+from pipelines.engine import backup, clocks, copies, disk, layout, local, registers, state_file
 from pipelines.engine import settings as town_settings
+from pipelines.engine.doctor_machine import Machine, look_at_machine
 from pipelines.engine.doctor_store import SOUND, Finding, Level, look_at_store
 from pipelines.engine.errors import SettingsError, StoreError
 from pipelines.engine.feeds import spoken
+from pipelines.engine.layout import LAYOUT
 from pipelines.engine.line import run_folder
 from pipelines.engine.model import Domain
 from pipelines.engine.people import audit
@@ -48,15 +50,23 @@ def examine(
     now: datetime,
     available: Callable[[], Mapping[str, Domain]],
     clock_is_set: Callable[[], bool | None] | None = None,
+    machine: Machine | None = None,
 ) -> list[Finding]:
-    """Everything that was looked at, in order; `clock_is_set`: whether the network sets the clock (None = unknown)."""
+    """Everything that was looked at, in order; `clock_is_set`: whether the network sets the clock (None = unknown).
+
+    `machine`: the computer, where it is to be looked at too.
+    """
     settings, found = _settings(folder, available)
     if not folder.is_dir():
         return found
     place = Place(folder, now, settings)
     found += _disk(place)
     found += _clock(place, (clock_is_set or _network_time)())
+    if machine is not None:
+        runs = settings is not None and local.alive(settings)
+        found += look_at_machine(machine, settings, now, runs=runs)
     found += _permissions(place)
+    found += _layout(place)
     found += look_at_store(place.store)
     found += _line(place)
     found += _backup(place)
@@ -75,6 +85,20 @@ def report(findings: list[Finding]) -> tuple[str, bool]:
         else "This installation is sound."
     )
     return "\n".join(lines), not broken
+
+
+def _layout(place: Place) -> Iterator[Finding]:
+    """Whether this version may write to the store."""
+    try:
+        stand = layout.read(place.store)
+        if stand is not None:
+            layout.refuse_newer(place.store, stand)
+    except StoreError as error:
+        yield Finding(Level.MEND, "Layout", str(error))
+        return
+    if stand is not None and stand.layout < LAYOUT:
+        words = f"the store is of layout {stand.layout}; the next start brings it to {LAYOUT}, after a backup."
+        yield Finding(Level.LOOK, "Layout", words)
 
 
 def _people(place: Place) -> Iterator[Finding]:
@@ -232,6 +256,19 @@ def _backup(place: Place) -> Iterator[Finding]:
     age = place.now - datetime.fromisoformat(last["at"])
     words = f"the last one is from {_ago(age)} ({last['file']}, {last['bytes'] / 1e6:,.1f} MB, verified)."
     yield _aged(age, plan, words)
+    if plan and plan.second:
+        yield _second(place, plan.second, plan)
+
+
+def _second(place: Place, address: str, plan: BackupPlan) -> Finding:
+    """How the second place stands."""
+    last = state_file.read_cursor(place.store / "state.sqlite", copies.SECOND)
+    if last.get("place") != address:
+        return Finding(Level.MEND, "Backup, second place", f"nothing was brought to {address} yet. Is it there?")
+    age = place.now - datetime.fromisoformat(last["at"])
+    words = f"{last['file']} stands in {address} since {_ago(age)}, read there again."
+    late = age > 2 * plan.every
+    return Finding(Level.MEND if late else SOUND, "Backup, second place", words + (" Is it there?" if late else ""))
 
 
 def _aged(age: timedelta, plan: BackupPlan | None, words: str) -> Finding:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.engine import backup as backups
 from pipelines.engine import copies, installing, layout, upgrade
 from pipelines.engine import doctor as doctors
+from pipelines.engine.doctor_machine import Machine
 from pipelines.engine.errors import StoreError
 from pipelines.engine.installing import Service
 from pipelines.engine.layout import LAYOUT
@@ -51,7 +52,8 @@ def declare(add: Callable[..., ArgumentParser], run: object) -> None:
     servicing.add_argument("--user", default="townboard", help="who runs it (default: %(default)s)")
     servicing.add_argument("--print", action="store_true", dest="show", help="print the unit and change nothing")
     servicing.add_argument("--remove", action="store_true", help="take the service away; the town stays")
-    add("doctor", run, "is this installation sound? reads every file, plain words; starts nothing")
+    asking = add("doctor", run, "is this installation sound? reads every file, plain words; starts nothing")
+    asking.add_argument("--port", type=int, default=8050, help="the port of the board (default: %(default)s)")
 
 
 def run(options: Namespace, desk: Desk) -> int:
@@ -63,7 +65,7 @@ def run(options: Namespace, desk: Desk) -> int:
     if options.command == "restore":
         return restore(options.file, desk.folder)
     if options.command == "doctor":
-        return doctor(desk)
+        return doctor(desk, options.port)
     if options.command == "install":
         return install(options, desk)
     settings = desk.settings()
@@ -116,9 +118,9 @@ def restore(file: Path, town: Path) -> int:
     return 0
 
 
-def doctor(desk: Desk) -> int:
+def doctor(desk: Desk, port: int) -> int:
     """Whether the installation is sound; gives the exit status."""
-    words, sound = doctors.report(doctors.examine(desk.folder, desk.now, desk.available))
+    words, sound = doctors.report(doctors.examine(desk.folder, desk.now, desk.available, machine=Machine(port=port)))
     print(words)
     return 0 if sound else 1
 

@@ -43,7 +43,7 @@ __all__ = (
 SECTIONS = ("town", "brokers", "feeds", "backup", "retention", "delivery", "exports", "reports", "access", "filing")
 TOWN_KEYS = {
     "name", "timezone", "languages", "domains", "demo", "beat_s", "future_tolerance_s", "gas_temperature_c", "pack",
-    "open_wall", "log",
+    "open_wall", "log", "certificate",
 }  # fmt: skip
 
 
@@ -69,6 +69,8 @@ class Settings:
     open_wall: bool = False
     # How each process logs (logs.FORMS).
     log: str = "plain"
+    # The certificate of the proxy before us: the doctor says when it ends.
+    certificate: str = ""
     beat_s: float = 2.0
     future_tolerance_s: float = 300.0
     gas_temperature_c: float = 25.0
@@ -160,6 +162,15 @@ def _parsed(path: Path) -> tuple[Document, dict[str, Any]]:
     return document, well_formed(raw, document.wrong)
 
 
+def _path(document: Document, raw: Mapping[str, Any], key: str) -> str:
+    """A path as text, empty where none is named."""
+    value = raw.get(key, "")
+    if isinstance(value, str):
+        return value
+    document.wrong("town", key, f'`{key} = {value!r}`: name a file, for example `{key} = "/etc/ssl/fullchain.pem"`.')
+    return ""
+
+
 def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise SettingsError([f"{document.shown}: the section [town] is missing. It holds name, timezone and domains."])
@@ -204,6 +215,7 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
         "pack": pack,
         "demo": bool(raw.get("demo", False)),
         "open_wall": bool(raw.get("open_wall", False)),
+        "certificate": _path(document, raw, "certificate"),
         "log": choice(document, "town", raw, "log", FORMS, FORMS[0]),
         **numbers,
     }
