@@ -2,8 +2,10 @@
 
 import argparse
 import gc
+import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 # Seconds after which a thread that computes lets another one of its process go on.
 SWITCH_S = 0.0001
+Command = Callable[[argparse.Namespace], int]
 
 
 def now() -> datetime:
@@ -21,12 +24,20 @@ def now() -> datetime:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; gives the exit status."""
     from pipelines.engine import logs
+    from pipelines.engine.commands import parser
+
+    options = parser().parse_args(arguments)
+    options.command = options.command or "serve"
+    logs.configure("plain")
+    return _ran(COMMANDS[options.command], options)
+
+
+def _ran(work: Command, options: argparse.Namespace) -> int:
+    """The exit status of a command; what hinders it is told in plain words."""
     from pipelines.engine.errors import SettingsError, StoreError
 
-    options = _parser().parse_args(arguments)
-    logs.configure("plain")
     try:
-        return options.run(options) or 0
+        return work(options)
     except SettingsError as error:
         print("Townboard cannot start; please mend:\n", file=sys.stderr)
         for mistake in error.mistakes:
@@ -37,105 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    from pipelines.engine import upkeep_desk
-
-    parser = argparse.ArgumentParser(prog="app.py", description="Townboard, the operations board of a small town.")
-    parser.add_argument("--town", type=Path, default=None, metavar="DIR", help="the town's folder (default: data/)")
-    parser.set_defaults(run=serve, host="127.0.0.1", port=8050, prefix="/")
-    commands = parser.add_subparsers(metavar="COMMAND")
-
-    def add(name: str, run: object, words: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=words, description=words)
-        command.set_defaults(run=run, command=name)
-        return command
-
-    for name, run, words in (
-        ("serve", serve, "run everything: sources, scheduled pipelines, web (the default)"),
-        ("demo", demo, "run everything for a simulated small town, to look at"),
-        ("web", web, "run only the web process"),
-        ("pages", web, "run only the process that makes pages and tables for the web process"),
-    ):
-        command = add(name, run, words)
-        command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-        command.add_argument("--port", type=int, default=8050, help="port to listen on (default: %(default)s)")
-        command.add_argument("--prefix", default="/", help="path under a reverse proxy, for example /town/")
-    add("line", line, "run only the line (sources and pipelines)")
-    add("compact", compact, "move the journal into Parquet now (the line does it by itself)")
-    add("check", check, "read every setting and register and name every mistake; starts nothing")
-    requeuing = add("requeue", requeue, "take quarantined rows in once more, after a mapping or register was mended")
-    requeuing.add_argument("feed", nargs="?", help="only rows of this feed")
-    requeuing.add_argument("--reason", help="only rows that were refused for this short reason")
-    requeuing.add_argument("--since", help="only rows that came from then on, for example 2026-11-23T00:00:00Z")
-    _token_commands(add("token", token, "make, list and revoke the tokens of machines"))
-    _user_commands(add("user", user, "make, list and end the accounts of people"))
-    importing = add("import", import_files, "land files by hand through a feed, as if they had come by it")
-    importing.add_argument("feed")
-    importing.add_argument("files", nargs="+", type=Path)
-    upkeep_desk.declare(add, look_after)
-    exporting = add("export", export, "write a table to a file")
-    exporting.add_argument("table")
-    exporting.add_argument("--from", dest="start")
-    exporting.add_argument("--to", dest="end")
-    exporting.add_argument("--ward")
-    exporting.add_argument("--as-known-at", metavar="TIME", help="KPI values as they were published by this time")
-    exporting.add_argument("--format", dest="form", default="csv", choices=["csv", "parquet", "xlsx", "json", "ndjson"])
-    exporting.add_argument("-o", "--output", type=Path, required=True)
-    reporting = add("report", report, "write a report as PDF, with its figures as CSV beside it")
-    reporting.add_argument("kind", choices=["council", "operations"])
-    reporting.add_argument(
-        "--of", metavar="PERIOD", help="2026-10 (council), 2026-11-22 (operations); the last if none"
-    )
-    reporting.add_argument("--language", action="append", default=[], help="may be repeated (default: the town's)")
-    reporting.add_argument("--ward", help="of this ward instead of the town")
-    reporting.add_argument("--wards", action="store_true", help="besides, one for each ward")
-    reporting.add_argument("-o", "--output", type=Path, required=True)
-    return parser
-
-
-def _token_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    making = commands.add_parser("add", help="make a token; it is shown once")
-    making.add_argument("name", help="which device or program it is for")
-    scopes = ("ingest", "read", "operate", "admin", "wall")
-    making.add_argument("--scope", action="append", choices=scopes, required=True, help="what for; may be repeated")
-    making.add_argument("--feed", action="append", default=[], help="only this feed; may be repeated")
-    making.add_argument(
-        "--expires", metavar="TIME", help="how long it is good, for example 365d (default: no end; wall: a year)"
-    )
-    commands.add_parser("list", help="every token that was ever made")
-    commands.add_parser("revoke", help="end a token").add_argument("name")
-
-
-def _user_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    roles = ("viewer", "council", "operator", "clerk", "admin")
-    making = commands.add_parser("add", help="make an account; its one-time code is shown once")
-    making.add_argument("name", help="small letters, digits and . _ -")
-    making.add_argument("--role", choices=roles, required=True)
-    making.add_argument("--ward", action="append", default=[], help="only this ward; may be repeated (default: all)")
-    commands.add_parser("list", help="every account")
-    for action, words in (
-        ("disable", "end an account and its sessions; what it did stays on record"),
-        ("enable", "open a disabled account again, or one that waits after wrong passwords"),
-        ("code", "a new one-time code, when a password was forgotten"),
-        ("second-factor", "take the second factor away, when a phone was lost; sessions end"),
-    ):
-        commands.add_parser(action, help=words).add_argument("name")
-    changing = commands.add_parser("role", help="give an account another role")
-    changing.add_argument("name")
-    changing.add_argument("role", choices=roles)
-    limiting = commands.add_parser("wards", help="limit an account to wards; without --ward the whole town again")
-    limiting.add_argument("name")
-    limiting.add_argument("--ward", action="append", default=[], help="only this ward; may be repeated")
-    listing = commands.add_parser("sessions", help="who is signed in, where and since when")
-    listing.add_argument("name", nargs="?", help="only of this account")
-    ending = commands.add_parser("end", help="end the sessions of an account")
-    ending.add_argument("name")
-    ending.add_argument("--session", help="only this one, as `user sessions` lists it")
-    commands.add_parser("audit", help="the audit log as CSV, and whether it fits together")
 
 
 def _settings(options: argparse.Namespace):
@@ -152,10 +64,19 @@ def serve(options: argparse.Namespace) -> int:
     from pipelines.engine.supervise import Supervisor
 
     town = options.town or ROOT / "data"
-    check(options)
+    if status := _apart(check, options):
+        return status
     supervisor = Supervisor(town, options.host, options.port, options.prefix)
     print(f"Townboard is starting: http://{options.host}:{options.port}{options.prefix}", flush=True)
     return supervisor.run()
+
+
+def _apart(work: Command, options: argparse.Namespace) -> int:
+    """The exit status of a command in a process of its own, so that this one holds nothing of what it takes."""
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(_ran(work, options)))
+    child.start()
+    child.join()
+    return child.exitcode or 0
 
 
 def line(options: argparse.Namespace) -> int:
@@ -275,7 +196,7 @@ def check(options: argparse.Namespace) -> int:
     found = registers.load(settings)
     for words in (*found.shapes.faults, *unspoken(settings.languages)):
         print(f"Please look at: {words}")
-    if options.run is check:
+    if options.command == "check":
         domains = ", ".join(domain.title for domain in settings.domains)
         print(
             f"{settings.name}: no mistakes found. {domains}; {len(settings.feeds)} feeds, "
@@ -380,6 +301,13 @@ def demo(options: argparse.Namespace) -> int:
 
     return run(options.town, options.host, options.port, now)
 
+
+COMMANDS = {
+    "serve": serve, "demo": demo, "web": web, "pages": web, "line": line, "compact": compact, "check": check,
+    "requeue": requeue, "import": import_files, "export": export, "report": report, "token": token, "user": user,
+    "backup": look_after, "restore": look_after, "upgrade": look_after, "install": look_after,
+    "doctor": look_after,
+}  # fmt: skip
 
 if __name__ == "__main__":
     # Small frames by the thousand: a second thread costs more in hand-overs than it saves, and the box has two cores.

@@ -1,7 +1,7 @@
 """`app.py backup`, `restore`, `doctor` and `upgrade`: what whoever looks after the computer asks for by hand."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,27 +33,6 @@ class Desk:
     settings: Callable[[], Settings]
     registers: Callable[[Settings], Registers | None]
     program: Path
-
-
-def declare(add: Callable[..., ArgumentParser], run: object) -> None:
-    """The commands with their arguments."""
-    backing = add("backup", run, "write the whole town into one archive, also while it runs")
-    words = "town-2026-11-23.tar, or .tar.zst to have it smaller; without it, what [backup] of town.toml says"
-    backing.add_argument("file", type=Path, nargs="?", help=words)
-    restoring = add("restore", run, "make the town of a backup in a new or empty folder")
-    restoring.add_argument("file", type=Path)
-    upgrading = add("upgrade", run, "bring the store of an earlier version to this one's layout, after a backup")
-    upgrading.add_argument("--check", action="store_true", help="only say what would be done")
-    upgrading.add_argument("--keep", type=Path, metavar="FOLDER", help="where the backup from before goes")
-    servicing = add("install", run, "make Townboard a service of this computer (systemd); says each step")
-    servicing.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    servicing.add_argument("--port", type=int, default=8050, help="port to listen on (default: %(default)s)")
-    servicing.add_argument("--prefix", default="/", help="path under a reverse proxy, for example /town/")
-    servicing.add_argument("--user", default="townboard", help="who runs it (default: %(default)s)")
-    servicing.add_argument("--print", action="store_true", dest="show", help="print the unit and change nothing")
-    servicing.add_argument("--remove", action="store_true", help="take the service away; the town stays")
-    asking = add("doctor", run, "is this installation sound? reads every file, plain words; starts nothing")
-    asking.add_argument("--port", type=int, default=8050, help="the port of the board (default: %(default)s)")
 
 
 def run(options: Namespace, desk: Desk) -> int:
