@@ -65,6 +65,24 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name), b"")
 
 
+async def answer_to(app: App, scope: Scope) -> Answer:
+    """What the app answers to a request without a body."""
+    got = Answer()
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            got.status, got.headers = message["status"], list(message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            got.body += message.get("body", b"")
+
+    await app(scope, receive, send)
+    got.headers = [(name, value) for name, value in got.headers if name.lower() != b"content-length"]
+    return got
+
+
 async def ask(app: App, path: str) -> Answer:
     """What the app answers to GET `path`.
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,8 @@ from components.asgi import Answer, Headers, Receive, Scope, Send
 # A page of a crowd is made in well under a second; an export of years goes on for as long as somebody takes it.
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
 PATIENCE = httpx.Timeout(120.0, connect=2.0)
+# A cookie is one visitor's: none that an answer sets may go out with the question of another.
+NOBODYS = DefaultCookiePolicy(allowed_domains=[])
 # Headers of one connection, not of what is said over it.
 HOPS = {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer"}
 
@@ -96,7 +99,7 @@ class Behind:
     def _asked(self) -> httpx.AsyncClient:
         if self._client is None:
             transport = httpx.AsyncHTTPTransport(uds=str(self._socket), limits=LIMITS)
-            self._client = httpx.AsyncClient(transport=transport, timeout=PATIENCE)
+            self._client = httpx.AsyncClient(transport=transport, timeout=PATIENCE, cookies=CookieJar(NOBODYS))
         return self._client
 
 

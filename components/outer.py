@@ -16,7 +16,20 @@ from dash import Dash
 from components import dressing, first_paint, glass, menu, shell, tongue
 from components.accounts_page import AccountsPage
 from components.address import KEPT
-from components.asgi import Answer, App, Headers, Receive, Scope, Send, answer, ask, encoding, header, squeezed
+from components.asgi import (
+    Answer,
+    App,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    answer_to,
+    ask,
+    encoding,
+    header,
+    squeezed,
+)
 from components.behind import Behind
 from components.bounds import TOO_OFTEN, Pace, bounded, refuse
 from components.cases import Cases
@@ -28,7 +41,8 @@ from components.kept_pages import KeptPages
 from components.live import Wire
 from components.messages_page import MessagesPage
 from components.openid_door import OpenIdDoor
-from components.pictures import Pictures
+from components.pictures import Pictures, unconditional
+from components.pictures import give as give_picture
 from components.plain import guarded
 from components.public import Public
 from components.reports.addresses import Reports
@@ -74,13 +88,14 @@ class Outer:
             "api/v1/snapshot": self.wire.serve_snapshot,
         }
         self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
-        council = Council()
+        council, pictures = Council(), Pictures()
         makers = (
             SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
-            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), Pictures(), Reports(),
+            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), pictures, Reports(),
             Filing(), Cases(),
         )  # fmt: skip
-        self.council = set(council.addresses)
+        # Pages without Dash that a process behind makes.
+        self.made = dict.fromkeys(council.addresses, self._council) | dict.fromkeys(pictures.addresses, self._picture)
         pages = {path: app for maker in makers for path, app in maker.addresses.items()}
         self.plain = {path: guarded(app) for path, app in pages.items()}
         self.pace = Pace(glass.town().now, glass.town().porter.access.requests_per_minute)
@@ -111,7 +126,7 @@ class Outer:
         if here in self.wired:
             return self.wired[here]
         if here in self.plain:
-            return self._council if here in self.council and method == "GET" else self.plain[here]
+            return self.made.get(here, self.plain[here]) if method == "GET" else self.plain[here]
         if here.startswith(API_TREES) or here in API_FILES:
             return self._api_call
         if method in ("GET", "HEAD") and self.static.owns(path):
@@ -121,6 +136,20 @@ class Outer:
     async def _council(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.behind is None or not await self.behind.serve(scope, receive, send):
             await self.plain[scope["path"][len(self.prefix) :]](scope, receive, send)
+
+    async def _picture(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A picture by itself; one making serves everybody who looks at the same, but those who are signed in."""
+        if current().session is not None:
+            return await give_picture(scope, send, await self._picture_made(scope))
+        key = (scope["path"], scope.get("query_string", b""), encoding(scope), tongue.current().code)
+        made = await self._pages.of(key, self._seq, lambda: self._picture_made(scope))
+        return await give_picture(scope, send, made)
+
+    async def _picture_made(self, scope: Scope) -> Answer:
+        asked = unconditional(scope)
+        if self.behind is not None and (got := await self.behind.whole(asked, b"")) is not None:
+            return got
+        return await answer_to(self.plain[scope["path"][len(self.prefix) :]], asked)
 
     async def _api_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = scope["method"] != "GET" or scope["path"][len(self.prefix) :] in API_FILES

@@ -7,7 +7,7 @@ from functools import partial
 
 from components import glass, plain, visitor
 from components.address import View
-from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, header, query, squeezed
+from components.asgi import Answer, App, Headers, Receive, Scope, Send, answer, encoding, header, query, squeezed
 from components.picture import markup
 from components.security import policy
 from pipelines.engine.model import Domain
@@ -18,7 +18,7 @@ NOT_CHANGED, FORBIDDEN = 304, 403
 
 
 class Pictures:
-    """One address for each declared picture; 304 when the page has what stands."""
+    """One address for each declared picture."""
 
     def __init__(self) -> None:
         self.addresses: Mapping[str, App] = {
@@ -29,24 +29,39 @@ class Pictures:
 
 
 async def _serve(domain: Domain, picture: Picture, scope: Scope, receive: Receive, send: Send) -> None:
+    await give(scope, send, await _made(domain, picture, scope))
+
+
+async def give(scope: Scope, send: Send, made: Answer) -> None:
+    """A picture that was made; 304 when the page has what stands."""
+    tag = made.header(b"etag")
+    if tag and header(scope, b"if-none-match") == tag:
+        unchanged = [(name, value) for name, value in made.headers if not name.startswith(b"content-")]
+        return await answer(scope, send, NOT_CHANGED, b"", unchanged)
+    return await answer(scope, send, made.status, made.body, made.headers)
+
+
+def unconditional(scope: Scope) -> Scope:
+    """The request without what the page has already: its answer is for everybody."""
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"if-none-match"]}
+
+
+async def _made(domain: Domain, picture: Picture, scope: Scope) -> Answer:
     view = View.read(query(scope))
     try:
         body = await asyncio.to_thread(_body, domain, picture, view)
     except Forbidden as refused:
-        words = refused.words.encode()
-        return await answer(scope, send, FORBIDDEN, words, [*policy(), (b"content-type", b"text/plain; charset=utf-8")])
-    tag = b'W/"%s"' % hashlib.sha1(body, usedforsecurity=False).hexdigest()[:16].encode()
-    kept = b"private, no-cache" if picture.guarded else b"no-cache"
-    headers: Headers = [
-        *policy(), (b"content-type", b"text/html; charset=utf-8"), (b"cache-control", kept), (b"etag", tag),
-        (b"vary", b"accept-encoding, accept-language, cookie"),
-    ]  # fmt: skip
-    if header(scope, b"if-none-match") == tag:
-        return await answer(scope, send, NOT_CHANGED, b"", headers)
+        plain_text: Headers = [*policy(), (b"content-type", b"text/plain; charset=utf-8")]
+        return Answer(FORBIDDEN, plain_text, refused.words.encode())
     how = encoding(scope)
-    packed = await asyncio.to_thread(squeezed, body, how)
-    extra = [] if how == b"identity" else [(b"content-encoding", how)]
-    return await answer(scope, send, 200, packed, [*headers, *extra])
+    tag = b'W/"%s"' % hashlib.sha1(body, usedforsecurity=False).hexdigest()[:16].encode()
+    headers: Headers = [
+        *policy(), (b"content-type", b"text/html; charset=utf-8"), (b"etag", tag),
+        (b"cache-control", b"private, no-cache" if picture.guarded else b"no-cache"),
+        (b"vary", b"accept-encoding, accept-language, cookie"),
+        *([] if how == b"identity" else [(b"content-encoding", how)]),
+    ]  # fmt: skip
+    return Answer(200, headers, await asyncio.to_thread(squeezed, body, how))
 
 
 def _body(domain: Domain, picture: Picture, view: View) -> bytes:

@@ -13,6 +13,7 @@ from components.chart_words import drawn
 from components.dressing import chart_locale
 from components.histories import Points, placed_at, points
 from components.kpi_tile import area_for, csv_link
+from components.props import props
 from components.tongue import N_, _, current, said
 from pipelines.engine.model import AlarmRule, Kpi
 from pipelines.engine.usual import Usual
@@ -123,6 +124,13 @@ def _figure(trace: dict[str, Any], limits: Mapping[str, float | None]) -> dict[s
     return {"data": [trace, unseen] if drawn else [trace], "layout": layout}
 
 
+def save_button(what: str) -> html.Button:
+    """The button that saves a chart as a picture, with its title, unit and source on it."""
+    words = _("Download picture")
+    named = {"aria-label": f"{words}: {what}", "data-save": "yes"}
+    return html.Button(words, type="button", className="as-link needs-script", **props(named))
+
+
 def graph(figure: dict[str, Any]) -> dcc.Graph:
     """The figure in a box as high as the style sheet says, without Plotly's tools."""
     config: Any = {**theme.CHART_CONFIG, **chart_locale(current())}
@@ -217,6 +225,7 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
         address = glass.href("api/v1/expected", kpi=kpi.id, area=area)
         links += [" · ", csv_link(address, _(kpi.title), _("What is usual (CSV)"))]
     chart = {"data-chart": f"{kpi.id}|{area}", "data-at": placed_at(kpi)}
+    links += [" · ", save_button(_(kpi.title))]
     return html.Section(
         [
             html.Div(head, className="panel-head"),
@@ -224,6 +233,7 @@ def _chart(kpi: Kpi, area: str, view: View, known: Points, limits: Mapping[str, 
             html.Div(links, className="panel-foot"),
         ],
         className="panel chart-panel",
+        **props({"data-source": kpi.standard, "data-file": f"{kpi.id}-{area.replace(':', '-')}"}),
     )
 
 

@@ -49,6 +49,7 @@ UNITS = {
     "dimensionless": "",
     "request": N_("requests"),
     "vehicle": N_("vehicles"),
+    "vehicle/h": N_("vehicles an hour"),
     "customer": N_("customers"),
     "trip": N_("trips"),
     "person": N_("people"),

@@ -13,7 +13,7 @@ from pipelines.engine.picture import STATE
 
 LONGEST_LABEL = 42
 # From here on decimals tell nothing that people read.
-MANY = 1000
+MANY = 100
 PLAIN = {"good", "context", "no data"}
 Row = Mapping[str, Any]
 

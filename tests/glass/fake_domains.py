@@ -5,6 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 from pipelines.engine.model import AlarmRule, Column, Domain, Kpi, Quantity, Table, every
+from tests.glass.fake_pictures import BY_FORM
 
 LEVELS = ("town", "ward")
 
@@ -61,6 +62,7 @@ WATER = _domain(
         _kpi("continuity", "Continuity of supply at the connections of the outer district metered areas", "percent", "pressure_m", better="higher", target=90),
     ),
     tables=(Table(name="water_bills", meaning="Billed volumes", key=("dma",), time="period_start", columns=(Column(name="dma", meaning="area"), Column(name="period_start", kind="instant", meaning="start"), Column(name="billed_m3", kind="number", unit="m^3", meaning="volume billed"))),),
+    pictures=BY_FORM,
 )  # fmt: skip
 ENERGY = _domain(
     "energy", "Energy", "Outages, loading, voltage and the microgrid.",

@@ -13,6 +13,7 @@ import polars as pl
 from pipelines.engine.clocks import SHOWN_CLOCKS
 from pipelines.engine.devices import SHOWN_DEVICES
 from pipelines.engine.filing.room import FilingRoom
+from pipelines.engine.gallery import Gallery
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
@@ -106,6 +107,7 @@ class FakeTown:
         self.off = pl.DataFrame(schema=SHOWN_CLOCKS)
         self.requests: dict[str, Any] = {}
         self._snapshot: Snapshot | None = None
+        self.pictures = Gallery(self, lambda: (None, None))  # type: ignore[arg-type, return-value]
 
     # what tests do to it
 

@@ -257,6 +257,29 @@ def test_request_is_answered_behind_with_who_asked_and_nobody_can_claim_to_be_an
     assert "transfer-encoding" not in {name.decode() for name, _ in sent[0]["headers"]}
 
 
+def test_cookie_that_one_visitor_is_given_goes_with_nobody_elses_question(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def sets(scope: Any, receive: Any, send: Any) -> None:
+        heard.append(dict(scope["headers"]).get(b"cookie", b""))
+        headers = [(b"set-cookie", b"townboard_lang=ur; Path=/")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> Answer | None:
+        behind = Behind(tmp_path / "pages.sock")
+        async with served(sets, tmp_path / "pages.sock"):
+            first = await behind.whole(scope_of("/water"), b"")
+            await behind.whole(scope_of("/water"), b"")
+            await behind.whole(scope_of("/water", cookie="townboard_lang=hi"), b"")
+            await behind.close()
+        return first
+
+    first = asyncio.run(run())
+    assert first is not None and first.header(b"set-cookie") == b"townboard_lang=ur; Path=/"
+    assert heard == [b"", b"", b"townboard_lang=hi"]
+
+
 def test_nobody_behind_means_that_the_process_answers_itself(town: FakeTown, tmp_path: Path) -> None:
     async def run() -> list[httpx.Response]:
         board = Board(town)
