@@ -106,6 +106,7 @@ class FakeTown:
         self.heard = pl.DataFrame(schema=SHOWN_DEVICES)
         self.off = pl.DataFrame(schema=SHOWN_CLOCKS)
         self.requests: dict[str, Any] = {}
+        self.pinned = lambda: nullcontext(0)
         self._snapshot: Snapshot | None = None
         self.pictures = Gallery(self, lambda: (None, None))  # type: ignore[arg-type, return-value]
 

@@ -267,7 +267,7 @@ def test_cookie_that_one_visitor_is_given_goes_with_nobody_elses_question(tmp_pa
         await send({"type": "http.response.body", "body": b""})
 
     async def run() -> Answer | None:
-        behind = Behind(tmp_path / "pages.sock")
+        behind = behind_at(tmp_path / "pages.sock")
         async with served(sets, tmp_path / "pages.sock"):
             first = await behind.whole(scope_of("/water"), b"")
             await behind.whole(scope_of("/water"), b"")
