@@ -39,7 +39,7 @@ class Reports:
         await self._give(scope, send, "council")
 
     async def _operations(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not current().actor.may("read"):
+        if not current().actor.may_everywhere("read"):
             return await answer(scope, send, 401, _("Sign in to see this.").encode(), WORDS)
         await self._give(scope, send, "operations")
 
