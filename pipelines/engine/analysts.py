@@ -34,8 +34,8 @@ PLACES = (
 def build(store: Path, tables: Iterable[Table], registers: Registers, now: datetime) -> Path:
     """Write the file beside and rename it over the last one; who has that one open keeps what he sees.
 
-    Shape: a view per table without its personal columns, readings and rollups with the sensor's place, a table per
-    register, and `about`, which says how far it reaches.
+    Shape: a view per table without its personal and free columns, readings and rollups with the sensor's place, a
+    table per register, and `about`, which says how far it reaches.
     Raises StoreError when it cannot be made; the one before stays.
     """
     try:
@@ -82,7 +82,8 @@ def _place(db: duckdb.DuckDBPyConnection, name: str, source: str) -> None:
 
 def _rows(store: Path, parts: list[Part], table: Table) -> str:
     """The public columns of a table, from its files."""
-    columns = [column for column in table.columns if not column.personal]
+    # A view cannot scrub what people wrote.
+    columns = [column for column in table.columns if not column.personal and not column.free]
     chosen = ", ".join(f'"{column.name}"' for column in columns)
     nothing = _nothing(columns)
     if not parts:

@@ -68,5 +68,10 @@ def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
         .when(~usable)
         .then(pl.lit("no_data"))
     )
-    judged = counted.with_columns(value=pl.when(usable & ~thin & ~few).then("value"), reason=reason)
+    judged = counted.with_columns(
+        value=pl.when(usable & ~thin & ~few).then("value"),
+        # Of few cases the number is told, never how many of them: that would tell the share on every exit.
+        numerator=pl.when(~few).then("numerator"),
+        reason=reason,
+    )
     return judged.select("kpi", *VALUE).sort("kpi", *KEYS)

@@ -59,7 +59,8 @@ RETENTION: Mapping[str, timedelta | None] = {
 class Column:
     """One column of a table: its kind, unit, permitted range or choices, and what it means.
 
-    `kind` is a key of KINDS. `personal` columns never leave by a public exit.
+    `kind` is a key of KINDS. `personal` columns never leave by a public exit. `free` text was written by people and
+    leaves without phone numbers, mail addresses and numbers of papers.
     """
 
     name: str
@@ -71,8 +72,10 @@ class Column:
     required: bool = False
     choices: tuple[str, ...] = ()
     personal: bool = False
+    free: bool = False
 
     def __post_init__(self) -> None:
+        require(not self.free or self.kind == "text", f"column {self.name}: only text is free")
         require(self.kind in KINDS, f"column {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
         require(self.name.isidentifier(), f"column {self.name!r}: a name is letters, digits and _")
         if self.unit:

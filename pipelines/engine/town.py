@@ -26,6 +26,7 @@ from pipelines.engine.line import run_folder
 from pipelines.engine.local import LineClient
 from pipelines.engine.manifest import Part
 from pipelines.engine.model import Domain, Kpi, Table
+from pipelines.engine.people.giving import given_away
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
 from pipelines.engine.people.shift import ShiftLog
@@ -45,17 +46,9 @@ FOLLOW_S = 0.5
 OK = 200
 LATELY = timedelta(days=3)
 PUBLIC_ENGINE_TABLES = (
-    "arrivals",
-    "quarantine",
-    "kpi_values",
-    "kpi_board",
-    "kpi_corrections",
-    "series",
-    "meter_events",
-    "device_reports",
-    "edge_states",
-    "sensor_clocks",
-)
+    "arrivals", "quarantine", "kpi_values", "kpi_board", "kpi_corrections", "series", "meter_events",
+    "device_reports", "edge_states", "sensor_clocks",
+)  # fmt: skip
 
 
 class Town:
@@ -311,7 +304,7 @@ class Town:
         *,
         actor: Actor = VISITOR,
     ) -> pl.DataFrame:
-        """Rows of a table, oldest first, without its personal columns; received_at says when each came.
+        """Rows of a table, oldest first, without its personal columns, free text scrubbed; received_at: when each came.
 
         Raises KeyError when there is no such table, Forbidden when it is guarded and the actor may not read it.
         """
@@ -323,7 +316,7 @@ class Town:
         if ward is not None and "ward" in open_columns:
             where, params = "ward = $ward", {"ward": ward}
         rows = self._follow().rows(table, start, end, where, params, limit=limit)
-        return rows.select(*open_columns, "received_at")
+        return given_away(rows.select(*open_columns, "received_at"), declared)
 
     def quarantine(
         self,

@@ -40,7 +40,7 @@ SERVICE_REQUESTS = Table(
     columns=(
         Column(name="service_request_id", meaning="The request's number", required=True),
         Column(name="status", meaning="open or closed, nothing else", required=True, choices=STATUSES),
-        Column(name="status_notes", meaning="Why it has this status, in the office's words"),
+        Column(name="status_notes", meaning="Why it has this status, in the office's words", free=True),
         Column(name="service_name", meaning="What was asked for, in words"),
         Column(name="service_code", meaning="What was asked for, as a code"),
         Column(name="description", meaning="What the resident wrote", personal=True),

@@ -44,7 +44,7 @@ minimum_m = 12
 )
 # What a resident wrote, and what a spreadsheet would run.
 SECRET = "my neighbour Mr Rao"
-FORMULA = '=HYPERLINK("http://x.example","gift")'
+FORMULA = '=HYPERLINK(A1,"gift")'
 REQUESTS = [
     ("R1", FORMULA, "W1", NOW - 3 * DAY),
     ("R2", "+91 water", "W2", NOW - 2 * DAY),
