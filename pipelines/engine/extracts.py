@@ -254,9 +254,11 @@ QUARANTINE_COLUMNS = (
     Column(name="table", meaning="Table it was meant for."),
     Column(name="row", kind="integer", meaning="Its place in the payload (line of a file)."),
     Column(name="reason", meaning="Short reason."),
-    Column(name="detail", meaning="The reason in words."),
+    Column(name="detail", meaning="The reason in words, where nothing personal can stand in the row."),
     Column(name="original", meaning="What the row said, where nothing personal can stand in it."),
-    Column(name="withheld", kind="flag", meaning="Whether the original is left out because it may hold personal data."),
+    Column(
+        name="withheld", kind="flag", meaning="Whether both are left out because personal data may stand in the row."
+    ),
     Column(name="state", meaning="waiting, or healed by a replay."),
     Column(name="replayed_at", kind="instant", meaning="When it was last taken in once more."),
     Column(name="refused_again", meaning="Short reason why that replay refused it."),

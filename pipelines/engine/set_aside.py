@@ -17,7 +17,7 @@ def newest(
 ) -> pl.DataFrame:
     """The newest quarantined rows that wait, or have healed, or all; `wanted` names what they agree in.
 
-    Shape: as Town.quarantine gives it. What a row said is withheld where `hidden` is true.
+    Shape: as Town.quarantine gives it. What a row said, and what quotes it, is withheld where `hidden` is true.
     """
     params = {name: value for name, value in wanted.items() if value}
     conditions = [f"{name} = ${name}" for name in params]
@@ -32,7 +32,9 @@ def newest(
     rows = rows.with_columns(original=pl.Series(text, dtype=pl.String)).with_columns(
         withheld=pl.lit(value=False) if hidden is None else hidden
     )
-    rows = rows.with_columns(original=pl.when(~pl.col("withheld")).then("original"))
+    # The reason in words quotes what the row said.
+    told = [pl.when(~pl.col("withheld")).then(name).alias(name) for name in ("original", "detail")]
+    rows = rows.with_columns(told)
     return rows.join(shown.drop("at"), on="id", maintain_order="left").select(
         "id", "feed", "received_at", "table", "row", "reason", "detail", "original", "withheld", "format", "state",
         "replayed_at", "refused_again",

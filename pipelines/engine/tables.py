@@ -96,7 +96,7 @@ QUARANTINE = Table(
         Column(name="table_name", meaning="Table it was meant for."),
         Column(name="row", kind="integer", meaning="Its place in the payload (line of a file)."),
         Column(name="reason", meaning="Short reason.", required=True),
-        Column(name="detail", meaning="The reason in words."),
+        Column(name="detail", meaning="The reason in words.", free=True),
         Column(name="original", kind="bytes", meaning="The row as it came.", personal=True),
         Column(name="fields", meaning="What came beside it, such as the parts of its MQTT topic, as JSON."),
         Column(name="format", meaning="How it was read: csv, json ...; empty = as its feed is read."),
@@ -119,7 +119,7 @@ QUARANTINE_REPLAYS = Table(
         Column(name="feed", meaning="Feed it came by.", required=True),
         Column(name="outcome", meaning="healed or refused.", choices=("healed", "refused"), required=True),
         Column(name="reason", meaning="Short reason why it was refused again."),
-        Column(name="detail", meaning="That reason in words."),
+        Column(name="detail", meaning="That reason in words.", free=True),
     ),
 )
 CORRECTIONS = Table(
