@@ -86,7 +86,7 @@ def line(options: argparse.Namespace) -> int:
     # Whoever waits to be answered is let in soon while a beat computes.
     sys.setswitchinterval(SWITCH_S)
     from pipelines import available
-    from pipelines.engine import registers, upkeep_desk
+    from pipelines.engine import news, registers, upkeep_desk
     from pipelines.engine.line import Line
     from pipelines.engine.people.desk import invite
     from pipelines.engine.service import Service, keep_what_the_start_made
@@ -95,6 +95,7 @@ def line(options: argparse.Namespace) -> int:
     settings = _settings(options)
     upkeep_desk.forward(settings, available, _registers(settings), now())
     opened = Line(settings, registers.load(settings), now())
+    news.begin(settings.store)
     service = Service(opened, now, command(settings.folder, "compact"))
     if not settings.demo and (words := invite(settings.store, now())):
         print(words, flush=True)

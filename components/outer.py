@@ -40,6 +40,7 @@ from components.forms import FOREIGN, foreign
 from components.kept_pages import KeptPages
 from components.live import Wire
 from components.messages_page import MessagesPage
+from components.news_page import NewsPage
 from components.openid_door import OpenIdDoor
 from components.pictures import Pictures, unconditional
 from components.pictures import give as give_picture
@@ -92,7 +93,7 @@ class Outer:
         makers = (
             SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
             ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), pictures, Reports(),
-            Filing(), Cases(),
+            Filing(), Cases(), NewsPage(),
         )  # fmt: skip
         # Pages without Dash that a process behind makes.
         self.made = dict.fromkeys(council.addresses, self._council) | dict.fromkeys(pictures.addresses, self._picture)

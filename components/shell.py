@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from dash import dcc, html, page_container
 
-from components import glass, visitor, wording
+from components import glass, news_page, visitor, wording
 from components.props import props
 from components.tongue import _, current, offered
 from pipelines.engine.model import Domain
@@ -93,6 +93,7 @@ def header(state: Mapping[str, Any]) -> html.Header:
             clock(),
             badge(),
             languages(),
+            news_page.link(),
             *_person(),
             html.Button(
                 _("Theme"),

@@ -16,6 +16,7 @@ from components.kpi_tile import csv_link
 from components.props import props
 from components.tongue import N_, _, said, titled
 from components.words_page import failed
+from pipelines.engine.copies import Last, last
 
 MOST_LINES = 50
 MOST_RUNS = 60
@@ -52,6 +53,8 @@ def feeds(query: Mapping[str, Any]) -> html.Div:
             *clocks(),
             html.H2(_("Rows that were set aside"), className="section"),
             _quarantine(feed),
+            html.H2(_("Backup"), className="section"),
+            _backups(),
             html.H2(_("Jobs"), className="section"),
             _jobs(state["jobs"]),
         ],
@@ -136,6 +139,27 @@ def _said(row: Mapping[str, Any]) -> Any:
 def _title(feed: str) -> str:
     """A feed's short name; its id when the board knows it no more."""
     return str(glass.state()["feeds"].get(feed, {}).get("title") or feed)
+
+
+def _backups() -> html.Section:
+    """The last verified copy of the town in each place; where that is, for those who look after it."""
+    settings = glass.town().settings
+    found = last(settings.backup, settings.store)
+    if not found:
+        words = _("No backup is planned, and none was made. [backup] in town.toml says where copies go.")
+        return html.Section(html.P(words, className="empty"), className="panel")
+    return html.Section(html.Ul([html.Li(_backup(one)) for one in found], className="reasons"), className="panel")
+
+
+def _backup(one: Last) -> list[Any]:
+    if one.at is None:
+        told: list[Any] = [html.B(_("No verified copy stands here yet."))]
+    else:
+        when = wording.clock(one.at, glass.town().zone)
+        told = [
+            _("The last verified copy is from {when}, {size} MB.", when=when, size=wording.number(one.size / 1e6, 1))
+        ]
+    return [*told, " ", html.Code(one.place)] if visitor.current().actor.may("settings") else told
 
 
 def _jobs(jobs: Sequence[Mapping[str, Any]]) -> html.Section:

@@ -72,6 +72,29 @@ def lacks_second(plan: BackupPlan, store: Path, copies: Mapping[str, datetime]) 
     return None if known == newest else newest
 
 
+@dataclass(frozen=True)
+class Last:
+    """The last verified copy in a place; without one `at` is None."""
+
+    place: str
+    at: datetime | None = None
+    size: int = 0
+
+
+def last(plan: BackupPlan | None, store: Path) -> list[Last]:
+    """The last verified copy in each place of the plan; without a plan, the one that was made by hand."""
+    path = store / "state.sqlite"
+    made, sent = state_file.read_cursor(path, backup.LAST), state_file.read_cursor(path, SECOND)
+    found = [_last(str(plan.to) if plan else str(made.get("file", "")), made)] if plan or made else []
+    if plan and plan.second:
+        found.append(_last(plan.second, sent if sent.get("place") == plan.second else {}))
+    return found
+
+
+def _last(place: str, about: Mapping[str, Any]) -> Last:
+    return Last(place, datetime.fromisoformat(about["at"]), int(about["bytes"])) if about else Last(place)
+
+
 def late(plan: BackupPlan, store: Path, now: datetime) -> str:
     """The words where the last verified copy is twice as old as it may be, in either place; empty where all is well."""
     for cursor, place in ((backup.LAST, str(plan.to)), (SECOND, plan.second)):

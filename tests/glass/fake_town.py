@@ -76,7 +76,9 @@ class FakeTown:
 
     def __init__(self, domains: tuple[Domain, ...] = FIVE, water_points: int = 2600) -> None:
         self.domains = domains
-        self.settings = SimpleNamespace(store=Path("no-store-here"), feeds={}, open_wall=True, filing=FilingPlan())
+        self.settings = SimpleNamespace(
+            store=Path("no-store-here"), feeds={}, backup=None, open_wall=True, filing=FilingPlan()
+        )
         self.registers = SimpleNamespace(references={})
         self.expectations = SimpleNamespace(
             of_sensor=_usual, of_kpi=lambda kpi, area, start, end: _usual("", start, end)

@@ -48,6 +48,8 @@ MATRIX = {
     ("POST", "alarms.csv"):       " 5   5   5   5   5   5   5   5",
     ("GET", "shift"):             " o   o   o   o   o   o   o   o",
     ("POST", "shift"):            " 1   3   3   >   >   >   1   1",
+    ("GET", "news"):              " o   o   o   o   o   o   o   o",
+    ("POST", "news"):             " 1   3   3   3   3   >   1   1",
     ("GET", "rules"):             " o   o   o   o   o   o   o   o",
     ("POST", "rules"):            " 1   3   3   2   2   2   1   1",  # of a rule without anything in it
     ("GET", "messages"):          " o   o   o   o   o   o   o   o",
