@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 KEPT := PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev glass system run serve install uninstall test check messages vectors bench torture clean
+.PHONY: help venv venv-dev glass system run serve install uninstall test check messages sbom vectors bench torture clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +55,15 @@ messages: venv-dev ## Bring locales/*.po in step with the messages; names what i
 vectors: venv-dev ## Run the KPI vectors: make vectors FILE=vectors.jsonl
 	@$(BIN)/python -m pytest tests/test_kpi_vectors.py $(if $(FILE),--vectors $(FILE))
 
-check: venv-dev ## Lint, format, types, import rules, docs
+check: venv-dev ## Lint, format, types, import rules, docs, known weaknesses of packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/test_import_rules.py tests/test_docs_are_current.py
+	@$(BIN)/python -m tools.audit
+
+sbom: venv-dev ## List what runs as CycloneDX: townboard.cdx.json
+	@$(BIN)/python -m tools.sbom
 
 bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.beat

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ RUN_COLUMNS = {
 }
 BELONGING = ("", "-wal", "-shm")
 PATIENCE_S = 20
+OTHERS = 0o077
 
 
 def sealed(value: Mapping[str, Any]) -> str:
@@ -112,6 +113,7 @@ def changing(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as db:
+            _private(path)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(SCHEMA)
@@ -197,6 +199,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     db = sqlite3.connect(path, check_same_thread=False)
     try:
+        _private(path)
         db.text_factory = _text
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
@@ -211,6 +214,13 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _private(path: Path) -> None:
+    """For nobody but its owner: hashes of passwords and secrets of second factors stand in it."""
+    with suppress(OSError):
+        if path.stat().st_mode & OTHERS:
+            path.chmod(0o600)
 
 
 def _text(raw: bytes) -> str:

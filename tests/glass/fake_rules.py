@@ -59,7 +59,7 @@ class FakePost(PostRoom):
     """Three messages: sent, waiting after tries, given up."""
 
     def messages(self, actor: Actor) -> pl.DataFrame:
-        actor.check("operate")
+        actor.check_everywhere("operate")
         now = datetime.now(UTC)
         common: dict[str, Any] = {
             "channel": "sms",

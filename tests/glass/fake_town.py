@@ -274,7 +274,7 @@ class FakeTown:
     def quarantine(
         self, feed: str | None = None, reason: str | None = None, limit: int = 200, *, actor: Actor
     ) -> pl.DataFrame:
-        actor.check("read")
+        actor.check_everywhere("read")
         n = 0 if feed == "bus_positions" else 14
         return pl.DataFrame(
             {"id": list(range(n)), "feed": ["scada"] * n, "received_at": [STARTED - timedelta(minutes=i) for i in range(n)], "table": ["readings"] * n, "row": list(range(n)),
@@ -287,7 +287,7 @@ class FakeTown:
         return pl.DataFrame({"feed": ["scada"], "reason": ["out_of_range"], "rows": [14], "newest": [STARTED]})
 
     def devices(self, actor: Actor) -> pl.DataFrame:
-        actor.check("read")
+        actor.check_everywhere("read")
         return self.heard
 
     def clocks(self, actor: Actor) -> pl.DataFrame:

@@ -35,6 +35,23 @@ def test_code_is_100_random_bits_and_neither_it_nor_password_nor_session_is_on_d
         assert secret.encode() not in on_disk
 
 
+def test_file_of_the_accounts_is_for_its_owner_alone_also_where_it_was_not(door: Doorstep) -> None:
+    door.add("asha", "operator")
+    door.path.chmod(0o644)
+    accounts.disable(door.path, "asha", NOW, by="console")
+    assert {file.stat().st_mode & 0o077 for file in door.path.parent.glob("state.sqlite*")} == {0}
+
+
+def test_nobody_can_sign_in_where_nobody_was_let_in_yet(tmp_path: Path, quick: None) -> None:
+    made = Doorstep(tmp_path)
+    for name in ("admin", "root", "townboard", "operator", "test", ""):
+        for password in ("", "admin", "password", "townboard", "operator", "changeme"):
+            with pytest.raises(Misasked, match=r"do not belong together|wrong tries"):
+                made.sign_in(name, password, peer=f"{name} {password}")
+    assert accounts.listed(made.path) == {}
+    made.close()
+
+
 def test_code_works_once_and_for_a_day(door: Doorstep) -> None:
     code = accounts.add(door.path, "asha", "operator", NOW, by="console")
     door.redeem(code)
