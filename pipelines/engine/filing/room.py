@@ -142,6 +142,9 @@ class FilingRoom:
         Raises Forbidden, Faulty, Misasked.
         """
         actor.check("operate")
+        found = await asyncio.to_thread(vault.case, self._town.settings.store, number) if actor.wards else None
+        if found is not None and not _in_reach(found, actor):
+            actor.check_everywhere("operate")
         await self._told("change", number=number, state=state, notes=notes, agency=agency, who=actor.signature)
 
     async def erase(self, number: str, actor: Actor) -> None:
@@ -178,37 +181,43 @@ class FilingRoom:
         told = [outside.request(row, names, extended=asked.extended) for row in page]
         if actor.may("operate"):
             held = vault.cases(self._town.settings.store, *outside.of_numbers(page), limit=len(page))
-            outside.add_personal(told, page, held)
+            outside.add_personal(told, page, [one for one in held if _in_reach(one, actor)])
         return told, rows.height > asked.skip + asked.size
 
     # what is personal: only with the right
 
     def cases(self, actor: Actor, *, open_only: bool = True) -> list[Case]:
-        """Requests that were filed here, the newest first.
+        """Requests that were filed here, the newest first; of the actor's wards.
 
         Raises Forbidden, StoreError.
         """
         actor.check("operate")
-        return vault.cases(self._town.settings.store, "closed_at IS NULL" if open_only else "1")
+        found = vault.cases(self._town.settings.store, "closed_at IS NULL" if open_only else "1")
+        return [one for one in found if _in_reach(one, actor)]
 
     def case(self, number: str, actor: Actor) -> tuple[Case, dict[str, Any]] | None:
-        """A request that was filed here with its newest row; None when there is none of this number.
+        """A request that was filed here with its newest row; None when there is none of this number for the actor.
 
         Raises Forbidden, StoreError.
         """
         actor.check("operate")
-        found = vault.case(self._town.settings.store, number)
+        found = self._held(number, actor)
         rows = self._rows('"service_request_id" = $number', {"number": number}) if found else None
         return (found, rows.row(0, named=True)) if found and rows is not None and rows.height else None
 
     async def note_look(self, number: str, actor: Actor) -> None:
         """Put on record that somebody looks at what is personal of a request, where there is such a one."""
         known = numbers.tidy(number) or number.strip()
-        found = await asyncio.to_thread(vault.case, self._town.settings.store, known) if actor.may("operate") else None
+        found = await asyncio.to_thread(self._held, known, actor) if actor.may("operate") else None
         if found is not None:
             with suppress(httpx.TransportError):
                 facts = {"who": actor.signature, "did": "request: read", "facts": {"number": known}}
                 await self._town.line.people("note", facts)
+
+    def _held(self, number: str, actor: Actor) -> Case | None:
+        """A request of the vault, when it lies in the actor's wards."""
+        found = vault.case(self._town.settings.store, number)
+        return found if found is not None and _in_reach(found, actor) else None
 
     def picture(self, number: str, file: str, actor: Actor) -> tuple[Picture, Path] | None:
         """A request's attachment; None when it has none of this name.
@@ -216,7 +225,12 @@ class FilingRoom:
         Raises Forbidden, StoreError.
         """
         actor.check("operate")
-        found = vault.case(self._town.settings.store, number)
+        found = self._held(number, actor)
         picture = next((one for one in found.pictures if one.file == file), None) if found else None
         path = vault.folder_of(self._town.settings.store) / file
         return (picture, path) if picture is not None and path.is_file() else None
+
+
+def _in_reach(case: Case, actor: Actor) -> bool:
+    """Whether a request lies in the actor's wards."""
+    return actor.in_reach(case.row.get("ward"))

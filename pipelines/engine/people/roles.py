@@ -9,7 +9,7 @@ RIGHTS: Mapping[str, str] = {
     "ingest": "send rows",
     "read": "see what is not public",
     "operate": "act on alarms and on quarantined rows",
-    "settings": "make and revoke the tokens of machines and screens",
+    "settings": "do the work of a clerk",
     "admin": "look after accounts and read the audit log",
 }
 # Least first; what each may do. Machines have scopes of the same names instead of a role.
@@ -40,15 +40,17 @@ MATRIX = (
     May("Look at the board: figures, maps, charts, alarms without names, exports, API, residents' page", None),
     May("See who did what to an alarm, its history, incidents, and how the alarm system does", "read", True),
     May("See which sensors' clocks are off", "read", True),
-    May("See the shift log, rows set aside (personal ones withheld), gateways and devices", "read"),
+    May("See the shift log, its sheet, rows set aside (personal ones withheld), gateways and devices", "read"),
     May("Read the alarm rules that people set", "read"),
     May("Open the wall without a token of its own", "read"),
     May("Acknowledge, shelve, assign, comment, take out of service, reset an alarm", "operate", True),
+    May("See filed requests with what is personal in them, enter them, bring them to another state", "operate", True),
     May("Write the shift log, hand over", "operate"),
     May("Set, try and end alarm rules", "operate"),
     May("See messages that were sent, who is on duty; test a channel", "operate"),
     May("See the bytes of rows set aside, take them in again", "operate"),
     May("Make, list and revoke tokens of machines and screens", "settings"),
+    May("Have what is personal of a request forgotten", "settings"),
     May("Make, limit, disable accounts; give codes and roles; take a second factor away", "admin"),
     May("See and end everybody's sessions; read, check and export the audit log", "admin"),
 )
