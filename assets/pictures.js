@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {_, all} = board;
+  const {_, all, native} = board;
   const inView = (node) => { const r = node.getBoundingClientRect(); return r.width > 0 && r.bottom > -80 && r.top < innerHeight + 80; };
   const state = new WeakMap();
   let asking = false;
@@ -45,11 +45,13 @@
   setInterval(look, 1000);
 
   // ---- saving as PNG ------------------------------------------------------------------------------------------------
-  const SHOWN = ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'stroke-linejoin', 'opacity', 'font-size', 'font-weight', 'font-family', 'text-anchor',
+  const SHOWN = ['fill', 'fill-opacity', 'stroke', 'stroke-opacity', 'visibility', 'display', 'stroke-width', 'stroke-dasharray', 'stroke-linejoin', 'opacity', 'font-size', 'font-weight', 'font-family', 'text-anchor',
     'paint-order', 'vector-effect', 'direction'];
+  /* An address within the page is one within the picture too. */
+  const local = (value) => value.replaceAll(/url\(["']?[^#)"']*#([^)"']+)["']?\)/g, 'url(#$1)').replaceAll('"', "'");
   const dressed = (from, to) => {
     const look = getComputedStyle(from);
-    to.setAttribute('style', SHOWN.map((name) => `${name}:${look.getPropertyValue(name).replaceAll(/url\(["']?[^#)]*#/g, 'url(#').replaceAll('"', "'")}`).join(';'));
+    to.setAttribute('style', SHOWN.map((name) => `${name}:${local(look.getPropertyValue(name))}`).join(';'));
     [...from.children].forEach((child, i) => to.children[i] && dressed(child, to.children[i]));
   };
   const picture = (svg, width, height) => new Promise((done, failed) => {
@@ -73,7 +75,7 @@
     return lines;
   };
   /* Title, what it shows, the drawing, then source, town and time: whoever gets the picture knows what it is. */
-  board.sheet = (drawn, size, words) => {
+  const sheet = (layers, size, words) => {
     const scale = 2, edge = 24, wide = size.width + 2 * edge, canvas = document.createElement('canvas'), pen = canvas.getContext('2d');
     const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const face = getComputedStyle(document.body).fontFamily, rtl = document.dir === 'rtl' || document.documentElement.dir === 'rtl';
@@ -93,7 +95,7 @@
     line(words.title, fonts.title, '--ink', 24);
     for (const text of said) line(text, fonts.text, '--ink-2', 19);
     y += 4;
-    pen.drawImage(drawn, edge, y, size.width, size.height);
+    for (const layer of layers) pen.drawImage(layer, edge, y, size.width, size.height);
     y += size.height + 24;
     for (const text of foot) line(text, fonts.text, '--ink-2', 18);
     return canvas;
@@ -105,19 +107,19 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }, 'image/png');
-  const foot = (source, fresh) => [source && _('Source: {source}', {source}), fresh, document.querySelector('.top .town')?.textContent, `${board.clock(new Date(board.now()).toISOString())}`]
+  const foot = (source, fresh) => [source && _('Source: {source}', {source}), fresh, document.querySelector('.top .town')?.textContent, native(board.localText(board.now()).slice(0, 16).replace('T', ' '))]
     .filter(Boolean).join(' · ');
   const words = (node) => node?.textContent.trim().replace(/\s+/g, ' ') || '';
   const savePanel = async (panel) => {
     const svg = panel.querySelector('.drawn svg'), box = svg.getBoundingClientRect();
     const image = await picture(svg, box.width, box.height);
-    give(board.sheet(image, box, {title: words(panel.querySelector('h2')), said: words(panel.querySelector('[data-part=said]')),
+    give(sheet([image], box, {title: words(panel.querySelector('h2')), said: words(panel.querySelector('[data-part=said]')),
       foot: foot(words(panel.querySelector('.d-source')), words(panel.querySelector('[data-part=facts]')))}), panel.dataset.file);
   };
   const saveChart = async (panel) => {
-    const plot = panel.querySelector('.js-plotly-plot'), svg = plot.querySelector('svg.main-svg'), box = svg.getBoundingClientRect();
-    const image = await picture(svg, box.width, box.height), head = panel.querySelector('.panel-head');
-    give(board.sheet(image, box, {title: words(head.querySelector('h3,h2')), said: words(head.querySelector('.sub')), foot: foot(panel.dataset.source, '')}), panel.dataset.file || 'chart');
+    const layers = [...panel.querySelectorAll('.js-plotly-plot svg.main-svg')], box = layers[0].getBoundingClientRect();
+    const images = await Promise.all(layers.map((svg) => picture(svg, box.width, box.height))), head = panel.querySelector('.panel-head');
+    give(sheet(images, box, {title: words(head.querySelector('h3,h2')), said: words(head.querySelector('.sub')), foot: foot(panel.dataset.source, '')}), panel.dataset.file || 'chart');
   };
   document.addEventListener('click', (e) => {
     const button = e.target.closest?.('[data-save]'), panel = button?.closest('.panel');
@@ -125,6 +127,8 @@
     const saved = panel.querySelector('.drawn svg') ? savePanel(panel) : panel.querySelector('.js-plotly-plot') ? saveChart(panel) : null;
     saved?.catch(() => { button.textContent = _('This browser could not write the picture.'); });
   });
-  /* Printed pages show what is folded away. */
-  addEventListener('beforeprint', () => { for (const part of all('details.fold')) part.open = true; });
+  /* A sheet of paper is narrower than the screen: charts are drawn anew for it, and for the screen again. */
+  const charts = (size) => { if (window.Plotly) for (const plot of all('.js-plotly-plot')) Plotly.relayout(plot, size); };
+  addEventListener('beforeprint', () => charts({autosize: false, width: 640, height: 210}));
+  addEventListener('afterprint', () => charts({autosize: true, width: undefined, height: undefined}));
 })();
