@@ -90,7 +90,7 @@ def line(options: argparse.Namespace) -> int:
     from pipelines.engine.line import Line
     from pipelines.engine.people.desk import invite
     from pipelines.engine.service import Service, keep_what_the_start_made
-    from pipelines.engine.upkeep import command
+    from pipelines.engine.supervise import command
 
     settings = _settings(options)
     upkeep_desk.forward(settings, available, _registers(settings), now())
@@ -116,7 +116,7 @@ def web(options: argparse.Namespace) -> int:
     from components.web import build
     from pipelines.engine import api, layout
     from pipelines.engine.api.access import loopback
-    from pipelines.engine.local import private_socket, socket_path
+    from pipelines.engine.line_client import private_socket, socket_path
     from pipelines.engine.supervise import crowd_mark
     from pipelines.engine.town import Town
 

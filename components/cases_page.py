@@ -11,10 +11,9 @@ from components.tongue import said as translated
 from components.visitor import current
 from pipelines.engine.asking import Misasked
 from pipelines.engine.filing import numbers
-from pipelines.engine.filing.desk import in_words
 from pipelines.engine.filing.faults import Faulty
 from pipelines.engine.filing.posted import Posted
-from pipelines.engine.filing.report import CHANNELS
+from pipelines.engine.filing.report import CHANNELS, in_words
 
 SURE = N_("Tick that you are sure: what is erased cannot be brought back.")
 WAYS = {"counter": N_("At the counter"), "phone": N_("By phone"), "paper": N_("On paper")}

@@ -58,7 +58,7 @@ from components.visitor import current, welcome
 from components.wall import Wall
 from components.words_page import failed
 from pipelines.engine.api.problems import problem
-from pipelines.engine.line import run_folder
+from pipelines.engine.line_client import run_folder
 
 API_TREES = ("api/", "cap/", "open311/")
 API_FILES = ("openapi.json", "healthz", "readyz", "metrics")

@@ -10,6 +10,8 @@ from components.packed import File, pack, sweep
 VENDOR = Path(__file__).resolve().parent.parent / "assets" / "vendor"
 PLOTLY_URL = "_dash-component-suites/plotly/package_data/plotly.min.js"
 SLIM_PLOTLY = "plotly-basic.min.js"
+# Every thread that once worked keeps memory of its own.
+PACKED_AT_ONCE = 2
 FOREVER = b"public, max-age=31536000, immutable"
 FINGERPRINT = re.compile(r"\.v\d[\w.]*m\d+")
 
@@ -76,5 +78,11 @@ class Static:
         """Pack every file that this page names, before the port opens."""
         urls = [u.split("?")[0] for u in re.findall(r'(?:src|href)="([^"]+)"', page) if u.startswith(self.prefix)]
         urls += [u.replace("dash_core_components.v", "async-graph.v") for u in urls if "dash_core_components.v" in u]
-        await asyncio.gather(*(self.file(url) for url in dict.fromkeys(urls) if self.owns(url)))
+        turn = asyncio.Semaphore(PACKED_AT_ONCE)
+
+        async def packed(url: str) -> None:
+            async with turn:
+                await self.file(url)
+
+        await asyncio.gather(*(packed(url) for url in dict.fromkeys(urls) if self.owns(url)))
         await asyncio.to_thread(sweep, self.shelf)

@@ -1,6 +1,8 @@
 """Who may import whom: app > pages > components > domains > engine; one home each for SQL, the schedule, Dash and the clock."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,3 +223,22 @@ def test_rules_notice_sql_clocks_and_strangers(tmp_path: Path) -> None:
     assert len(misplaced(found)) == 2
     assert len(clocks(found)) == 2
     assert sql(found)
+
+
+# What a process need not hold: a megabyte or ten each, in processes that stay for years.
+NOT_IN_WEB = ("zxcvbn", "xlsxwriter", "fastexcel", "pipelines.engine.line", "pipelines.engine.flow", "apscheduler")
+NOT_IN_SUPERVISOR = ("polars", "numpy", "duckdb", "httpx", "dash")
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("components.web, pipelines.engine.api, pipelines.engine.town", NOT_IN_WEB),
+        ("app, pipelines.engine.supervise, pipelines.engine.commands, pipelines.demo.run", NOT_IN_SUPERVISOR),
+    ],
+    ids=["web", "supervisor"],
+)
+def test_process_does_not_hold_what_it_never_uses(modules: str, absent: tuple[str, ...]) -> None:
+    asked = f"import sys, {modules}; print([name for name in {absent!r} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

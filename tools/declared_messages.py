@@ -11,7 +11,7 @@ from components import wording
 from components.asset_table import kind_words, quantity
 from components.catalogues import HOLE, LIVE
 from pipelines.engine.alarms import lifecycle
-from pipelines.engine.filing.desk import in_words
+from pipelines.engine.filing.report import in_words
 from pipelines.engine.model import PRIORITIES, Domain
 from pipelines.engine.people.roles import ROLES
 from pipelines.engine.picture import Picture

@@ -14,9 +14,9 @@ from components.reports.period import Period, asked
 from components.tongue import _
 from components.visitor import current
 from pipelines.engine.asking import Misasked
-from pipelines.engine.line import run_folder
+from pipelines.engine.line_client import run_folder
 from pipelines.engine.settings.outgoing import REPORTS
-from pipelines.engine.upkeep import NICE, command
+from pipelines.engine.supervise import NICE, command
 
 # Late data corrects a month after it is over: an hour later the report is made anew.
 KEPT_S = 3600.0

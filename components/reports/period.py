@@ -11,7 +11,7 @@ from components import glass
 from components.tongue import current
 from pipelines.engine import known
 from pipelines.engine.asking import Misasked
-from pipelines.engine.outgoing import last_whole
+from pipelines.engine.calendar import last_whole
 
 FORMS = {"month": re.compile(r"\d{4}-\d\d\Z"), "day": re.compile(r"\d{4}-\d\d-\d\d\Z")}
 EXAMPLES = {"month": "2026-10", "day": "2026-11-22"}

@@ -17,7 +17,7 @@ from pipelines.engine import registers, settings
 from pipelines.engine.flow import RawMessage, take
 from pipelines.engine.line import Line
 from pipelines.engine.settings import Settings
-from pipelines.engine.upkeep import command
+from pipelines.engine.supervise import command
 
 WIDTH = 32
 BATCH_BYTES = 3 << 20

@@ -9,7 +9,8 @@ from pipelines.engine import flow, registers
 from pipelines.engine.errors import SettingsError
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.line import Line
-from pipelines.engine.local import alive, hand_over
+from pipelines.engine.line_client import alive
+from pipelines.engine.local import hand_over
 from pipelines.engine.settings import Feed, Settings
 from pipelines.engine.sources.drop_folder import report
 

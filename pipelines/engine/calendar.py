@@ -218,3 +218,15 @@ def local_month(column: str, zone: str, *, of_day: bool = False) -> pl.Expr:
     """The local month of an instant column (or of a column of days), as text like 2026-11."""
     at = pl.col(column) if of_day else pl.col(column).dt.convert_time_zone(zone)
     return at.dt.strftime("%Y-%m")
+
+
+def last_whole(period: str, now: datetime, zone: str) -> tuple[datetime, datetime]:
+    """The last day, week (from Monday) or month of the town's calendar that is over."""
+    here = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if period == "month":
+        end = here.replace(day=1)
+        start = (end - timedelta(days=1)).replace(day=1)
+    else:
+        end = here - timedelta(days=here.weekday() if period == "week" else 0)
+        start = end - timedelta(days=7 if period == "week" else 1)
+    return start.astimezone(UTC), end.astimezone(UTC)

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine import backup, clocks, copies, disk, layout, local, registers, state_file
+from pipelines.engine import backup, clocks, copies, disk, layout, line_client, registers, state_file
 from pipelines.engine import settings as town_settings
 from pipelines.engine.doctor_machine import Machine, look_at_machine
 from pipelines.engine.doctor_store import SOUND, Finding, Level, look_at_store
 from pipelines.engine.errors import SettingsError, StoreError
 from pipelines.engine.feeds import spoken
 from pipelines.engine.layout import LAYOUT
-from pipelines.engine.line import run_folder
+from pipelines.engine.line_client import run_folder
 from pipelines.engine.model import Domain
 from pipelines.engine.people import audit
 from pipelines.engine.settings import BackupPlan, Settings
@@ -63,7 +63,7 @@ def examine(
     found += _disk(place)
     found += _clock(place, (clock_is_set or _network_time)())
     if machine is not None:
-        runs = settings is not None and local.alive(settings)
+        runs = settings is not None and line_client.alive(settings)
         found += look_at_machine(machine, settings, now, runs=runs)
     found += _permissions(place)
     found += _layout(place)
@@ -223,7 +223,7 @@ def _line(place: Place) -> Iterator[Finding]:
         return
     board = Board(run_folder(place.settings) / "board").look()
     built = datetime.fromisoformat(board.state["built_at"]) if board else None
-    if not local.alive(place.settings):
+    if not line_client.alive(place.settings):
         since = f" since {built:%Y-%m-%d %H:%M} UTC" if built else ""
         words = f"it does not run{since}, so nothing is taken in. Start it: python app.py serve"
         yield Finding(Level.LOOK, "Line", words)

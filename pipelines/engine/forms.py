@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 import polars as pl
-import xlsxwriter
 
 from pipelines.engine.model import Column
 from pipelines.engine.spans import Extract
@@ -139,6 +138,9 @@ def write_xlsx(extract: Extract, frames: Iterable[pl.DataFrame], path: Path) -> 
 
     The sheet `columns` is the dictionary, with the unit and meaning of each; `about` is what the manifest tells.
     """
+    # Not held by every process that never writes a workbook.
+    import xlsxwriter
+
     rows = 0
     with xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)}) as book:
         looks = {"instant": "yyyy-mm-dd hh:mm:ss", "day": "yyyy-mm-dd"}

@@ -17,11 +17,11 @@ from pipelines.engine.line import Line
 from pipelines.engine.opening import MESSAGE, Opened, RawMessage, open_all
 from pipelines.engine.plain_readings import SENSOR
 from pipelines.engine.pushes import pushed
+from pipelines.engine.set_aside import MOST_REPLAYED
 from pipelines.engine.settings import Feed
 from pipelines.engine.store import Store
 from pipelines.engine.tables import QUARANTINE_REPLAYS
 
-MOST_ROWS = 10_000
 # Rows of one payload that are read together: what arrives meanwhile waits no longer than these take.
 MOST_TOGETHER = 1_000
 ABOUT = ("id", "at", "feed", "table_name", "row", "reason", "format", "encoding", "context", "fields")
@@ -44,7 +44,7 @@ class Wish:
     feed: str | None = None
     reason: str | None = None
     since: datetime | None = None
-    most: int = MOST_ROWS
+    most: int = MOST_REPLAYED
 
     def told(self) -> dict[str, Any]:
         """The wish as JSON can carry it."""

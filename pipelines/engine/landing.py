@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -16,6 +17,31 @@ from pipelines.engine.tables import RECEIVED, alike, shaped, stamped
 # So many frames, and about so many rows, are put into the tables at once.
 MOST_FRAMES, MOST_ROWS = 500, 1_000_000
 Frames = Sequence[tuple[int, Sequence[Entry]]]
+
+
+def in_memory(most: str) -> duckdb.DuckDBPyConnection:
+    """A database that takes at most so much memory, and gives back what it does not need."""
+    config: dict[str, Any] = {
+        # Whoever bounds the threads of Polars (POLARS_MAX_THREADS) means the whole process.
+        "threads": str(min(2, pl.thread_pool_size())),
+        "memory_limit": most,
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "preserve_insertion_order": "false",
+        # Else what was let go is given back only when somebody asks again.
+        "allocator_background_threads": "true",
+    }
+    return duckdb.connect(":memory:", config=config)
+
+
+def packed(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Have all tables compressed, and the room of deleted rows let go.
+
+    Whoever writes meanwhile waits: some milliseconds, a quarter of a second the first time after a start.
+    """
+    # While somebody's transaction is in the way it is left to the next call.
+    with suppress(duckdb.TransactionException):
+        cursor.execute("CHECKPOINT")
 
 
 class Landing:

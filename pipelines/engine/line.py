@@ -5,7 +5,6 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 
@@ -22,6 +21,7 @@ from pipelines.engine.feeds import Feeds, of_tables
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.journal import Entry, Journal, Tail, number, segments
 from pipelines.engine.kpis import Kpis
+from pipelines.engine.line_client import run_folder
 from pipelines.engine.manifest import mended
 from pipelines.engine.manifest import read as read_manifest
 from pipelines.engine.minutes import Minutes
@@ -50,11 +50,6 @@ CARRIERS = "_carriers"
 JUDGE_BUDGET_S = 0.1
 # Readings older than this ring no alarm after a restart.
 WATCHED = timedelta(days=1)
-
-
-def run_folder(settings: Settings) -> Path:
-    """Where the processes of one town meet: the published board and the local socket."""
-    return settings.store / "run"
 
 
 class Line:

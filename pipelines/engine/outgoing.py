@@ -4,10 +4,11 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pipelines.engine.calendar import last_whole
 from pipelines.engine.delivery.desk import Delivery
 from pipelines.engine.delivery.messages import Message
 from pipelines.engine.errors import SourceDown
@@ -15,7 +16,7 @@ from pipelines.engine.exports import MANIFEST
 from pipelines.engine.line import Line
 from pipelines.engine.schedule import Job
 from pipelines.engine.settings.outgoing import Outgoing
-from pipelines.engine.upkeep import command
+from pipelines.engine.supervise import command
 
 # What is late is in by then, for the most part; what comes later is among the corrections of the next report.
 SETTLES = timedelta(hours=2)
@@ -64,18 +65,6 @@ def child(folder: Path) -> Run:
             raise SourceDown(done.stderr.strip()[-500:] or f"{arguments[0]} ended with {done.returncode}.")
 
     return run
-
-
-def last_whole(period: str, now: datetime, zone: str) -> tuple[datetime, datetime]:
-    """The last day, week (from Monday) or month of the town's calendar that is over."""
-    here = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    if period == "month":
-        end = here.replace(day=1)
-        start = (end - timedelta(days=1)).replace(day=1)
-    else:
-        end = here - timedelta(days=here.weekday() if period == "week" else 0)
-        start = end - timedelta(days=7 if period == "week" else 1)
-    return start.astimezone(UTC), end.astimezone(UTC)
 
 
 class Writing:

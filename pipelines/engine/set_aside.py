@@ -10,6 +10,8 @@ from pipelines.engine.settings import Settings
 from pipelines.engine.store import Store
 
 MOST_LETTERS = 2000
+# So many rows are taken in once more by one call.
+MOST_REPLAYED = 10_000
 
 
 def newest(

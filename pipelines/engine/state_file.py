@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import polars as pl
 
 from pipelines.engine.errors import StoreError
 
@@ -41,12 +40,12 @@ CREATE TABLE IF NOT EXISTS audit (
   hash TEXT NOT NULL);
 """
 RUN_COLUMNS = {
-    "job": pl.String,
-    "started_at": pl.String,
-    "ended_at": pl.String,
-    "rows": pl.Int64,
-    "outcome": pl.String,
-    "words": pl.String,
+    "job": str,
+    "started_at": str,
+    "ended_at": str,
+    "rows": int,
+    "outcome": str,
+    "words": str,
 }
 BELONGING = ("", "-wal", "-shm")
 PATIENCE_S = 20

@@ -15,7 +15,7 @@ from pipelines.engine import manifest as manifests
 from pipelines.engine import sql
 from pipelines.engine.calendar import extent
 from pipelines.engine.journal import Entry, Tail, Withdrawn
-from pipelines.engine.landing import MOST_FRAMES, Landing
+from pipelines.engine.landing import MOST_FRAMES, Landing, in_memory, packed
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import INSTANT, Table
 from pipelines.engine.past import Past
@@ -26,6 +26,8 @@ from pipelines.engine.standing import Standing
 log = logging.getLogger("townboard")
 # So much Parquet is held against its checksums at the start: a second's work, years of a town.
 READ_THROUGH = 512 << 20
+# So many rows lie in the tables of a reader as they came, before it packs them.
+MOST_LOOSE = 20_000
 BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -42,27 +44,16 @@ class Store:
         self.folder = folder
         self.tables: Mapping[str, Table] = {table.name: table for table in tables}
         self.hot_since = hot_since
-        self.manifest = Manifest()
-        self.seq = 0
+        self.manifest, self.seq = Manifest(), 0
         self._local = threading.local()
-        self._db = duckdb.connect(
-            ":memory:",
-            config={
-                # Whoever bounds the threads of Polars (POLARS_MAX_THREADS) means the whole process.
-                "threads": str(min(2, pl.thread_pool_size())),
-                "memory_limit": memory,
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "preserve_insertion_order": "false",
-            },
-        )
+        self._db = in_memory(memory)
         # Parquet files left out because they are damaged: file -> what is wrong with it, in words.
         self.damaged: dict[str, str] = {}
         self._tail: Tail | None = None
         self._mark: tuple[int, int, int] | None = None
         self._standing: Standing | None = None
         self.rolled = Rolled(self)
-        self._adopting = False
+        self._adopting, self._loose = False, 0
         self._lock = threading.RLock()
         self._past = Past()
         self._landing = Landing(self.tables, self._past.put)
@@ -116,7 +107,10 @@ class Store:
                 self._landing.put(self._cursor(), part, self.manifest.held_seq)
                 for seq, entries in part:
                     self._learn(entries)
+                    self._loose += sum(entry.rows.height for entry in entries)
                     self.seq = seq
+        if self._loose > MOST_LOOSE and self.hot_since is None:
+            self.pack()
         return arrived
 
     def _begin_again(self) -> list[tuple[int, list[Entry]]]:
@@ -151,6 +145,12 @@ class Store:
         if self._tail and self._tail.seq < manifest.applied_seq:
             self._tail = Tail(self.folder / "journal", manifest.applied_seq)
             self.seq = manifest.applied_seq
+        self._loose += MOST_LOOSE
+
+    def pack(self) -> None:
+        """Hold the hot rows in less room."""
+        packed(self._cursor())
+        self._loose = 0
 
     def whole(self, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The answer to a question over hot rows and Parquet, asked again when rows moved between them meanwhile."""

@@ -15,6 +15,8 @@ from pipelines.engine.heralding import Herald
 
 log = logging.getLogger("townboard")
 APP = Path(__file__).resolve().parents[2] / "app.py"
+# Of a process that works beside the others and must not hold them up.
+NICE = 10
 LOOK_S = 0.2
 # A process that dies young is started again after a pause that doubles up to this.
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
@@ -66,6 +68,11 @@ class Mark:
             return self._path.stat().st_mtime_ns
         except OSError:
             return 0
+
+
+def command(town: Path, name: str) -> list[str]:
+    """The command line of one of our own processes."""
+    return [sys.executable, str(APP), "--town", str(town), name]
 
 
 @dataclass

@@ -22,8 +22,7 @@ from pipelines.engine.gallery import Gallery
 from pipelines.engine.inputs import Inputs
 from pipelines.engine.judge import age_states
 from pipelines.engine.known import newest
-from pipelines.engine.line import run_folder
-from pipelines.engine.local import LineClient
+from pipelines.engine.line_client import LineClient, run_folder
 from pipelines.engine.manifest import Part
 from pipelines.engine.model import Domain, Kpi, Table
 from pipelines.engine.people.giving import given_away

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,15 +11,16 @@ from pipelines.engine.errors import SourceDown, StoreError
 from pipelines.engine.line import Line
 from pipelines.engine.schedule import Job
 from pipelines.engine.settings import BackupPlan
+from pipelines.engine.supervise import NICE, command
 
-NICE = 10
 # Making it, and bringing it to the second place.
 LONGEST_BACKUP_S = 13 * 3600
 HOUR = timedelta(hours=1)
+PACK_EVERY = timedelta(minutes=5)
 
 
 def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
-    """The jobs of a town: retention, devices' clocks, and the backup where the town has planned one."""
+    """The jobs of a town: packing, retention, devices' clocks, and the backup where the town has planned one."""
     settings = line.settings
 
     def let_go() -> int | None:
@@ -33,6 +33,7 @@ def jobs(line: Line, clock: Callable[[], datetime]) -> list[Job]:
         return rows or None
 
     found = [
+        Job("packing", PACK_EVERY, "hold what came lately in less memory", line.store.pack, timedelta(minutes=1)),
         Job("retention", 6 * HOUR, "let go of rows that were kept long enough", let_go, HOUR / 4),
         Job("clocks", HOUR / 4, "find devices whose clock is off", lambda: line.clocks.look(line, clock()), HOUR / 30),
     ]
@@ -72,8 +73,3 @@ def _backup(town: Path) -> None:
     )  # fmt: skip
     if done.returncode:
         raise SourceDown(done.stderr.strip()[-500:] or f"the backup ended with {done.returncode}.")
-
-
-def command(town: Path, name: str) -> list[str]:
-    """The command line of one of our own processes."""
-    return [sys.executable, str(Path(__file__).resolve().parents[2] / "app.py"), "--town", str(town), name]

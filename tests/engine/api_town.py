@@ -16,7 +16,8 @@ from pipelines.engine.filing.desk import Desk
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.intake import Intake
 from pipelines.engine.line import Line
-from pipelines.engine.local import LocalServer, alive, pushed
+from pipelines.engine.line_client import alive
+from pipelines.engine.local import LocalServer, pushed
 from pipelines.engine.settings.filing import FEED
 from pipelines.engine.town import Town
 from tests.engine import small_town

@@ -19,7 +19,7 @@ from pipelines.engine.api.bodies import Room
 from pipelines.engine.api.problems import NotNow
 from pipelines.engine.asking import Misasked
 from pipelines.engine.line import Line
-from pipelines.engine.local import told
+from pipelines.engine.line_client import told
 from pipelines.engine.town import Town
 from tests.engine import small_town
 from tests.engine.api_town import NOW, TOML, Asker, answering, asked

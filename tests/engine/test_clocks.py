@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import available
-from pipelines.engine import doctor, local
+from pipelines.engine import doctor, line_client
 from pipelines.engine.clocks import as_shown, in_words
 from pipelines.engine.line import Line
 from pipelines.engine.people.roles import ITSELF
@@ -52,7 +52,7 @@ def test_clock_that_is_off_is_kept_counted_shown_and_found_right_again(
     assert (shown["sensor"], shown["asset"], shown["feed"], shown["state"]) == ("P1.p", "P1", "radio", "behind")
     assert shown["error_s"] == pytest.approx(-7200.0, abs=5)
     assert shown["words"] == "2 hours behind"
-    monkeypatch.setattr(local, "alive", lambda _: True)
+    monkeypatch.setattr(line_client, "alive", lambda _: True)
     found = {one.thing: one for one in doctor.examine(folder, NOON + EVERY, available, lambda: True)}
     assert "The clock of 1 sensor is off." in found["Device clocks"].words
     assert found["Device clocks"].level is doctor.Level.LOOK

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import available
-from pipelines.engine import backup, compaction, disk, doctor, flow, local, manifest
+from pipelines.engine import backup, compaction, disk, doctor, flow, line_client, manifest
 from pipelines.engine.doctor_store import Finding, Level
 from pipelines.engine.journal import segments
 from pipelines.engine.state import State
@@ -77,7 +77,7 @@ def test_sound_town_is_called_sound_and_left_as_it_was(town: Path) -> None:
 
 
 def test_town_is_examined_while_its_line_runs(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "alive", lambda _: True)
+    monkeypatch.setattr(line_client, "alive", lambda _: True)
     line = open_line(town, NOON + HOUR, KPIS)
     flow.beat(line, NOON + HOUR)
     late = [(one.thing, one.words) for one in found(town) if one.level is Level.MEND]

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from pipelines.engine import flow, intake, local, service
+from pipelines.engine import flow, intake, line_client, service
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.flow import RawMessage
 from pipelines.engine.intake import Busy, Intake
 from pipelines.engine.line import Line
-from pipelines.engine.local import LineClient, LocalServer, alive, hand_over, socket_path
+from pipelines.engine.line_client import LineClient, alive, socket_path
+from pipelines.engine.local import LocalServer, hand_over
 from pipelines.engine.schedule import Job, Schedule
 from pipelines.engine.service import Service
 from pipelines.engine.state import State
@@ -330,7 +331,7 @@ def test_nobody_answers_when_no_line_runs(line: Line) -> None:
 def test_socket_of_a_deep_town_lies_where_its_path_is_short_enough(tmp_path: Path) -> None:
     deep = make(tmp_path / ("a" * 60) / ("b" * 60) / "town")
     path = socket_path(small_town.read(deep))
-    assert len(str(path)) <= local.LONGEST_PATH
+    assert len(str(path)) <= line_client.LONGEST_PATH
     assert path == socket_path(small_town.read(deep))
 
 

@@ -13,9 +13,10 @@ from aiosmtpd.controller import Controller
 
 import app
 from pipelines.engine import outgoing
+from pipelines.engine.calendar import last_whole
 from pipelines.engine.delivery import jobs as deliveries
 from pipelines.engine.errors import SourceDown
-from pipelines.engine.outgoing import Writing, last_whole
+from pipelines.engine.outgoing import Writing
 from pipelines.engine.settings import Outgoing
 from tests.engine import small_town
 from tests.engine.api_town import NOW, TOML, filled

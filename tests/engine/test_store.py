@@ -334,3 +334,28 @@ def test_words_in_a_parameter_are_never_sql(writer: Writer) -> None:
     writer.take("cases", cases(("A", 0, 1, "x' OR '1'='1")))
     assert writer.store.rows("cases", where="note = $n", params={"n": "' OR TRUE --"}).is_empty()
     assert writer.store.rows("cases", where="note = $n", params={"n": "x' OR '1'='1"}).height == 1
+
+
+def test_packing_keeps_every_row_in_a_third_of_the_room(writer: Writer) -> None:
+    many = readings(*((series, minute, float(minute % 40)) for series in range(40) for minute in range(500)))
+    writer.take("readings", many)
+    before, loose = writer.store.rows("readings"), room(writer.store)
+    writer.store.pack()
+    assert room(writer.store) * 3 < loose
+    assert writer.store.rows("readings").equals(before)
+
+
+def test_packing_is_left_to_the_next_time_while_somebody_writes(writer: Writer) -> None:
+    writer.take("readings", readings((1, 0, 1.0)))
+    before = writer.store.rows("readings")
+    somebody = writer.store._db.cursor()
+    somebody.execute("BEGIN")
+    somebody.execute("INSERT INTO hot_cases SELECT 'a', now(), 1, 'half done', now(), 1")
+    writer.store.pack()
+    somebody.execute("ROLLBACK")
+    assert writer.store.rows("readings").equals(before) and writer.store.rows("cases").is_empty()
+
+
+def room(store: Store) -> int:
+    """Bytes that the tables take."""
+    return int(store.ask("SELECT CAST(sum(memory_usage_bytes) AS BIGINT) AS bytes FROM duckdb_memory()").item())

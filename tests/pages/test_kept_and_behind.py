@@ -17,7 +17,7 @@ from components.asgi import Answer
 from components.behind import CROWD, SAID_EVERY_S, WITHIN_S, Behind, Crowd
 from components.kept_pages import LONGEST_S, KeptPages
 from components.lately import Lately
-from pipelines.engine.local import private_socket
+from pipelines.engine.line_client import private_socket
 from tests.glass.fake_town import FakeTown
 from tests.pages.conftest import Board
 

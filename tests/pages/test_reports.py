@@ -23,6 +23,7 @@ from components.tongue import Tongue, speak
 from components.web import build
 from pipelines.engine import outgoing
 from pipelines.engine.asking import Misasked
+from pipelines.engine.calendar import last_whole
 from pipelines.engine.people import audit
 from pipelines.engine.people.shift import NOTE
 from pipelines.engine.settings import Outgoing
@@ -233,7 +234,7 @@ def test_scheduled_report_is_written_by_the_command_of_the_same_words(town: Town
     )  # fmt: skip
     line: Any = type("L", (), {"settings": town.settings})()
     writing = outgoing.Writing(line, plan, None, lambda arguments: None)
-    start, end = outgoing.last_whole("month", NOW, town.zone)
+    start, end = last_whole("month", NOW, town.zone)
     (arguments,) = writing._arguments(start, end, "2026-02")
     assert app.main(["--town", str(town.settings.folder), *arguments]) == 0
     assert sorted(path.name for path in tmp_path.iterdir())[:2] == ["monthly_2026-02.csv", "monthly_2026-02.pdf"]
@@ -272,5 +273,5 @@ def test_address_gives_the_report_made_once_and_sends_on_to_the_last_month(
     assert (first.content, again.content, first.headers["content-type"]) == (b"%PDF", b"%PDF", "application/pdf")
     assert made == ["council_2026-02_W1_en.pdf", "council_2026-02_ur.pdf"]
     assert [one.status_code for one in (urdu, wrong, nowhere, bare)] == [200, 422, 404, 303]
-    last, _ = outgoing.last_whole("month", datetime.now(UTC), town.zone)
+    last, _ = last_whole("month", datetime.now(UTC), town.zone)
     assert "of=" in bare.headers["location"] and f"{last + timedelta(days=2):%Y-%m}" in bare.headers["location"]

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipelines.engine.local import socket_path
+from pipelines.engine.line_client import socket_path
 from pipelines.engine.snapshot import Board
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.engine import local
+from pipelines.engine import line_client
 from pipelines.engine.settings import Settings
 from pipelines.engine.snapshot import Board
 from tests.engine import small_town
@@ -93,7 +93,7 @@ class Serving:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
                 line.settimeout(2)
-                line.connect(str(local.socket_path(self.settings)))
+                line.connect(str(line_client.socket_path(self.settings)))
                 line.sendall(knock)
                 return b" 200 " in line.recv(100)
         except OSError:

@@ -12,7 +12,7 @@ from pipelines.engine.api.problems import problem
 from pipelines.engine.api.schemas import refusals
 from pipelines.engine.errors import StoreError
 from pipelines.engine.feeds import spoken
-from pipelines.engine.local import told
+from pipelines.engine.line_client import told
 from pipelines.engine.snapshot import Snapshot
 from pipelines.engine.town import Town
 from pipelines.engine.version import BUILD

@@ -15,7 +15,7 @@ from pipelines.engine.api.board import ALARM_STATES, FEED_STATES, STATUSES
 from pipelines.engine.api.exposing import Sample, family
 from pipelines.engine.api.health import age_s
 from pipelines.engine.ledger import COUNTERS, unaccounted
-from pipelines.engine.local import told
+from pipelines.engine.line_client import told
 from pipelines.engine.model import PRIORITIES
 from pipelines.engine.town import Town
 from pipelines.engine.version import BUILD, VERSION

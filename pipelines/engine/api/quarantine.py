@@ -11,8 +11,8 @@ from pipelines.engine.api.params import FORMAT, Bom, Cursor, Form, Limit, only_k
 from pipelines.engine.api.schemas import Responses, listed, refusals
 from pipelines.engine.asking import Misasked, instant, one_of
 from pipelines.engine.extracts import QUARANTINE_COLUMNS, quarantine
-from pipelines.engine.healing import MOST_ROWS
 from pipelines.engine.model import Column
+from pipelines.engine.set_aside import MOST_REPLAYED
 from pipelines.engine.spans import of_frame
 from pipelines.engine.town import Town
 
@@ -37,7 +37,7 @@ SELECTED: dict[str, Any] = {
         "feed": {"type": "string", "description": "Feed they came by."},
         "reason": {"type": "string", "description": "Short reason."},
         "since": {"type": "string", "format": "date-time", "description": "Those that came from then on."},
-        "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MOST_REPLAYED},
     },
 }
 NUMBERS = ("tried", "healed", "stored", "duplicate", "left")
@@ -142,9 +142,9 @@ def _wish(town: Town, wanted: Any) -> dict[str, Any]:
         if value is not None and not isinstance(value, str):
             raise Misasked(f"`{name}` must be a text.")
     _known(town, texts["feed"])
-    most = wanted.get("limit", MOST_ROWS)
-    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MOST_ROWS:
-        raise Misasked(f"`limit` must be a whole number from 1 to {MOST_ROWS}.")
+    most = wanted.get("limit", MOST_REPLAYED)
+    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MOST_REPLAYED:
+        raise Misasked(f"`limit` must be a whole number from 1 to {MOST_REPLAYED}.")
     since = instant(texts["since"], "since").isoformat() if texts["since"] else None
     return {"feed": texts["feed"], "reason": texts["reason"], "since": since, "most": most}
 

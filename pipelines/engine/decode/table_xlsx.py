@@ -3,15 +3,17 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fastexcel
 import orjson
 import polars as pl
 
 from pipelines.engine.decode.base import ROW, Refused
 from pipelines.engine.decode.table_sheet import Pick, Sheet, named
 from pipelines.engine.decode.text import MAX_MB, refuse_other_files
+
+if TYPE_CHECKING:
+    import fastexcel
 
 NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?$"
 
@@ -57,6 +59,9 @@ def _refuse_bombs(payload: bytes, max_mb: float) -> None:
 
 def _cells(payload: bytes, sheet: str | None) -> pl.DataFrame:
     """All cells as text, first row and all; dates as ISO text."""
+    # Not held by every process that never reads a workbook.
+    import fastexcel
+
     try:
         book = fastexcel.read_excel(payload)
         names = book.sheet_names
@@ -71,7 +76,7 @@ def _cells(payload: bytes, sheet: str | None) -> pl.DataFrame:
         raise Refused("damaged", "The sheet cannot be read: the workbook is damaged.") from error
 
 
-def _load(book: fastexcel.ExcelReader, sheet: str, kind: Any) -> list[pl.Series]:
+def _load(book: "fastexcel.ExcelReader", sheet: str, kind: Any) -> list[pl.Series]:
     loaded = book.load_sheet(sheet, header_row=None, skip_rows=0, dtypes=kind)
     return loaded.to_polars().get_columns() if loaded.width else []
 

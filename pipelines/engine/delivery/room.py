@@ -20,7 +20,7 @@ from pipelines.engine.settings import Settings
 from pipelines.engine.state_delivery import read_newest
 
 if TYPE_CHECKING:
-    from pipelines.engine.local import LineClient
+    from pipelines.engine.line_client import LineClient
 
 COLUMNS = (
     Column(name="made_at", kind="instant", meaning="When the message was made."),

@@ -10,10 +10,9 @@ import orjson
 
 from pipelines.engine.filing import beside, numbers, vault
 from pipelines.engine.filing.faults import Faulty
-from pipelines.engine.filing.report import Report, checked, offered, row_of
+from pipelines.engine.filing.report import Report, checked, filed_table, offered, row_of
 from pipelines.engine.flow import RawMessage, Receipt
 from pipelines.engine.intake import Intake
-from pipelines.engine.model import Table
 from pipelines.engine.people.audit import noted
 from pipelines.engine.people.scrubbing import tells
 from pipelines.engine.settings.filing import FEED
@@ -24,16 +23,6 @@ PATIENCE_S = 60.0
 NEXT = timedelta(seconds=1)
 LONGEST_NOTES, LONGEST_AGENCY = 500, 100
 ITSELF = "Townboard"
-
-
-def filed_table(tables: Mapping[str, Table]) -> Table | None:
-    """The table that people file rows of; None where the town has no such domain."""
-    return next((table for table in tables.values() if table.filing is not None), None)
-
-
-def in_words(state: str) -> str:
-    """What a state of the office is called."""
-    return state.replace("_", " ").capitalize()
 
 
 class Desk:

@@ -134,3 +134,13 @@ def row_of(report: Report, number: str, service: Mapping[str, Any], table: Table
         "ward": report.ward or None, "lat": coarse(report.lat), "lon": coarse(report.lon), "channel": report.channel,
         "duplicate_of": report.joins or None, "closed_at": now.isoformat() if status == "closed" else None,
     }  # fmt: skip
+
+
+def filed_table(tables: Mapping[str, Table]) -> Table | None:
+    """The table that people file rows of; None where the town has no such domain."""
+    return next((table for table in tables.values() if table.filing is not None), None)
+
+
+def in_words(state: str) -> str:
+    """What a state of the office is called."""
+    return state.replace("_", " ").capitalize()

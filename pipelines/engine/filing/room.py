@@ -13,12 +13,11 @@ import polars as pl
 
 from pipelines.engine.asking import Misasked
 from pipelines.engine.filing import nearby, numbers, outside, pictures, vault
-from pipelines.engine.filing.desk import filed_table
 from pipelines.engine.filing.faults import FAULTS, Faulty
 from pipelines.engine.filing.gate import Gate
 from pipelines.engine.filing.nearby import Alike
 from pipelines.engine.filing.outside import Asked
-from pipelines.engine.filing.report import Report, checked, offered
+from pipelines.engine.filing.report import Report, checked, filed_table, offered
 from pipelines.engine.filing.vault import Case, Picture
 from pipelines.engine.model import Table
 from pipelines.engine.people.roles import VISITOR, Actor

@@ -5,7 +5,6 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
 
 from pipelines.engine.asking import Misasked
 
@@ -22,6 +21,9 @@ def hashed(password: str, known: tuple[str, ...] = ()) -> str:
 
     Raises Misasked when it is too short, too long, or easily guessed.
     """
+    # Its lists of words take 12 MB, and hardly any process ever sets a password.
+    from zxcvbn import zxcvbn
+
     password = _same(password)
     if not SHORTEST <= len(password) <= LONGEST:
         raise Misasked(

@@ -12,7 +12,7 @@ import httpx
 
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
-from pipelines.engine.local import LineClient
+from pipelines.engine.line_client import LineClient
 from pipelines.engine.people import accounts, audit, passwords, second_factor, sessions
 from pipelines.engine.people.accounts import Account, Code, digest, plain
 from pipelines.engine.people.audit import Entry

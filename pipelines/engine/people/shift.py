@@ -14,7 +14,7 @@ from pipelines.engine.people import audit
 from pipelines.engine.people.roles import Actor
 
 if TYPE_CHECKING:
-    from pipelines.engine.local import LineClient
+    from pipelines.engine.line_client import LineClient
 
 NOTE, HANDED_OVER = "shift note", "shift handed over"
 LONGEST = 2_000

@@ -14,7 +14,7 @@ from pipelines.engine.people.roles import Actor
 from pipelines.engine.tokens import WALL, Keyring, Token, path_of
 
 if TYPE_CHECKING:
-    from pipelines.engine.local import LineClient
+    from pipelines.engine.line_client import LineClient
     from pipelines.engine.settings import Settings
 
 MADE_WITH = f"python app.py token add NAME --scope {WALL}"
