@@ -24,6 +24,7 @@ def form(sent: Posted, mistake: Misasked | None, alike: Alike | None) -> bytes:
     mistake = mistake or trouble
     return public_page.written(
         "public_file.html", _("Report a problem"), groups=groups(), wards=ward_names(), key=key,
+        explained=any(row["description"] for row in room.services().values()),
         typed={name: sent.one(name) for name in NAMES}, again=bool(sent.files), open=room.is_open,
         words=translated(mistake.words) if mistake else "", wrong=mistake.field if isinstance(mistake, Faulty) else "",
         alike=alike, hint=hint(alike), days=int(settings.keep.total_seconds() // DAY_S), contact=settings.contact,

@@ -49,6 +49,8 @@ def navigation(state: Mapping[str, Any], query: Mapping[str, Any] | None = None)
     """A link per page; domains come from the town, so a further one appears by itself."""
     domains = glass.town().domains
     first = [_link("", _("Overview"), query), _link("alarms", _("Alarms"), query, nav="away")]
+    if visitor.current().actor.may("operate") and glass.town().filing.table is not None:
+        first.append(_link("cases", _("Requests"), query, nav="away"))
     middle = [_service(state, d, query) for d in domains]
     last = [
         _link("feeds", _("Feeds"), query),

@@ -1,5 +1,6 @@
 """What a form or an Open311 client posts: fields and files, by content type, within limits, from any bytes."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from pipelines.engine.asking import Misasked
 # Three attachments with what stands around them; a fourth part of that for words.
 MOST_BYTES, MOST_WORDS, MOST_PARTS, MOST_HEADERS = 16 << 20, 256_000, 200, 8
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+# Whoever sends nonsense is told so; the log need not hold its letters one by one.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 BROKEN = "What was sent breaks off or is not written as a form. Nothing was filed. Send it again."
 
 
@@ -33,7 +36,7 @@ def read(content_type: str, body: bytes) -> Posted:
 
     Raises Misasked: another content type (415), too large (413), not written as it says (400).
     """
-    kind, options = parse_options_header(content_type[:500])
+    kind, options = parse_options_header(content_type[:500].encode("latin-1", "replace"))
     name = kind.decode("latin-1").lower()
     if name not in (URLENCODED, MULTIPART):
         raise Misasked(f"Send a form ({URLENCODED} or {MULTIPART}).", 415)

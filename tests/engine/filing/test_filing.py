@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipelines.engine.asking import Misasked
 from pipelines.engine.filing import numbers, vault
 from pipelines.engine.filing.faults import FAULTS, Faulty
+from pipelines.engine.filing.jobs import jobs
 from pipelines.engine.people import audit
 from pipelines.engine.people.roles import VISITOR, Forbidden, person
 from pipelines.engine.tokens import path_of
@@ -303,3 +304,25 @@ def test_a_town_without_such_a_domain_takes_no_requests(tmp_path: Path) -> None:
     settings = (folder / "town.toml").read_text("utf-8").split("[feeds.book]")[0]
     (folder / "town.toml").write_text(settings, "utf-8")
     assert "filing" not in small_town.read(folder).feeds
+
+
+# the feed and its jobs
+
+
+def test_where_nothing_else_brings_requests_it_is_said_that_nobody_filed(tmp_path: Path) -> None:
+    folder = filing_town.make(tmp_path / "town")
+    toml = folder / "town.toml"
+    assert small_town.read(folder).feeds["filing"].every == timedelta(minutes=1)
+    toml.write_text(
+        toml.read_text("utf-8").replace('\n[feeds.book]\nuse = "grievances.complaint_book"\nevery = "1 h"', ""), "utf-8"
+    )
+    assert small_town.read(folder).feeds["filing"].every == timedelta(minutes=15)
+    with filing_town.opened(folder) as filing:
+        found = {job.name: job for job in jobs(filing.desk, filing.line, lambda: filing.clock["now"])}
+        assert found["requests"].work() is None and found["quiet hours"].work() is None
+        last = filing.line.store.rows("arrivals").row(-1, named=True)
+        assert (last["feed"], last["outcome"], last["decoded"]) == ("filing", "landed", 0)
+
+
+def test_jobs_beside_another_feed_say_nothing_of_quiet_hours(filing: FilingTown) -> None:
+    assert [job.name for job in jobs(filing.desk, filing.line, lambda: NOW)] == ["requests"]
