@@ -48,7 +48,7 @@ EXPECTED = {
     "alarm_other_side": (7, "rings below", "tune `below`"),
     "alarm_delay": (7, "60 is no duration", '"15 min"'),
     "alarm_priority": (7, "'urgent'", "critical, high, medium, low"),
-    "filing_open_is_text": (7, '`open = "yes"`', "true or false"),
+    "filing_open_is_text": (7, "`open = 'yes'`", "true or false"),
     "filing_keep": (7, '`keep = "1 h"`', "at least 1 d"),
     "filing_per_hour": (7, "`per_hour = 0`", "a whole number above 0"),
     "filing_contact": (7, "`contact = 5`", "write text"),
