@@ -10,11 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.engine import archive, cold, journal, layout, manifest, registers, state_alarms, upgrade
+from pipelines.engine import archive, cold, journal, layout, manifest, registers, state_alarms, upgrade, upkeep_desk
 from pipelines.engine.calendar import local_day
 from pipelines.engine.errors import StoreError
 from pipelines.engine.layout import LAYOUT, Stand
 from pipelines.engine.upgrade import Work
+from pipelines.engine.version import VERSION
 from tests.engine.small_town import open_line, read
 from tests.engine.small_town import readings as stored
 from tests.layouts import scene
@@ -141,7 +142,7 @@ def test_upgrade_that_is_cut_off_anywhere_is_taken_up_again_with_the_first_backu
         assert stored(line) == expected
         line.close()
         assert len(list((town / upgrade.FOLDER).glob("*.tar.zst"))) == 1
-        cuts += 4
+        cuts += 7
     assert cuts >= 20
 
 
@@ -157,6 +158,26 @@ def test_backup_from_before_holds_the_store_as_it_was(tmp_path: Path) -> None:
     assert {part.file for part in old.parts["readings"].values()} == {
         f"cold/readings/2026-03-0{day}.1.parquet" for day in (7, 8, 9)
     }
+
+
+def contents(town: Path) -> dict[Path, bytes]:
+    """Every file of a town; what SQLite makes for its readers is none."""
+    return {path: path.read_bytes() for path in archive.files(town) if not path.name.endswith(("-shm", "-wal"))}
+
+
+def test_check_says_what_an_upgrade_would_do_and_does_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    town = unpacked(4, tmp_path / "town")
+    before = contents(town)
+    assert upkeep_desk.upgrade_check(read(town)) == 0
+    told = capsys.readouterr().out
+    assert f"is of layout 4, Townboard {VERSION} writes layout {LAYOUT}" in told
+    assert [line.split(":")[0].strip() for line in told.splitlines()[2:]] == ["layout 5", "layout 6"]
+    assert contents(town) == before
+    layout.write(town / "store", Stand(LAYOUT + 1, "9.0.0"))
+    assert upkeep_desk.upgrade_check(read(town)) == 1
+    assert "newer Townboard" in capsys.readouterr().err
 
 
 def test_store_of_a_newer_layout_is_refused_in_words_and_left_alone(tmp_path: Path) -> None:
