@@ -93,7 +93,7 @@ def line(options: argparse.Namespace) -> int:
     from pipelines.engine.supervise import command
 
     settings = _settings(options)
-    upkeep_desk.forward(settings, available, _registers(settings), now())
+    upkeep_desk.forward(settings, available, _registers, now())
     opened = Line(settings, registers.load(settings), now())
     news.begin(settings.store)
     service = Service(opened, now, command(settings.folder, "compact"))

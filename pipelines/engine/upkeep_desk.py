@@ -21,6 +21,7 @@ from pipelines.engine.upgrade import Work
 from pipelines.engine.version import VERSION
 
 Available = Callable[[], Mapping[str, Domain]]
+Known = Callable[[Settings], Registers | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Desk:
     now: datetime
     available: Available
     settings: Callable[[], Settings]
-    registers: Callable[[Settings], Registers | None]
+    registers: Known
     program: Path
 
 
@@ -49,7 +50,7 @@ def run(options: Namespace, desk: Desk) -> int:
         return install(options, desk)
     settings = desk.settings()
     if not options.check:
-        forward(settings, desk.available, desk.registers(settings), desk.now, options.keep)
+        forward(settings, desk.available, desk.registers, desk.now, options.keep)
     return upgrade_check(settings)
 
 
@@ -125,7 +126,7 @@ def install(options: Namespace, desk: Desk) -> int:
 
 
 def forward(
-    settings: Settings, available: Available, registers: Registers | None, now: datetime, keep: Path | None = None
+    settings: Settings, available: Available, registers: Known, now: datetime, keep: Path | None = None
 ) -> bool:
     """Bring the store to the layout of this version; whether there was anything to do.
 
@@ -133,7 +134,10 @@ def forward(
     """
     folder = keep or (settings.backup.to if settings.backup and settings.backup.to.is_dir() else None)
     own = [table for domain in available().values() for table in domain.tables]
-    work = Work(settings.store, upgrade.every_table(own), settings.zone, registers.sensors if registers else None)
+    stand = layout.read(settings.store)
+    # Reading the registers takes a moment of every start; they are needed by steps alone.
+    known = registers(settings) if stand is not None and upgrade.steps(stand) else None
+    work = Work(settings.store, upgrade.every_table(own), settings.zone, known.sensors if known else None)
     return upgrade.forward(settings.folder, work, now, _say, folder)
 
 
