@@ -148,12 +148,14 @@ def _backups() -> html.Section:
     if not found:
         words = _("No backup is planned, and none was made. [backup] in town.toml says where copies go.")
         return html.Section(html.P(words, className="empty"), className="panel")
-    return html.Section(html.Ul([html.Li(_backup(one)) for one in found], className="reasons"), className="panel")
+    names = (_("First place"), _("Second place"))
+    items = [html.Li(_backup(name, one)) for name, one in zip(names, found, strict=False)]
+    return html.Section(html.Ul(items, className="reasons"), className="panel")
 
 
-def _backup(one: Last) -> list[Any]:
+def _backup(name: str, one: Last) -> list[Any]:
     if one.at is None:
-        told: list[Any] = [html.B(_("No verified copy stands here yet."))]
+        words = html.B(_("No verified copy stands here yet."))
     else:
         when = wording.clock(one.at, glass.town().zone)
         told = [

@@ -48,5 +48,5 @@ def test_feeds_tell_the_last_verified_copy_and_only_its_keepers_where_it_is(town
     town.settings.backup = BackupPlan(Path("/media/usb"), timedelta(days=1), 7, second="sftp://nas/b")
     page = get(town, "/feeds")[0].text
     assert "The last verified copy is from" in page and "12.3 MB" in page
-    assert "No verified copy stands here yet." in page
+    assert "Second place: <b>No verified copy stands here yet.</b>" in page
     assert "/media/usb" not in page and "sftp://nas" not in page
