@@ -58,7 +58,7 @@ def filing_feed(domains: Iterable[Domain], feeds: Mapping[str, Feed], zone: str)
 
 def _open(document: Document, value: Any) -> bool:
     if not isinstance(value, bool):
-        document.wrong("filing", "open", f"`open = {value!r}`: write `open = true` or `open = false`.")
+        document.wrong("filing", "open", f"`open = {value!r}` must be true or false, without quotes.")
         return False
     return value
 
