@@ -155,12 +155,11 @@ def _backups() -> html.Section:
 
 def _backup(name: str, one: Last) -> list[Any]:
     if one.at is None:
-        words = html.B(_("No verified copy stands here yet."))
+        words: Any = html.B(_("No verified copy stands here yet."))
     else:
-        when = wording.clock(one.at, glass.town().zone)
-        told = [
-            _("The last verified copy is from {when}, {size} MB.", when=when, size=wording.number(one.size / 1e6, 1))
-        ]
+        when, size = wording.clock(one.at, glass.town().zone), wording.number(one.size / 1e6, 1)
+        words = _("The last verified copy is from {when}, {size} MB.", when=when, size=size)
+    told = [f"{name}: ", words]
     return [*told, " ", html.Code(one.place)] if visitor.current().actor.may("settings") else told
 
 
