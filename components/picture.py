@@ -27,7 +27,7 @@ from pipelines.engine.picture import STATE, Amount, Fact, Picture, Said
 MOST_ROWS = 40
 KEPT_S, MOST_KEPT = 600.0, 240
 # A picture that is made with each snapshot is asked for again after so long, not with every beat.
-SOONEST_S = 5
+SOONEST_S = 10
 PATTERNS = (
     '<svg class="d-patterns" aria-hidden="true" width="0" height="0"><defs>'
     '<pattern id="d-breach" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'

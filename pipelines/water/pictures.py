@@ -8,7 +8,7 @@ import polars as pl
 from pipelines.engine.model import Column
 from pipelines.engine.picture import Amount, Bars, Drawn, Flow, Lines, Matrix, Picture, Said, say
 from pipelines.water.balance import audited
-from pipelines.water.readings import by_served_area
+from pipelines.water.readings import by_served_area, midday
 from pipelines.water.supply import KPIS as SUPPLY
 from pipelines.water.tanks import KPIS as TANKS
 
@@ -50,7 +50,10 @@ def water_balance(water_audits: Frame, assets: Frame, area: str, now: datetime, 
         if whole and not wrong
     ]
     schema = {"from": pl.String, "to": pl.String, "volume_m3": pl.Float64, "share_pct": pl.Float64}
-    return Drawn(pl.DataFrame(rows, schema=schema), _balance_said(amount, months["month"].n_unique(), wrong=wrong))
+    told = _balance_said(amount, months["month"].n_unique(), wrong=wrong)
+    # The newest audited month speaks for the time up to its end.
+    ended = months.select(midday(pl.col("month").dt.month_end(), zone).max()).item()
+    return Drawn(pl.DataFrame(rows, schema=schema), told, ended)
 
 
 def _balance_said(amount: dict[str, float], months: int, *, wrong: bool) -> tuple[Said, ...]:
