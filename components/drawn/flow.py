@@ -36,7 +36,7 @@ def draw(form: Flow, shown: Shown) -> str:
     layers = max(node.layer for node in nodes.values()) + 1
     widest = max(sum(n.amount for n in nodes.values() if n.layer == layer) for layer in range(layers))
     scale = HIGH / widest
-    height = TOP + max(_placed(nodes, layer, scale) for layer in range(layers))
+    height = max(_placed(nodes, layer, scale) for layer in range(layers))
     bands = "".join(_band(form, nodes, row, layers=layers, scale=scale) for row in rows)
     blocks = "".join(
         f'<rect class="d-node" data-state="{node.state}" x="{_x(node, layers):.1f}" y="{node.y:.1f}" width="{THICK}" '

@@ -30,7 +30,8 @@ def drawing(shown: Shown) -> str:
 
 def key(shown: Shown) -> str:
     """What the looks of a drawing mean."""
-    return legend(shown, getattr(shown.picture.form, "limit", None))
+    form = shown.picture.form
+    return legend(shown, getattr(form, "limit", None), type(form).__name__.lower())
 
 
 def room(shown: Shown) -> str:

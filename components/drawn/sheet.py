@@ -125,8 +125,8 @@ def span_of(values: Iterable[float | None]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def legend(shown: Shown, limit: str | None) -> str:
-    """What the looks of a drawing mean: the states that are not plain, and the line of the limit."""
+def legend(shown: Shown, limit: str | None, form: str) -> str:
+    """What the looks of a drawing of this form mean: the states that are not plain, and the line of the limit."""
     states = set(shown.rows[STATE].drop_nulls()) - PLAIN if STATE in shown.rows.columns else set()
     parts = [
         f'<li><span class="swatch" data-state="{one}"></span>{escape(wording.state(one))}</li>'
@@ -135,7 +135,7 @@ def legend(shown: Shown, limit: str | None) -> str:
     ]
     if limit and shown.rows[limit].count():
         parts.append(f'<li><span class="d-limit-sign"></span>{escape(_(column(shown, limit).meaning))}</li>')
-    return f'<ul class="legend d-legend">{"".join(parts)}</ul>' if parts else ""
+    return f'<ul class="legend d-legend d-of-{form}">{"".join(parts)}</ul>' if parts else ""
 
 
 def state_of(row: Row) -> str:

@@ -84,8 +84,12 @@ def reliability_month(
     parts = []
     for title, index in ((SAIDI, saidi), (SAIFI, saifi)):
         daily = index(outages, feeders, feeder_wards, assets, days).filter(pl.col("area") == area).sort("window")
-        target = board.filter(kpi=index.__name__, area=area)["target"].max()
+        stands = board.filter(kpi=index.__name__, area=area)
+        target, newest = stands["target"].max(), stands["value"].max()
         added = pl.col("numerator").cum_sum() / pl.col("denominator")
+        # Today's is what the board says, also in the seconds until it looks again.
+        today = pl.col("window") == pl.col("window").max()
+        added = pl.when(today).then(pl.coalesce(pl.lit(newest, pl.Float64), added)).otherwise(added)
         parts.append(daily.select(index=pl.lit(title), at="window", value=added, target=pl.lit(target, pl.Float64)))
     rows = pl.concat(parts).with_columns(day=pl.col("at").dt.convert_time_zone(zone).dt.date())
     # Drawn at the end of each day, which it holds; today's at this very instant.

@@ -1,4 +1,4 @@
-"""Pictures of pollution: the air now and what decides it, day by day, hours over the target, noise by zone."""
+"""Pictures of pollution: the air now and day by day, hours over the target, noise by zone, treated sewage."""
 
 from datetime import datetime, timedelta
 
@@ -7,12 +7,16 @@ import polars as pl
 from pipelines.engine.measures import local
 from pipelines.engine.model import INSTANT, Column
 from pipelines.engine.picture import Amount, Bars, Calendar, Drawn, Matrix, Picture, Said, say, say_n
+from pipelines.pollution.effluent import PARAMETERS, within_limits
 from pipelines.pollution.limit_tables import periods
 from pipelines.pollution.noise import in_period, is_quiet_enough, sound_energy, sound_level
 
 Frame = pl.DataFrame
 INDEX, NOISE = "india_naqi", "noise_leq"
-HOURS = tuple(f"{hour:02}" for hour in range(24))
+TESTED = {
+    "ph": "pH", "bod_mg_l": "BOD", "cod_mg_l": "COD", "tss_mg_l": "Suspended solids", "total_nitrogen_mg_l": "Nitrogen",
+    "total_phosphorus_mg_l": "Phosphorus", "faecal_coliform_mpn": "Faecal coliforms",
+}  # fmt: skip
 ZONES = ("industrial", "commercial", "residential", "silence")
 
 
@@ -150,6 +154,41 @@ def _noise_said(rows: Frame) -> tuple[Said, ...]:
     )  # fmt: skip
 
 
+def effluent_now(effluent_samples: Frame, effluent_plants: Frame, effluent: Frame, assets: Frame) -> Drawn:
+    """The newest result of each parameter at every plant, as a share of the highest that its consent allows."""
+    plants = effluent_plants.select("consent", plant="asset").join(
+        assets.select("name", "ward", plant="asset"), on="plant"
+    )
+    long = effluent_samples.select(
+        "plant", "sampled_at", *(pl.col(name).cast(pl.Float64) for name in PARAMETERS)
+    ).unpivot(index=["plant", "sampled_at"], variable_name="parameter", value_name="result")
+    newest = long.drop_nulls("result").sort("sampled_at").unique(["plant", "parameter"], keep="last")
+    rows = newest.join(plants, on="plant").join(effluent, on=["consent", "parameter"])
+    below_only = pl.col("below_only").fill_null(False)
+    ok = within_limits(pl.col("result"), pl.col("at_least"), pl.col("at_most"), below_only)
+    rows = rows.with_columns(
+        share_pct=100 * pl.col("result") / pl.col("at_most"),
+        limit_pct=pl.lit(100.0),
+        tested=pl.col("parameter").replace_strict(TESTED, default=pl.col("parameter")),
+        state=pl.when(ok).then(pl.lit("good")).otherwise(pl.lit("breach")),
+    ).sort("name", "parameter")
+    return Drawn(rows, _effluent_said(rows), rows["sampled_at"].min())  # type: ignore[arg-type]
+
+
+def _effluent_said(rows: Frame) -> tuple[Said, ...]:
+    if rows.is_empty():
+        return (say("No sample of treated sewage has come in the last three months."),)
+    over = rows.filter(state="breach")
+    if over.is_empty():
+        return (say("The newest results of {n} plants keep every limit of their consent.", n=rows["plant"].n_unique()),)
+    worst = over.sort("share_pct").row(-1, named=True)
+    words = {"plant": worst["name"], "parameter": worst["tested"]}
+    return (
+        say_n("{n} of the newest results breaks its limit: {parameter} at {plant}.",
+              "{n} of the newest results break their limits, furthest {parameter} at {plant}.", over.height, **words),
+    )  # fmt: skip
+
+
 NAME, WARD = Column(name="name", meaning="Name"), Column(name="ward", meaning="Ward")
 STATION = Column(name="asset", meaning="Station")
 CPCB = "CPCB National Air Quality Index, October 2014"
@@ -226,5 +265,26 @@ PICTURES = (
         longest=timedelta(days=30),
         every=timedelta(minutes=5),
         history=(NOISE,),
+    ),
+    Picture(
+        function=effluent_now,
+        title="Treated sewage",
+        plain="The newest laboratory results of each plant, as a share of the highest value that its consent allows.",
+        source="The limits that the plant's consent names (reference effluent)",
+        form=Bars(label="tested", value="share_pct", limit="limit_pct", group="name"),
+        columns=(
+            NAME,
+            WARD,
+            Column(name="tested", meaning="Tested"),
+            Column(name="result", kind="number", meaning="Result"),
+            Column(name="at_least", kind="number", meaning="At least"),
+            Column(name="at_most", kind="number", meaning="At most"),
+            Column(name="share_pct", kind="number", unit="percent", meaning="Of the highest allowed"),
+            Column(name="limit_pct", kind="number", unit="percent", meaning="Limit"),
+            Column(name="sampled_at", kind="instant", meaning="Sampled"),
+        ),
+        words=tuple(TESTED.values()),
+        span=timedelta(days=92),
+        every=timedelta(minutes=5),
     ),
 )

@@ -17,7 +17,7 @@ from pipelines.grievances.backlog import backlog
 from pipelines.grievances.tables import SERVICE_REQUESTS
 from pipelines.pollution import pictures as pollution
 from pipelines.pollution.limit_tables import NOISE_PERIODS
-from pipelines.pollution.tables import NOISE_LIMITS
+from pipelines.pollution.tables import EFFLUENT_SAMPLES, NOISE_LIMITS
 from pipelines.transport import pictures as transport
 from pipelines.water import pictures as water
 from pipelines.water.tables import WATER_AUDITS
@@ -243,6 +243,24 @@ def test_hours_over_are_those_above_the_target_of_the_hours_known() -> None:
     assert drawn.rows.select("asset", "hours", "known", "share_pct", "state").rows() == [
         ("A1", 1, 2, 50.0, "watch"), ("A2", None, None, None, "no data"),
     ]  # fmt: skip
+
+
+def test_a_result_above_what_the_consent_allows_breaks_its_limit_and_the_newest_of_each_counts() -> None:
+    first, later = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 8))
+    samples = pl.DataFrame(
+        [{"plant": "P1", "sampled_at": first, "bod_mg_l": 35.0, "ph": 7.0}, {"plant": "P1", "sampled_at": later, "bod_mg_l": None, "ph": 9.5}],
+        schema=EFFLUENT_SAMPLES.schema,
+    )  # fmt: skip
+    consent = [("own", "bod_mg_l", None, 30.0, True), ("own", "ph", 6.5, 9.0, None)]
+    names = ["consent", "parameter", "at_least", "at_most", "below_only"]
+    limits = pl.DataFrame(consent, schema=names, orient="row")
+    plants = pl.DataFrame({"asset": ["P1"], "consent": ["own"]})
+    drawn = pollution.effluent_now(
+        samples, plants, limits, pl.DataFrame({"asset": ["P1"], "name": ["East"], "ward": ["W1"]})
+    )
+    found = {row["tested"]: (row["result"], row["state"], row["sampled_at"]) for row in drawn.rows.to_dicts()}
+    assert found == {"BOD": (35.0, "breach", first), "pH": (9.5, "breach", later)}
+    assert drawn.rows["share_pct"].to_list() == pytest.approx([100 * 35 / 30, 100 * 9.5 / 9])
 
 
 # grievances ----------------------------------------------------------------------------------------------------------
