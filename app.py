@@ -109,6 +109,8 @@ def web(options: argparse.Namespace) -> int:
     """The web process, or (pages) the one behind it that makes what takes time."""
     # Devices that wait to be answered are let in soon while a page is drawn or a table written.
     sys.setswitchinterval(SWITCH_S)
+    import resource
+
     import uvicorn
 
     from components.behind import Behind, Crowd
@@ -120,6 +122,9 @@ def web(options: argparse.Namespace) -> int:
     from pipelines.engine.supervise import crowd_mark
     from pipelines.engine.town import Town
 
+    # Thousands of screens hold a connection each; what a login shell allows is 1,024.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     settings, is_behind = _settings(options), options.command == "pages"
     layout.refuse(settings.store)
     local = loopback(options.host) and options.prefix.strip("/") == ""

@@ -4,9 +4,13 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import orjson
 
 from components.asgi import Receive, Scope, Send, answer, encoding, header
-from pipelines.engine.snapshot import GZIP_STREAM_HEAD, Snapshot, block
+from pipelines.engine.snapshot import GZIP_STREAM_HEAD, Snapshot, block, changes, event
 
 NOTHING_YET = (
     b'{"type":"about:blank","title":"No figures yet","status":503,'
@@ -14,8 +18,9 @@ NOTHING_YET = (
 )
 LOOK_EVERY_S = 0.05
 HEARTBEAT_S = 5.0
-MOST_STREAMS = 4000
-AT_A_TIME = 16
+MOST_STREAMS = 12_000
+# Streams are told in so many turns.
+TURNS = 256
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -29,14 +34,24 @@ def unblock(body: bytes) -> bytes:
     return zlib.decompressobj(-15).decompress(body)
 
 
+@dataclass
+class Turn:
+    """Some streams that are told together."""
+
+    has_come: asyncio.Event = field(default_factory=asyncio.Event)
+    streams: int = 0
+
+
 class Wire:
-    """One look-out per process; every stream waits on its own event and always takes the newest snapshot."""
+    """One look-out per process, which writes each event once; every stream takes the newest in its turn."""
 
     def __init__(self, look: Callable[[], Snapshot | None], build: str) -> None:
         self.look, self.build = look, build
         self.snapshot: Snapshot | None = None
-        self.before = -1
-        self.waiting: set[asyncio.Event] = set()
+        # The number of the snapshot that `delta` changes, and how often anything was told.
+        self.before, self.told = -1, 0
+        self.delta = self.beat = b""
+        self._turns = [Turn() for _ in range(TURNS)]
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -50,19 +65,43 @@ class Wire:
             self._task.cancel()
 
     async def _watch(self) -> None:
+        told_at = time.monotonic()
         while True:
-            newest = await asyncio.to_thread(self.look)
+            newest, began = await asyncio.to_thread(self.look), time.monotonic()
             if newest is not None and (self.snapshot is None or newest.seq != self.snapshot.seq):
-                self.snapshot, self.before = newest, previous(newest)
+                self.delta, self.before = await asyncio.to_thread(self._since, newest)
+                self.snapshot = newest
                 await self._wake()
-            await asyncio.sleep(LOOK_EVERY_S)
+                told_at = began
+            elif began - told_at >= HEARTBEAT_S:
+                self.beat = block(b'event: beat\ndata: {"now":%d}\n\n' % (time.time() * 1000))
+                await self._wake()
+                told_at = began
+            # With thousands of screens at most half of the time goes into telling them; what comes meanwhile is told
+            # in one.
+            await asyncio.sleep(max(LOOK_EVERY_S, time.monotonic() - began))
+
+    def _since(self, newest: Snapshot) -> tuple[bytes, int]:
+        """What has changed since the snapshot that was told last, and its number: also over some that were not told."""
+        before, shown = previous(newest), self.snapshot
+        if shown is None or before == shown.seq or not self.viewers:
+            return newest.stream_delta, before
+        told = orjson.dumps(changes(shown.state, newest.state), option=orjson.OPT_NAIVE_UTC)
+        return event("delta", newest.seq, block(told)), shown.seq
 
     async def _wake(self) -> None:
-        """Tell every stream, a few at a time: whoever sends readings meanwhile is answered between them."""
-        for number, waiter in enumerate(tuple(self.waiting), 1):
-            waiter.set()
-            if number % AT_A_TIME == 0:
+        """Tell every stream, some at a time: whoever sends readings meanwhile is answered between them."""
+        self.told += 1
+        for turn in self._turns:
+            if turn.streams:
+                turn.has_come.set()
+                turn.has_come.clear()
                 await asyncio.sleep(0)
+
+    @property
+    def viewers(self) -> int:
+        """How many streams are open."""
+        return sum(turn.streams for turn in self._turns)
 
     def greeting(self) -> bytes:
         """The first event: which build serves and what time it is here, so that ages need no right clock over there."""
@@ -74,7 +113,7 @@ class Wire:
     async def serve_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /api/v1/stream: whole state, then changes, and a heartbeat when there are none."""
         self.start()
-        if len(self.waiting) >= MOST_STREAMS:
+        if self.viewers >= MOST_STREAMS:
             full = b"too many screens are connected; the page asks for snapshots instead"
             return await answer(scope, send, 503, full, [(b"retry-after", b"30"), (b"content-type", b"text/plain")])
         zipped = b"gzip" in header(scope, b"accept-encoding")
@@ -82,41 +121,36 @@ class Wire:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if scope["method"] == "HEAD":
             return await send({"type": "http.response.body", "body": b""})
-        waiter = asyncio.Event()
-        self.waiting.add(waiter)
-        gone = asyncio.create_task(_until_gone(receive, waiter))
+        turn = min(self._turns, key=lambda turn: turn.streams)
+        turn.streams += 1
+        pouring = asyncio.create_task(self._pour(send, turn, zipped=zipped))
         try:
-            await self._pour(send, waiter, gone, zipped=zipped)
-        except OSError:
-            pass
+            while (await receive())["type"] != "http.disconnect":
+                pass
         finally:
-            self.waiting.discard(waiter)
-            gone.cancel()
+            turn.streams -= 1
+            pouring.cancel()
         return None
 
-    async def _pour(self, send: Send, waiter: asyncio.Event, gone: asyncio.Task[None], *, zipped: bool) -> None:
-        shown = self.snapshot
+    async def _pour(self, send: Send, turn: Turn, *, zipped: bool) -> None:
+        told, shown = self.told, self.snapshot
         first = (GZIP_STREAM_HEAD + block(self.greeting())) if zipped else self.greeting()
-        await _write(send, first + (_whole(shown, zipped=zipped) if shown else b""))
-        while not gone.done():
-            try:
-                await asyncio.wait_for(waiter.wait(), HEARTBEAT_S)
-            except TimeoutError:
-                beat = b'event: beat\ndata: {"now":%d}\n\n' % (time.time() * 1000)
-                await _write(send, block(beat) if zipped else beat)
-                continue
-            waiter.clear()
-            newest = self.snapshot
-            if newest is None or gone.done() or (shown is not None and newest.seq == shown.seq):
-                continue
-            await _write(send, self._next(shown, newest, zipped=zipped))
-            shown = newest
+        # A client that is gone is told by its `receive`.
+        with suppress(OSError):
+            await _write(send, first + (_whole(shown, zipped=zipped) if shown else b""))
+            while True:
+                if self.told == told:
+                    await turn.has_come.wait()
+                    continue
+                body, told, shown = self._next(shown), self.told, self.snapshot
+                await _write(send, body if zipped else unblock(body))
 
-    def _next(self, shown: Snapshot | None, newest: Snapshot, *, zipped: bool) -> bytes:
-        """Changes for whoever has the one before, the whole state for a screen that skipped one."""
-        if shown is None or self.before != shown.seq:
-            return _whole(newest, zipped=zipped)
-        return newest.stream_delta if zipped else unblock(newest.stream_delta)
+    def _next(self, shown: Snapshot | None) -> bytes:
+        """Changes for whoever has the one before, the whole state for a screen that skipped one, or a heartbeat."""
+        newest = self.snapshot
+        if newest is None or (shown is not None and shown.seq == newest.seq):
+            return self.beat
+        return self.delta if shown is not None and self.before == shown.seq else newest.stream_full
 
     async def serve_snapshot(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /api/v1/snapshot: the whole state, 304 when the client has it."""
@@ -153,12 +187,6 @@ def previous(snapshot: Snapshot) -> int:
 
 def _whole(snapshot: Snapshot, *, zipped: bool) -> bytes:
     return snapshot.stream_full if zipped else unblock(snapshot.stream_full)
-
-
-async def _until_gone(receive: Receive, waiter: asyncio.Event) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    waiter.set()
 
 
 async def _write(send: Send, body: bytes) -> None:

@@ -83,7 +83,7 @@ class Outer:
         self.inner: App = app.server
         self.static = Static(self.inner, prefix, run_folder(glass.town().settings) / "packed")
         self.wire = Wire(glass.town().board, "starting")
-        glass.town().viewers = lambda: len(self.wire.waiting)
+        glass.town().viewers = lambda: self.wire.viewers
         self.wired: dict[str, App] = {
             "api/v1/stream": self.wire.serve_stream,
             "api/v1/snapshot": self.wire.serve_snapshot,

@@ -76,7 +76,7 @@ def test_a_screen_gets_the_whole_state_then_changes_that_add_up(town: FakeTown, 
         assert events[2][1]["kpis"]["supply_per_head|town"]["value"] == 99.0
         assert (screen.headers.get(b"content-encoding") == b"gzip") is zipped
         await screen.leave()
-        assert wire.waiting == set()
+        assert wire.viewers == 0
         wire.stop()
 
     asyncio.run(watch())
@@ -89,9 +89,27 @@ def test_a_screen_that_missed_one_gets_the_whole_state_again(town: FakeTown) -> 
     town.beat(1002)
     newest = town.board()
     assert first and newest
-    wire.before = live.previous(newest)
+    wire.snapshot, (wire.delta, wire.before) = newest, wire._since(newest)
     assert wire.before == 1001
-    assert wire._next(first, newest, zipped=True) == newest.stream_full
+    assert wire._next(first) == newest.stream_full
+
+
+def test_screens_are_told_in_one_what_changed_while_they_were_being_told(town: FakeTown) -> None:
+    async def watch() -> None:
+        wire = Wire(town.board, "b1")
+        screen = Screen(wire)
+        await screen.until(lambda e: e[-1][0] == "full")
+        held = town.board()
+        town.beat(1001, supply_per_head=98.0)
+        town.beat(1002, supply_per_head=99.0)
+        assert held and wire.snapshot is held
+        events = await screen.until(lambda e: e[-1][1].get("seq") == 1002)
+        assert events[-1][0] == "delta" and events[-1][1]["prev"] == 1000
+        assert events[-1][1]["kpis"]["supply_per_head|town"]["value"] == 99.0
+        await screen.leave()
+        wire.stop()
+
+    asyncio.run(watch())
 
 
 def test_a_quiet_wire_beats(town: FakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
