@@ -287,9 +287,9 @@ def main() -> None:
     """All of them, and what lies between them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.viewers")
     parser.add_argument("--viewers", type=int, nargs="+", default=[8000], help="on the stream (default: 8000)")
-    parser.add_argument("--polling", type=int, nargs="*", default=[50, 100], help="of the ordinary app")
+    parser.add_argument("--polling", type=int, nargs="*", default=[50, 100, 150], help="of the ordinary app")
     parser.add_argument("--streamlit", metavar="PYTHON", help="a Python that has Streamlit (peer_streamlit.py)")
-    parser.add_argument("--rerunning", type=int, nargs="*", default=[2, 5], help="viewers of Streamlit")
+    parser.add_argument("--rerunning", type=int, nargs="*", default=[2, 5, 10], help="viewers of Streamlit")
     parser.add_argument("--beats", type=int, default=4, help="of two seconds each (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1)
     given = parser.parse_args()
@@ -333,7 +333,7 @@ def beside(given: argparse.Namespace) -> dict[str, dict[int, Seen]]:
     # Its first viewer has it read its libraries.
     streamlit(given.streamlit, own, app.pid, 1, 1)
     look = partial(streamlit, given.streamlit, own, beats=given.beats)
-    return peers | {"Streamlit": ladder("Streamlit", app, given.rerunning, lambda pid, n: look(pid, n))}
+    return peers | {"Streamlit": ladder("Streamlit", app, given.rerunning, look)}
 
 
 def ladder(
