@@ -161,7 +161,10 @@ class Desk:
         return {"number": number, "erased": forgotten}
 
     def age(self) -> int | None:
-        """Forget what was kept long enough; how many requests forgot something."""
+        """Forget what was kept long enough; how many requests forgot something.
+
+        Raises StoreError, also when the second place of copies cannot be told what was erased.
+        """
         now, keep = self._clock(), self._intake.line.settings.filing.keep
         old = vault.aged(self._store, now - keep)
         vault.erase(self._store, dict.fromkeys(old, (now.isoformat(), ITSELF)))
@@ -169,6 +172,9 @@ class Desk:
             noted(path_of(self._store), now, ITSELF, "request: personal data aged out", {"numbers": old})
         vault.sweep(self._store, now)
         self.share_erased()
+        line = self._intake.line
+        if line.settings.backup is not None:
+            beside.send(line.settings.backup, line.state)
         return len(old) or None
 
     def share_erased(self) -> None:

@@ -1,6 +1,7 @@
 """What was erased stays erased: on the disk, after a start, a compaction, a backup, a restore of an older one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -113,6 +114,50 @@ def test_a_disk_that_is_away_stops_no_erasure(filing: FilingTown, tmp_path: Path
     (tmp_path / "disk").mkdir()
     assert filing.desk.age() is None
     assert number in (tmp_path / "disk" / beside.BESIDE).read_text()
+
+
+class Elsewhere:
+    """Another computer that copies are sent to."""
+
+    def __init__(self) -> None:
+        self.told: list[bytes] = []
+        self.away = True
+
+    def put(self, file: Path) -> None:
+        if self.away:
+            raise StoreError("the second place is away")
+        self.told.append(file.read_bytes())
+
+
+def test_the_second_place_of_copies_is_told_once_it_is_reached(
+    filing: FilingTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erase(filing, filing.file())
+    elsewhere = Elsewhere()
+    monkeypatch.setattr(beside, "place_of", lambda address, key: elsewhere)
+    plan = filing.line.settings.backup
+    assert plan is not None
+    sent_to = replace(plan, second="sftp://other.example/copies")
+    with pytest.raises(StoreError, match="away"):
+        beside.send(sent_to, filing.line.state)
+    elsewhere.away = False
+    for _ in range(3):
+        beside.send(sent_to, filing.line.state)
+    erase(filing, filing.file())
+    beside.send(sent_to, filing.line.state)
+    assert len(elsewhere.told) == 2 and len(elsewhere.told[0]) < len(elsewhere.told[1])
+
+
+def test_a_second_folder_of_copies_holds_what_was_erased(filing: FilingTown, tmp_path: Path) -> None:
+    number = filing.file()
+    erase(filing, number)
+    plan = filing.line.settings.backup
+    assert plan is not None
+    with pytest.raises(StoreError, match="Is the disk in"):
+        beside.send(replace(plan, second=str(tmp_path / "stick")), filing.line.state)
+    (tmp_path / "stick").mkdir()
+    beside.send(replace(plan, second=str(tmp_path / "stick")), filing.line.state)
+    assert number in (tmp_path / "stick" / beside.BESIDE).read_text()
 
 
 def test_personal_data_ages_out_so_long_after_closing(filing: FilingTown) -> None:
