@@ -86,8 +86,7 @@ class Desk:
         except BaseException:
             vault.withdraw(self._store, number)
             raise
-        vault.landed(self._store, number)
-        vault.closed(self._store, number, self._clock() if row["status"] == "closed" else None)
+        vault.landed(self._store, number, _closed_at(row))
 
     def _through(self, row: Mapping[str, Any]) -> Receipt:
         payload = orjson.dumps({"rows": [row]})
@@ -103,7 +102,7 @@ class Desk:
             left = vault.cases(self._store, "landed = 0") if self._secret else []
             for one in left:
                 self._through(one.row)
-                vault.landed(self._store, one.number)
+                vault.landed(self._store, one.number, _closed_at(one.row))
         return len(left)
 
     def _row(self, number: str) -> dict[str, Any] | None:
@@ -133,7 +132,7 @@ class Desk:
         after["agency_responsible"] = agency or None
         sent = {name: _written(value) for name, value in after.items() if name != "received_at"}
         self._through(sent)
-        vault.closed(self._store, number, now if after["status"] == "closed" else None)
+        vault.landed(self._store, number, now if after["status"] == "closed" else None)
         noted(path_of(self._store), now, who, "request: changed", {"number": number, "state": state})
         return {"number": number}
 
@@ -182,6 +181,10 @@ class Desk:
         plan = self._intake.line.settings.backup
         if plan is not None:
             beside.tell_erased(plan.to, vault.erased(self._store))
+
+
+def _closed_at(row: Mapping[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(row["closed_at"]) if row["status"] == "closed" else None
 
 
 def _written(value: Any) -> Any:

@@ -169,16 +169,11 @@ def _written(folder: Path, body: bytes) -> str:
     return name
 
 
-def landed(store: Path, number: str) -> None:
-    """Note that the request's row is in the journal."""
+def landed(store: Path, number: str, closed_at: datetime | None) -> None:
+    """Note that the request's row is in the journal, and when it was closed, from when on its personal data ages."""
     with changing(store) as db:
-        db.execute("UPDATE cases SET landed = 1 WHERE number = ?", [number])
-
-
-def closed(store: Path, number: str, at: datetime | None) -> None:
-    """Note when a request was closed, from when on its personal data ages; None when it is open again."""
-    with changing(store) as db:
-        db.execute("UPDATE cases SET closed_at = ? WHERE number = ?", [at and at.isoformat(), number])
+        change = "UPDATE cases SET landed = 1, closed_at = ? WHERE number = ?"
+        db.execute(change, [closed_at and closed_at.isoformat(), number])
 
 
 def withdraw(store: Path, number: str) -> None:
