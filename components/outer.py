@@ -35,6 +35,7 @@ from components.bounds import TOO_OFTEN, Pace, bounded, refuse
 from components.cases import Cases
 from components.console import Console
 from components.council import Council
+from components.export_views import ExportViews
 from components.filing import Filing
 from components.forms import FOREIGN, foreign
 from components.kept_pages import KeptPages
@@ -92,7 +93,7 @@ class Outer:
         council, pictures = Council(), Pictures()
         makers = (
             SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
-            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), pictures, Reports(),
+            ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), pictures, Reports(), ExportViews(),
             Filing(), Cases(), NewsPage(),
         )  # fmt: skip
         # Pages without Dash that a process behind makes.

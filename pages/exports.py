@@ -11,8 +11,9 @@ import dash_bootstrap_components as dbc
 import polars as pl
 from dash import Input, Output, callback, html
 
-from components import glass, visitor, wording
+from components import export_views, glass, visitor, wording
 from components.address import View, ward_names
+from components.export_views import Choice
 from components.kpi_tile import in_english
 from components.props import props
 from components.tongue import N_, _, titled
@@ -26,11 +27,14 @@ FORMATS = {
     "xlsx": "Excel",
     "parquet": N_("Parquet, for analysis"),
     "json": "JSON",
+    "ndjson": "NDJSON",
 }
 FIRST_ROWS = 8
 MOST_COUNTED = 200_000
 READINGS = "readings"
 SAMPLE = timedelta(hours=1)
+# A file of more rows takes so long to be made that its progress is told.
+LARGE = 100_000
 
 
 async def layout(**query: Any) -> html.Div:
@@ -67,7 +71,9 @@ def exports(query: Mapping[str, Any]) -> html.Div:
     today = datetime.now(ZoneInfo(glass.town().zone)).date()
     first = str(query.get("table") if query.get("table") in names else names[0] if names else "")
     start = today - timedelta(days=view.days or 7)
-    choice = (first, view.ward or "all", start.isoformat(), today.isoformat(), "csv")
+    usual = Choice(first, view.ward or "all", start.isoformat(), today.isoformat(), "csv")
+    chosen = Choice.read({**query, "table": first}, usual, today)
+    choice = (chosen.table, chosen.ward, chosen.start, chosen.end, chosen.form)
     return html.Div(
         [
             html.Div(
@@ -82,6 +88,7 @@ def exports(query: Mapping[str, Any]) -> html.Div:
                 ),
                 className="page-head",
             ),
+            export_views.kept(),
             html.Section(_form(names, choice), className="panel form-panel"),
             html.Div(preview(*choice), id="exports-preview"),
             html.H2(_("Ready-made lists"), className="section"),
@@ -148,8 +155,10 @@ def preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
     query = {"ward": chosen, "format": form}
     days = {"from_": _utc(span.start), "to": _utc(span.end)} if extract.time else {}
     address = glass.href(f"api/v1/tables/{table}", **days, **query)
-    button = html.A(_("Download {form}", form=form.upper()), href=address, download="", className="btn btn-strong")
     rows, size = _sample(extract)
+    button = _download(form, address, large=not rows.is_empty() and extract.guessed() > LARGE)
+    today = datetime.now(ZoneInfo(glass.town().zone)).date()
+    keeping = export_views.keeping(Choice(table, chosen or "all", start, end, form), today)
     when = (
         _("from {start} to {end}, days of the town's calendar", start=start, end=end)
         if extract.time
@@ -157,10 +166,29 @@ def preview(table: str, ward: str, start: str, end: str, form: str) -> Any:
     )
     head = html.Div([html.P([html.B(size or _("Rows")), " ", when], role="status"), button], className="preview-head")
     return [
-        html.Section([head, _advice(table, chosen), _first(rows), _address(address)], className="panel"),
+        html.Section(
+            [head, _progress(), _advice(table, chosen), _first(rows), _address(address), keeping], className="panel"
+        ),
         html.H2(_("Columns of {table}", table=table), className="section"),
         _dictionary(extract),
     ]
+
+
+def _download(form: str, address: str, *, large: bool) -> html.A:
+    """The link to the file; of a large one the script tells how far it is made before it is fetched."""
+    words, told = _("Download {form}", form=form.upper()), {}
+    if large or form == "xlsx":
+        told = props({
+            "data-making": _("The file is being made: {n} rows so far", n="{n}"),
+            "data-ready": _("The file is ready: {n} rows", n="{n}"),
+            "data-failed": _("The file could not be made. Try again, or choose fewer days."),
+            "aria-describedby": "exports-progress",
+        })  # fmt: skip
+    return html.A(words, href=address, download="", className="btn btn-strong", **told)
+
+
+def _progress() -> html.P:
+    return html.P("", id="exports-progress", className="sub", role="status")
 
 
 def _sample(extract: Extract) -> tuple[pl.DataFrame, str]:

@@ -5,8 +5,10 @@ import logging
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,10 @@ SPARE_BYTES = 1 << 30
 # About so many rows fit; more are streamed as they are read and cannot be resumed.
 MOST_ROWS = 20_000_000
 RUNNING, READY, FAILED = "running", "ready", "failed"
+# How often an export notes how far it is, for whoever asks another process of the town; and how long after the last
+# note nobody makes it any more (a workbook is put together in one go).
+NOTED_EVERY_S, DEAD_AFTER = 0.5, timedelta(minutes=3)
+BROKEN = "It broke off. Ask for it once more."
 PART, FACTS = ".part", ".json"
 
 Write = Callable[["Making", Extract], None]
@@ -36,7 +42,8 @@ Write = Callable[["Making", Extract], None]
 class Making:
     """One export while it is made and afterwards; `changed` is told whenever rows or bytes have been added.
 
-    `asked` is the address that it answers, `owner` whoever alone may fetch it (empty: everybody who knows its name).
+    `asked` is the address that it answers, `owner` whoever alone may fetch it (empty: everybody who knows its name);
+    `clock` is that of one that another process makes.
     """
 
     id: str
@@ -50,7 +57,41 @@ class Making:
     rows: int = 0
     size: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
-    made_at: datetime | None = None
+    clock: Callable[[], datetime] | None = None
+    noted_at: float = 0.0
+
+    def look(self) -> str:
+        """Its state now, also when another process makes it."""
+        if self.clock is not None and self.state == RUNNING:
+            with suppress(OSError, ValueError):
+                self.read(self.clock().timestamp())
+        return self.state
+
+    def read(self, now: float) -> None:
+        """Take over what its maker has noted last.
+
+        Raises OSError, ValueError when there is no such note.
+        """
+        note = self.path.with_suffix(FACTS)
+        raw = orjson.loads(note.read_bytes())
+        self.form, self.asked, self.owner, self.guessed = (raw[name] for name in ("form", "asked", "owner", "guessed"))
+        self.rows, self.size, self.facts, self.words = (raw[name] for name in ("rows", "size", "facts", "words"))
+        dead = raw["state"] == RUNNING and now - note.stat().st_mtime > DEAD_AFTER.total_seconds()
+        self.state, self.words = (FAILED, BROKEN) if dead else (raw["state"], self.words)
+
+    def note(self) -> None:
+        """Note how far it is."""
+        names = ("form", "asked", "owner", "guessed", "rows", "size", "facts", "words", "state")
+        beside = self.path.with_suffix(".note")
+        beside.write_bytes(orjson.dumps({name: getattr(self, name) for name in names}, option=orjson.OPT_UTC_Z))
+        beside.replace(self.path.with_suffix(FACTS))
+        self.noted_at = time.monotonic()
+
+    def passed(self, rows: int) -> None:
+        """So many rows have passed by now."""
+        self.rows = rows
+        if time.monotonic() - self.noted_at > NOTED_EVERY_S:
+            self.note()
 
     @property
     def tag(self) -> str:
@@ -95,6 +136,7 @@ class Depot:
         name = secrets.token_hex(12)
         making = Making(name, self.place() / f"{name}{PART}", form, asked, owner, wanted.guessed())
         making.path.touch(0o600)
+        making.note()
         with self._lock:
             self._made[name] = making
             self._workers = self._workers or ThreadPoolExecutor(WORKERS, "export")
@@ -112,11 +154,14 @@ class Depot:
     def sweep(self) -> None:
         """Let go of what was kept long enough, and of the oldest beyond what may lie here."""
         now, size = self._clock(), 0
-        standing = sorted(self.place().glob(f"*{PART}"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in standing:
-            size += path.stat().st_size
-            old = now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > KEPT_FOR
-            if (old or size > MOST_BYTES) and not self._is_running(path):
+        standing = [(path, path.stat()) for path in self.place().iterdir()]
+        for path, about in sorted(standing, key=lambda one: one[1].st_mtime, reverse=True):
+            old = now - datetime.fromtimestamp(about.st_mtime, UTC) > KEPT_FOR
+            if path.is_dir() and old:
+                # What a killed export held.
+                shutil.rmtree(path, ignore_errors=True)
+            size += about.st_size if path.suffix == PART else 0
+            if path.suffix == PART and (old or size > MOST_BYTES) and not self._is_running(path):
                 self._forget(path)
 
     def _is_running(self, path: Path) -> bool:
@@ -132,24 +177,20 @@ class Depot:
     def _run(self, making: Making, wanted: Extract, write: Write) -> None:
         try:
             write(making, wanted)
-            kept = {"form": making.form, "asked": making.asked, "owner": making.owner, "rows": making.rows}
-            about = orjson.dumps({**kept, "size": making.size, "facts": making.facts}, option=orjson.OPT_UTC_Z)
-            making.path.with_suffix(FACTS).write_bytes(about)
             making.state = READY
-        except Exception as error:
+        except Exception:
             log.exception("the export %s of %s broke off", making.id, wanted.name)
-            making.words = f"It broke off ({type(error).__name__}). Ask for it once more."
-            making.state = FAILED
+            making.words, making.state = BROKEN, FAILED
+        with suppress(OSError):
+            making.note()
 
     def _left(self, name: str) -> Making | None:
-        """One that an earlier life, or another process of this town, has made."""
-        path = self._folder / f"{name}{PART}"
+        """One that an earlier life, or another process of this town, makes or has made."""
+        making = Making(name, self._folder / f"{name}{PART}", "", clock=self._clock)
         try:
-            raw = orjson.loads(path.with_suffix(FACTS).read_bytes())
+            making.read(self._clock().timestamp())
         except (OSError, ValueError):
             return None
-        making = Making(name, path, raw["form"], raw["asked"], raw["owner"])
-        making.rows, making.size, making.facts, making.state = raw["rows"], raw["size"], raw["facts"], READY
         return making
 
 

@@ -85,7 +85,7 @@ def into_depot(town: "Town", form: str, key: str = "rows", *, bom: bool = False)
         with wanted.pin() as seq:
             wanted = stamped(wanted, town, seq)
             making.facts = {**facts(wanted), "format": form}
-            frames = Counted(wanted.frames(), lambda rows: setattr(making, "rows", rows))
+            frames = Counted(wanted.frames(), making.passed)
             if form in WRITERS:
                 WRITERS[form](wanted, frames, making.path)
                 making.size, making.facts["sha256"] = making.path.stat().st_size, _digest(making.path)

@@ -28,6 +28,7 @@ from pipelines.engine.model import Domain, Kpi, Table
 from pipelines.engine.people.giving import given_away
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
+from pipelines.engine.people.saved_views import SavedViews
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.people.wall_door import WallDoor
 from pipelines.engine.pinning import Pinning
@@ -62,6 +63,7 @@ class Town:
         self.line = LineClient(settings)
         self.porter = Porter(path_of(settings.store), self.line, clock, settings.access)
         self.shift = ShiftLog(path_of(settings.store), self.line)
+        self.views = SavedViews(path_of(settings.store), self.line)
         self.wall_door = WallDoor(settings, self.line, clock)
         self.alarms = AlarmRoom(self)
         self.rules = RuleDesk(self)

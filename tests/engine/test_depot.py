@@ -5,7 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,43 @@ def test_an_export_outlives_the_process_that_made_it(tmp_path: Path) -> None:
     assert depot_of(tmp_path).find("../../town") is None
 
 
+def test_an_export_is_followed_from_another_process_and_dead_when_its_maker_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(making: Any, wanted: Any) -> None:
+        making.facts = {"table": "n"}
+        making.note()
+        assert go_on.wait(10)
+        making.path.write_bytes(b"rows")
+        making.size = 4
+
+    made = depot_of(tmp_path).make(of_frame("n", pl.DataFrame(), NUMBERS), "csv", slowly, asked="/n?")
+    patience = threading.Event()
+    seen = depot_of(tmp_path).find(made.id)
+    while seen is None or not seen.facts:
+        patience.wait(0.005)
+        seen = depot_of(tmp_path).find(made.id)
+    assert (seen.state, seen.form, seen.asked) == (depot.RUNNING, "csv", "/n?")
+    late = Depot(tmp_path / "exports", lambda: datetime.now(UTC) + timedelta(minutes=4)).find(made.id)
+    assert late is not None and late.state == FAILED
+    go_on.set()
+    while seen.look() == depot.RUNNING:
+        patience.wait(0.005)
+    assert (seen.state, seen.size) == (READY, 4)
+
+
+def test_whoever_does_not_wait_is_told_how_far_it_is(large: Any) -> None:
+    _, asker, _ = large
+    address = f"{READINGS}?manifest=1&format=xlsx"
+    told = asker("GET", address, headers={"Prefer": "wait=0"})
+    assert told.status_code in (200, 202)
+    if told.status_code == 202:
+        assert told.headers["location"] == f"{told.json()['href']}/manifest"
+    assert asker("GET", address).json()["state"] == READY
+
+
 def test_exports_go_when_they_are_old_and_the_oldest_when_they_are_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,8 +222,13 @@ def test_exports_go_when_they_are_old_and_the_oldest_when_they_are_many(
     for hours, one in zip((1, 3, 2, 7), made, strict=True):
         at = (NOW - timedelta(hours=hours)).timestamp()
         os.utime(one.path, (at, at))
+    left = tmp_path / "exports" / "pinned-killed"
+    left.mkdir()
+    long_ago = (NOW - timedelta(hours=9)).timestamp()
+    os.utime(left, (long_ago, long_ago))
     monkeypatch.setattr(depot, "MOST_BYTES", 25)
     kept.sweep()
+    assert not left.exists()
     assert [kept.find(one.id) is not None for one in made] == [True, False, True, False]
     assert len(list((tmp_path / "exports").iterdir())) == 4
 

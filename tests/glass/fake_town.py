@@ -17,6 +17,7 @@ from pipelines.engine.gallery import Gallery
 from pipelines.engine.model import Domain, Kpi
 from pipelines.engine.people.porter import Porter
 from pipelines.engine.people.roles import VISITOR, Actor
+from pipelines.engine.people.saved_views import SavedViews
 from pipelines.engine.people.shift import ShiftLog
 from pipelines.engine.people.wall_door import WallDoor
 from pipelines.engine.settings.filing import FilingPlan
@@ -102,6 +103,7 @@ class FakeTown:
         # Nobody files anything here: that is for towns with a line.
         self.filing = FilingRoom(self, None)  # type: ignore[arg-type]
         self.shift = ShiftLog(Path("no-store-here/state.sqlite"), None)  # type: ignore[arg-type]
+        self.views = SavedViews(Path("no-store-here/state.sqlite"), None)  # type: ignore[arg-type]
         if any(domain.name == "water" for domain in domains):
             self.alarms.begin(self._assets)
         furnish(self, [kpi for domain in domains for kpi in domain.kpis])

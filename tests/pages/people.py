@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from pipelines.engine.people.saved_views import SavedViews
 from pipelines.engine.people.shift import ShiftLog
 from tests.engine.people.doorstep import Doorstep
 from tests.glass.fake_town import FakeTown
@@ -19,6 +20,7 @@ def at(town: FakeTown, door: Doorstep, does: Callable[[Client], Awaitable[Any]],
     """What somebody finds at the board of this town, with these people's accounts."""
     town.porter = door.porter
     town.shift = ShiftLog(door.path, door.line)  # type: ignore[arg-type]
+    town.views = SavedViews(door.path, door.line)  # type: ignore[arg-type]
 
     async def visit() -> Any:
         async with Board(town, prefix) as client:

@@ -98,3 +98,53 @@ def test_a_choice_that_makes_no_sense_is_answered_in_words(page: Any) -> None:
     assert "The last day is before the first" in shown(page, "wards", days=("2026-03-10", "2026-03-01"))
     assert "Give both days" in shown(page, "wards", days=("", "2026-03-01"))
     assert "no such table" in shown(page, "personal_notes")
+
+
+def test_address_carries_the_whole_choice_and_a_view_that_ends_today_goes_with_the_days(page: Any) -> None:
+    text = to_html(
+        page.exports(
+            {"table": "service_requests", "ward": "W2", "start": "2026-03-01", "end": "2026-03-09", "form": "xlsx"}
+        )
+    )
+    assert "exports?table=service_requests&amp;ward=W2&amp;start=2026-03-01&amp;end=2026-03-09&amp;form=xlsx" in text
+    assert "from=2026-02-28T18:30:00Z&amp;to=2026-03-09T18:30:00Z&amp;ward=W2&amp;format=xlsx" in text
+    recent = to_html(page.exports({"table": "water_bills", "last": "7"}))
+    assert "exports?table=water_bills&amp;form=csv&amp;last=7" in recent
+
+
+@pytest.mark.parametrize(
+    "query", [{"last": "0"}, {"last": "x"}, {"last": "99999"}, {"ward": "W9"}, {"form": "pdf"}, {"start": "x"}]
+)
+def test_an_address_that_chooses_nonsense_is_answered_in_words_or_as_usual(page: Any, query: dict[str, str]) -> None:
+    text = to_html(page.exports({"table": "water_bills", **query}))
+    assert "Exports" in text and "Traceback" not in text
+
+
+def test_a_workbook_tells_its_progress_and_a_small_file_is_an_ordinary_link(page: Any) -> None:
+    assert "data-making" in to_html(page.preview("wards", "all", "2026-03-01", "2026-03-10", "xlsx"))
+    assert "data-making" not in shown(page, "wards")
+
+
+def test_views_are_kept_under_a_name_for_oneself_alone(town: Any, door: Any) -> None:
+    import asyncio
+
+    from pipelines.engine.asking import Misasked
+    from pipelines.engine.people.roles import VISITOR, Forbidden
+    from pipelines.engine.people.saved_views import SavedViews
+
+    views, asha, ravi = SavedViews(door.path, door.line), person("asha", "viewer"), person("ravi", "admin")
+    choice = {"table": "readings", "last": "7"}
+    asyncio.run(views.keep(asha, "  Last   week ", choice))
+    asyncio.run(views.keep(ravi, "mine", {"table": "wards"}))
+    assert views.of(asha) == {"Last week": choice}
+    asyncio.run(views.keep(asha, "Last week", {"table": "wards"}))
+    assert views.of(asha) == {"Last week": {"table": "wards"}}
+    asyncio.run(views.let_go(asha, "Last week"))
+    assert (views.of(asha), set(views.of(ravi)), views.of(VISITOR)) == ({}, {"mine"}, {})
+    for name in ("", " ", "x" * 61):
+        with pytest.raises(Misasked, match="a name of at most 60"):
+            asyncio.run(views.keep(asha, name, choice))
+    with pytest.raises(Misasked, match="no such view"):
+        asyncio.run(views.let_go(asha, "mine"))
+    with pytest.raises(Forbidden):
+        asyncio.run(views.keep(VISITOR, "mine", choice))

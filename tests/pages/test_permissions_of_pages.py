@@ -71,6 +71,8 @@ MATRIX = {
     ("POST", "council"):          " 5   5   5   5   5   5   5   5   5",
     ("GET", "council/report"):    " >   >   >   >   >   >   >   >   >",  # to the last month that is over
     ("POST", "council/report"):   " 5   5   5   5   5   5   5   5   5",
+    ("GET", "exports/views"):     " >   >   >   >   >   >   >   >   >",  # to the page itself
+    ("POST", "exports/views"):    " 1   2   2   2   2   2   1   1   2",  # without a name
     ("GET", "shift/report"):      " 1   >   >   >   >   >   1   1   1",
     ("POST", "shift/report"):     " 5   5   5   5   5   5   5   5   5",
     ("GET", "public"):            " o   o   o   o   o   o   o   o   o",

@@ -35,8 +35,8 @@ def routes(town: Town, door: Doorkeeper) -> APIRouter:
         return Standing(making, request, {**HEADERS, "Content-Disposition": name})
 
     @router.get("/{export}/manifest", summary="What an export holds, or how far it is", responses=TOLD)
-    def read_manifest(export: Name, grant: Grant = whoever) -> Response:
-        return manifest_of(_known(town, export, grant))
+    def read_manifest(request: Request, export: Name, grant: Grant = whoever) -> Response:
+        return manifest_of(_known(town, export, grant), request.scope)
 
     return router
 

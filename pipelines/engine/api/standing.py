@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ BLOCK = 1 << 18
 LOOK_S = 0.05
 # How long a manifest is waited for; after that its answer says how far the export is.
 PATIENCE_S = 10.0
+WAIT = re.compile(r"\bwait=(\d{1,6})\b")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 GONE = "This export was let go, or broke off. Ask for it once more at the address it came from."
 
@@ -91,7 +93,7 @@ class Standing(Response):
             return problem(503, making.words, {"Retry-After": "10"})
         if not making.path.exists():
             return problem(404, GONE)
-        headers = {**self._known, **named(making)}
+        headers = {**self._known, **named(making, self._request.scope)}
         if making.state == RUNNING:
             return StreamingResponse(blocks(making, 0, None), headers=headers, media_type=MEDIA[making.form])
         headers |= {"X-Row-Count": str(making.rows), "Content-Length": str(making.size)}
@@ -113,39 +115,43 @@ class Told(Response):
         self._making = making
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await asyncio.wait_for(ended(self._making), PATIENCE_S)
-        except TimeoutError:
-            await manifest_of(self._making)(scope, receive, send)
-        else:
-            await manifest_of(self._making)(scope, receive, send)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended(self._making), _patience(Request(scope)))
+        await manifest_of(self._making, scope)(scope, receive, send)
 
 
-def manifest_of(making: Making) -> Response:
+def _patience(request: Request) -> float:
+    """How long its asker waits (RFC 7240: `Prefer: wait=0`), at most PATIENCE_S."""
+    wanted = WAIT.search(request.headers.get("prefer", ""))
+    return min(float(wanted[1]), PATIENCE_S) if wanted else PATIENCE_S
+
+
+def manifest_of(making: Making, scope: Mapping[str, Any]) -> Response:
     """What is known of an export now."""
-    body = {**making.shown(), "href": address(making)}
+    place = address(making, scope)
+    body = {**making.shown(), "href": place}
     raw = orjson.dumps(body, option=orjson.OPT_UTC_Z)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if making.state == RUNNING:
-        headers |= {"Retry-After": "2", "Location": f"{address(making)}/manifest"}
+        headers |= {"Retry-After": "2", "Location": f"{place}/manifest"}
     return Response(raw, 202 if making.state == RUNNING else 200, headers, MEDIA["json"])
 
 
-def address(making: Making) -> str:
-    """Where these bytes stand for a while."""
-    return f"/api/v1/exports/{making.id}"
+def address(making: Making, scope: Mapping[str, Any]) -> str:
+    """Where these bytes stand for a while, as the asker of this request can ask for them."""
+    return f"{scope.get('board_prefix', '/')}api/v1/exports/{making.id}"
 
 
-def named(making: Making) -> dict[str, str]:
+def named(making: Making, scope: Mapping[str, Any]) -> dict[str, str]:
     """What the head of an answer says of its export: its mark, where it stands, and where its manifest does."""
-    place = address(making)
+    place = address(making, scope)
     link = f'<{place}/manifest>; rel="describedby"; type="application/json"'
     return {"ETag": making.tag, "Accept-Ranges": "bytes", "Content-Location": place, "Link": link}
 
 
 async def ended(making: Making) -> None:
     """Return when the export is ready or has failed."""
-    while making.state == RUNNING:
+    while making.look() == RUNNING:
         await asyncio.sleep(LOOK_S)
 
 
@@ -155,7 +161,7 @@ async def blocks(making: Making, start: int, end: int | None) -> AsyncIterator[b
         file.seek(start)
         while end is None or start < end:
             # The state first: what was written before it was ready is counted then.
-            state, size = making.state, making.size if end is None else end
+            state, size = making.look(), making.size if end is None else end
             if start < size:
                 block = await asyncio.to_thread(file.read, min(BLOCK, size - start))
                 start += len(block)
