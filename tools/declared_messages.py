@@ -22,8 +22,8 @@ SPEAKING_LIVE = ("feeds.py", "publisher.py", "alarms/flood.py")
 REFUSING = (
     "alarms/desk.py", "filing/faults.py", "filing/posted.py", "filing/room.py",
     "people/account_room.py", "people/accounts.py", "people/audit.py", "people/factor_door.py",
-    "people/openid.py", "people/passwords.py", "people/porter.py", "people/roles.py", "people/saved_views.py", "people/second_factor.py",
-    "people/wall_door.py",
+    "people/openid.py", "people/passwords.py", "people/porter.py", "people/roles.py", "people/saved_views.py",
+    "people/second_factor.py", "people/wall_door.py",
 )  # fmt: skip
 SPEAKING = ("running_down.py", "usual.py", "left_out.py")
 EMPLOYERS = ("service.py", "upkeep.py", "delivery/jobs.py", "filing/jobs.py", "outgoing.py")

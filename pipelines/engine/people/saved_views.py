@@ -12,7 +12,7 @@ from pipelines.engine.people import audit
 from pipelines.engine.people.roles import Actor
 
 if TYPE_CHECKING:
-    from pipelines.engine.local import LineClient
+    from pipelines.engine.line_client import LineClient
 
 KEPT, LET_GO = "export view kept", "export view let go"
 LONGEST, MOST = 60, 40
