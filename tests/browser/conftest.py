@@ -6,12 +6,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from components.slow_heads import PatientProtocol
+from pipelines.engine.people.porter import Porter
+from pipelines.engine.people.shift import ShiftLog
+from tests.engine.people.doorstep import Doorstep
 from tests.glass.fake_town import FakeTown
 from tests.glass.serve import plain_api
 
@@ -48,7 +53,9 @@ class Served:
 
     def start(self) -> None:
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, port=self.port, log_level="error", timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                self.app, port=self.port, log_level="error", timeout_graceful_shutdown=1, http=PatientProtocol
+            )
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)  # type: ignore[union-attr]
         self._thread.start()
@@ -111,3 +118,19 @@ def chromium() -> Iterator[Any]:
         browser = tools.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def people(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorstep]:
+    """The served town with accounts: asha and ravi, operators."""
+    door = Doorstep(tmp_path_factory.mktemp("people"))
+    door.now = datetime.now(UTC)
+    door.line.clock = lambda: datetime.now(UTC)
+    for name in ("asha", "ravi"):
+        door.add(name, "operator")
+    before = served.town.porter, served.town.shift
+    served.town.porter = Porter(door.path, door.line, door.line.clock)  # type: ignore[arg-type]
+    served.town.shift = ShiftLog(door.path, door.line)  # type: ignore[arg-type]
+    yield door
+    served.town.porter, served.town.shift = before
+    door.close()

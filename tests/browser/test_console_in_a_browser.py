@@ -7,30 +7,12 @@ from typing import Any
 import pytest
 
 from pipelines.engine.alarms.record import Alarm
-from pipelines.engine.people.porter import Porter
-from pipelines.engine.people.shift import ShiftLog
 from tests.browser.conftest import Served
 from tests.browser.test_pages_in_a_browser import Watched
 from tests.engine.people.doorstep import PASSWORD, Doorstep
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PHONE, DESK = (390, 844), (1366, 768)
-
-
-@pytest.fixture(scope="module")
-def people(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorstep]:
-    """The served town with accounts: asha and ravi, operators."""
-    door = Doorstep(tmp_path_factory.mktemp("people"))
-    door.now = datetime.now(UTC)
-    door.line.clock = lambda: datetime.now(UTC)
-    for name in ("asha", "ravi"):
-        door.add(name, "operator")
-    before = served.town.porter, served.town.shift
-    served.town.porter = Porter(door.path, door.line, door.line.clock)  # type: ignore[arg-type]
-    served.town.shift = ShiftLog(door.path, door.line)  # type: ignore[arg-type]
-    yield door
-    served.town.porter, served.town.shift = before
-    door.close()
 
 
 class Operator(Watched):
