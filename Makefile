@@ -75,6 +75,7 @@ bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.alarm_quality
 	@$(BIN)/python -m benchmarks.glass
+	@$(BIN)/python -m benchmarks.people
 
 torture: venv-dev system ## Kills, power cuts, torn files, full disks, bad payloads (at most 15 minutes)
 	@$(BIN)/python -m tests.torture

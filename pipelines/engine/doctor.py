@@ -64,7 +64,7 @@ def examine(
     found += _clock(place, (clock_is_set or _network_time)())
     if machine is not None:
         runs = settings is not None and line_client.alive(settings)
-        found += look_at_machine(machine, settings, now, runs=runs)
+        found += look_at_machine(machine, folder, settings, now, runs=runs)
     found += _permissions(place)
     found += _layout(place)
     found += look_at_store(place.store)

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from pipelines.engine.doctor_store import SOUND, Finding, Level
 from pipelines.engine.errors import StoreError
-from pipelines.engine.own_processes import processes
+from pipelines.engine.own_processes import running
 from pipelines.engine.settings import Settings
 from pipelines.engine.store import Store
 from pipelines.engine.tables import ENGINE_TABLES
@@ -35,10 +35,12 @@ class Machine:
     port: int = USUAL_PORT
 
 
-def look_at_machine(machine: Machine, settings: Settings | None, now: datetime, *, runs: bool) -> Iterator[Finding]:
+def look_at_machine(
+    machine: Machine, town: Path, settings: Settings | None, now: datetime, *, runs: bool
+) -> Iterator[Finding]:
     """Everything around the town; `runs`: whether its line does."""
     yield from battery_clock(machine, now)
-    yield from memory(machine)
+    yield from memory(machine, town)
     yield from port(machine, runs=runs)
     if settings is not None:
         yield from peers(settings, now)
@@ -86,7 +88,7 @@ def peers(settings: Settings, now: datetime) -> Iterator[Finding]:
             )
 
 
-def memory(machine: Machine) -> Iterator[Finding]:
+def memory(machine: Machine, town: Path) -> Iterator[Finding]:
     """What is free, and what the town's processes use."""
     try:
         lines = (line.split() for line in (machine.proc / "meminfo").read_text().splitlines())
@@ -94,7 +96,7 @@ def memory(machine: Machine) -> Iterator[Finding]:
         free, whole = told["MemAvailable"], told["MemTotal"]
     except (OSError, ValueError, KeyError):
         return
-    own = [f"{one.name} {one.resident >> 20:,} MB" for one in processes(machine.proc) if one.resident]
+    own = [f"{one.name} {one.resident >> 20:,} MB" for one in running(town, machine.proc)]
     words = f"{free >> 20:,} MB of {whole >> 20:,} MB are free" + (f"; of ours: {', '.join(own)}." if own else ".")
     level = Level.MEND if free < FULL_MEMORY else Level.LOOK if free < LITTLE_MEMORY else SOUND
     advice = "" if level is SOUND else " Close other programs, or put in more; when it is used up, processes are ended."

@@ -61,10 +61,23 @@ def test_battery_clock_that_differs_is_told_without_any_network(machine: Machine
     assert list(doctor_machine.battery_clock(machine, NOON)) == []
 
 
+def test_memory_of_the_town_that_runs_is_named_and_no_other(machine: Machine) -> None:
+    for pid, words in (
+        (7, "python3 app.py --town /srv/a line"),
+        (8, "python3 app.py --town /srv/b line"),
+        (9, "python3 app.py --town /srv/a doctor"),
+        (10, "timeout 9 python3 app.py --town /srv/a line"),
+    ):
+        (machine.proc / str(pid)).mkdir()
+        (machine.proc / str(pid) / "cmdline").write_bytes(words.replace(" ", "\0").encode() + b"\0")
+        (machine.proc / str(pid) / "stat").write_text(f"{pid} (python3) S 1 {' '.join(['0'] * 19)} 25600 0")  # fmt: skip
+    assert "; of ours: line 100 MB." in only(doctor_machine.memory(machine, Path("/srv/a"))).words
+
+
 @pytest.mark.parametrize(("mb", "level"), [(200, Level.MEND), (500, Level.LOOK), (900, Level.SOUND)])
 def test_memory_that_runs_out_is_told_before_it_has(machine: Machine, mb: int, level: Level) -> None:
     (machine.proc / "meminfo").write_text(f"MemTotal: 4194304 kB\nMemAvailable: {mb * 1024} kB\n")
-    assert only(doctor_machine.memory(machine)).level is level
+    assert only(doctor_machine.memory(machine, machine.proc)).level is level
 
 
 def test_port_that_another_program_has_is_told(machine: Machine) -> None:
