@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.engine import manifest as manifests
 from pipelines.engine import state_file
 from pipelines.engine.errors import StoreError
+from pipelines.engine.filing import vault
 from pipelines.engine.journal import frames, number, segments
 from pipelines.engine.manifest import Manifest
 
@@ -45,6 +46,7 @@ def look_at_store(store: Path) -> Iterator[Finding]:
     yield from _aside(store)
     yield from _journal(store / "journal", manifest)
     yield from _state(store / "state.sqlite")
+    yield from _vault(store)
 
 
 def _files(store: Path, manifest: Manifest) -> Iterator[Finding]:
@@ -141,3 +143,22 @@ def _state(path: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(SOUND, "State", f"{path.name} is whole.")
+
+
+def _vault(store: Path) -> Iterator[Finding]:
+    """What is personal of filed requests: whole, and for the user who runs the town alone."""
+    path = vault.path_of(store)
+    if not path.is_file():
+        return
+    if wrong := state_file.faults(path):
+        yield Finding(
+            Level.MEND, "Requests", f"{path.name} is damaged ({wrong[0]}): names and words of requests may be lost. "
+            "Restore the last backup into a new folder, or start again: numbers and dates stand in the journal.",
+        )  # fmt: skip
+    elif ajar := [one for one in (path, vault.folder_of(store)) if one.exists() and one.stat().st_mode & 0o077]:
+        yield Finding(
+            Level.LOOK, "Requests", f"{ajar[0].name} can be read by others on this computer, and holds names and phone "
+            f"numbers: chmod -R go-rwx {ajar[0]}",
+        )  # fmt: skip
+    else:
+        yield Finding(SOUND, "Requests", f"{path.name} is whole, and nobody else can read it.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine import backup, compaction
+from pipelines.engine.doctor_store import look_at_store
 from pipelines.engine.errors import StoreError
 from pipelines.engine.filing import beside, vault
 from pipelines.engine.filing.faults import Faulty
@@ -197,3 +198,20 @@ def test_a_vault_that_cannot_be_read_is_set_aside_and_begun_anew(filing: FilingT
     assert vault.cases(store) == [] and (store / "private.damaged-1.sqlite").exists()
     filing.look()
     assert filing.town.complaint(number) is not None
+
+
+def test_the_doctor_says_whether_the_vault_is_whole_and_closed(filing: FilingTown) -> None:
+    def said() -> tuple[str, str]:
+        return next((found.level.name, found.words) for found in look_at_store(store) if found.thing == "Requests")
+
+    filing.file(files=(photo(),))
+    store = filing.line.settings.store
+    assert said()[0] == "SOUND"
+    vault.folder_of(store).chmod(0o755)
+    level, words = said()
+    assert level == "LOOK" and "chmod -R go-rwx" in words
+    vault.shut(store)
+    with vault.path_of(store).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+    assert said()[0] == "MEND"
