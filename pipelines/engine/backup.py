@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.engine import archive, disk, state_file
+from pipelines.engine import archive, disk, layout, state_file
 from pipelines.engine import manifest as manifests
 from pipelines.engine.archive import ABOUT, ENDINGS, FORM, PART, SUMS, Archive
 from pipelines.engine.errors import StoreError
@@ -111,6 +111,8 @@ def _gather_store(store: Path, staging: Path) -> manifests.Manifest:
         # The state remembers how far the journal was computed, so it must be the older of the two.
         if (store / "state.sqlite").is_file():
             state_file.copy(store / "state.sqlite", staging / "state.sqlite")
+        if (store / layout.NAME).is_file():
+            _copied(store / layout.NAME, staging / layout.NAME)
         try:
             manifest = manifests.read(store)
             if manifest.rev:
@@ -178,7 +180,7 @@ def _check_room(staging: Path, target: Path) -> None:
 def restore(file: Path, town: Path) -> Archive:
     """Make the town of an archive in a new or empty folder. Killed at any moment, it can be begun again.
 
-    Raises StoreError: the folder is not empty, the archive is damaged, the disk refuses.
+    Raises StoreError: the folder is not empty, the archive is damaged or of a newer version, the disk refuses.
     """
     coming = town / "restoring"
     if coming.is_dir() and not (town / "town.toml").exists():
@@ -193,6 +195,7 @@ def restore(file: Path, town: Path) -> Archive:
     try:
         coming.mkdir(parents=True)
         made = archive.read(file, coming)
+        layout.refuse(coming / "store")
         (coming / ABOUT).unlink()
         vault.shut(coming / "store")
         beside.forget_again(file, coming / "store")

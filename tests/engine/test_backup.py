@@ -181,7 +181,8 @@ def test_backup_taken_under_load_restores_to_a_store_equal_by_hashes(tmp_path: P
     copy, whole = rows_of(tmp_path / "restored"), rows_of(folder)
     frames = [int(name.partition(".")[0]) for name in copy["arrivals"]["arrival"]]
     upto = len(frames)
-    assert 24 <= upto < number
+    # The payload that is counted may still be on its way.
+    assert 23 <= upto < number
     # The town as it was after as many payloads as the copy holds: each brought three readings and one refused row.
     then = {
         "readings": whole["readings"].filter(pl.col("value") <= upto),

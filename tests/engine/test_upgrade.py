@@ -10,7 +10,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.engine import archive, cold, journal, layout, manifest, registers, state_alarms, upgrade, upkeep_desk
+from pipelines.engine import (
+    archive,
+    backup,
+    cold,
+    journal,
+    layout,
+    manifest,
+    registers,
+    state_alarms,
+    upgrade,
+    upkeep_desk,
+)
 from pipelines.engine.calendar import local_day
 from pipelines.engine.errors import StoreError
 from pipelines.engine.layout import LAYOUT, Stand
@@ -197,6 +208,19 @@ def test_store_of_an_older_layout_is_not_written_before_it_was_brought_forward(t
     layout.write(town / "store", Stand(LAYOUT - 1))
     with pytest.raises(StoreError, match=r"app\.py upgrade"):
         open_line(town, LATER, KPIS)
+
+
+def test_backup_carries_the_number_and_one_of_a_newer_layout_is_not_restored(tmp_path: Path) -> None:
+    town = unpacked(6, tmp_path / "town")
+    layout.write(town / "store", Stand(LAYOUT))
+    made = backup.make(town, tmp_path / "now.tar", LATER)
+    backup.restore(made.file, tmp_path / "again")
+    assert layout.read(tmp_path / "again" / "store") == Stand(LAYOUT)
+    layout.write(town / "store", Stand(LAYOUT + 1, "9.0.0"))
+    made = backup.make(town, tmp_path / "newer.tar", LATER)
+    with pytest.raises(StoreError, match=r"newer Townboard, 9\.0\.0"):
+        backup.restore(made.file, tmp_path / "no")
+    assert list((tmp_path / "no").iterdir()) == []
 
 
 def test_nothing_is_brought_forward_while_a_line_writes(tmp_path: Path) -> None:
