@@ -72,6 +72,7 @@ bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.forecast
 	@$(BIN)/python -m benchmarks.alarms
+	@$(BIN)/python -m benchmarks.exports
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.alarm_quality
 	@$(BIN)/python -m benchmarks.glass

@@ -195,7 +195,11 @@ def _sample(extract: Extract) -> tuple[pl.DataFrame, str]:
     """The first rows, and how many there are; readings are too many to be counted while somebody waits."""
     if extract.name == READINGS:
         end = min(extract.span.end or extract.now(), extract.now())
-        return extract.read(end - SAMPLE, end).select(list(extract.schema)), ""
+        newest = extract.read(max(end - SAMPLE, extract.span.start or end), end).select(list(extract.schema))
+        guess = wording.count(_rounded(extract.guessed()), "row")
+        # The newest hour of the span may be empty and the rest not.
+        shown = newest if newest.height else next(extract.frames(), extract.empty())
+        return shown, _("about {rows}", rows=guess) if extract.guessed() else ""
     first, count = extract.empty(), 0
     for frame in extract.frames():
         first = frame.head(FIRST_ROWS) if not count else first
@@ -205,13 +209,18 @@ def _sample(extract: Extract) -> tuple[pl.DataFrame, str]:
     return first, wording.count(count, "row")
 
 
+def _rounded(n: int) -> int:
+    """The number as well as files tell it: two digits."""
+    return round(n, 2 - len(str(n))) if n > 99 else n
+
+
 def _advice(table: str, ward: str | None) -> html.P | None:
     if table != READINGS:
         return None
     all_of = _("All sensors of the ward over these days: this can be a large file.")
     words = all_of if ward else _("All sensors of the town over these days: this can be a large file.")
     more = _("One asset's readings stand under each chart on the asset's page; choose it in a domain's asset table.")
-    return html.P(" ".join((words, more, _("Below are some of the newest rows."))), className="sub")
+    return html.P(" ".join((words, more, _("Below are some of the rows."))), className="sub")
 
 
 def _span(start: str, end: str) -> Span | str:

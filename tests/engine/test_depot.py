@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.engine import compaction, depot
+from pipelines.engine import compaction, depot, forms
 from pipelines.engine.api import answers, standing
 from pipelines.engine.depot import FAILED, READY, Depot
 from pipelines.engine.model import Column
@@ -286,3 +286,31 @@ def test_definitions_change_with_a_limit_and_not_with_the_hour(tmp_path: Path) -
     assert first == later != other
     assert json.dumps(first).isascii() and len(first) == 10
     assert person("asha", "viewer").signature == "asha"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is told by Linux only")
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_memory_stays_flat_however_many_rows_leave(tmp_path: Path, form: str) -> None:
+    """Rows of forty frames at once would be 70 MB and more as text; benchmarks/exports.py does it with a million."""
+    frame = pl.DataFrame({"n": pl.int_range(20_000, eager=True) * 1_000_003_333_333})
+
+    def growth(frames: int) -> int:
+        status = Path("/proc/self/status")
+        Path("/proc/self/clear_refs").write_text("5")
+        before = peak(status.read_text("utf-8"))
+        wanted = of_frame("n", frame, NUMBERS)
+        rows = iter([frame] * frames)
+        if form in forms.WRITERS:
+            assert forms.WRITERS[form](wanted, rows, tmp_path / "rows") == frames * frame.height
+        else:
+            with (tmp_path / "rows").open("wb") as file:
+                file.writelines(forms.streamed(wanted, rows, form))
+        return peak(status.read_text("utf-8")) - before
+
+    growth(2)
+    assert growth(40) - growth(2) < 24_000
+
+
+def peak(status: str) -> int:
+    """The most memory the process has held since it was last asked to begin anew, in kB."""
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))

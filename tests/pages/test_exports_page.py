@@ -148,3 +148,14 @@ def test_views_are_kept_under_a_name_for_oneself_alone(town: Any, door: Any) -> 
         asyncio.run(views.let_go(asha, "mine"))
     with pytest.raises(Forbidden):
         asyncio.run(views.keep(VISITOR, "mine", choice))
+
+
+def test_readings_of_days_whose_last_hour_is_silent_are_shown_and_not_called_none(page: Any) -> None:
+    days = ("2026-03-01", "2026-03-10")
+    assert "P1.p" in to_html(page.preview("readings", "all", *days, "csv"))
+    empty = to_html(page.preview("readings", "all", "2026-02-01", "2026-02-02", "csv"))
+    assert "No rows in this time and place" in empty
+
+
+def test_number_of_rows_is_told_as_well_as_files_tell_it(page: Any) -> None:
+    assert [page._rounded(n) for n in (7, 99, 1_234, 987_654)] == [7, 99, 1_200, 990_000]
