@@ -38,10 +38,13 @@ class User(Watched):
     def __init__(self, chromium: Any, served: Served) -> None:
         super().__init__(chromium, served, 1366, 768)
         self.held_back: list[str] = []
-        self.context.expose_function("tell", lambda words: self.held_back.append(words))
+        self.context.expose_function("tell", self._tell)
         self.context.add_init_script(TELL)
         self.headers: dict[str, dict[str, str]] = {}
         self.page.on("response", lambda answer: self.headers.setdefault(answer.url, answer.headers))
+
+    def _tell(self, words: str) -> None:
+        self.held_back.append(words)
 
     def go(self, path: str, *, live: bool) -> None:
         self.page.goto(self.address + path, wait_until="load")
