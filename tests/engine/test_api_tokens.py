@@ -214,6 +214,8 @@ def test_description_says_what_needs_which_scope(ask: Asker) -> None:
         if operation.get("security") and not path.startswith(("/api/v1/alarms", "/api/v1/deliveries", "/api/v1/rules"))
     }
     assert needs == {
+        ("/api/v1/audit", "get"): [{"token": ["admin"]}],
+        ("/api/v1/audit/check", "get"): [{"token": ["admin"]}],
         ("/api/v1/quarantine", "get"): [{"token": ["read"]}],
         ("/api/v1/readings", "post"): [{"token": ["ingest"]}],
         ("/api/v1/tables/{table}", "post"): [{"token": ["ingest"]}],
