@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const board = window.townboard;
-  const {_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count} = board;
+  const {_, n_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count} = board;
   const URGENT = ['critical', 'high'];
   let painting = 0, charting = 0;
 
@@ -115,16 +115,22 @@
   const MARKS = {good: 'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0', late: 'M0-8L8 0L0 8L-8 0Z', stale: 'M-7-7L7 7M7-7L-7 7',
     'no data': 'M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0', alarm: 'M0-15L14 10H-14Z'};
   const paintMap = (map) => {
-    const kpi = map.dataset.map, active = board.state.alarms.filter((a) => a.active);
+    const kpi = map.dataset.map, active = board.state.alarms.filter((a) => a.active), table = map.parentElement.querySelector('.map-table'), found = {};
     for (const ward of map.querySelectorAll('[data-ward]')) {
       const id = ward.dataset.ward, row = kpi && board.state.kpis[`${kpi}|ward:${id}`], here = active.filter((a) => a.ward === id);
       const worst = PRIORITIES.find((p) => here.some((a) => a.priority === p));
       const status = kpi ? (row ? row.status : 'no data') : worst ? (worst === 'critical' || worst === 'high' ? 'breach' : 'watch') : 'good';
       mark(ward, 'state', status);
+      found[status] = (found[status] || 0) + 1;
+      const line = table?.querySelector(`[data-ward-row="${CSS.escape(id)}"]`), chip = line?.querySelector('.chip');
+      if (line) { mark(chip, 'state', status); text(chip, STATES[status]); text(field(line, 'map-value'), kpi ? (row ? number(row.value, row.decimals) : '–') : number(here.length, 0)); }
       const words = `${ward.dataset.name}: ` + (kpi ? `${row && row.value !== null ? number(row.value, row.decimals) : _('no value')}, ${STATES[status].toLowerCase()}` : count(here.length, 'active alarm'));
       if (ward.getAttribute('aria-label') !== words) { ward.setAttribute('aria-label', words); text(ward.querySelector('title'), words); }
       if (kpi) text(map.querySelector(`[data-ward-value="${CSS.escape(id)}"]`), row ? number(row.value, row.decimals) : '–');
     }
+    const drawn = map.querySelector('svg'), of = (status) => number(found[status] || 0, 0), told = n_('Map of {n} ward: {breach} in breach, {watch} on watch, {unknown} without figures.',
+      'Map of {n} wards: {breach} in breach, {watch} on watch, {unknown} without figures.', map.querySelectorAll('[data-ward]').length, {breach: of('breach'), watch: of('watch'), unknown: of('no data')});
+    if (drawn && drawn.getAttribute('aria-label') !== told) drawn.setAttribute('aria-label', told);
     for (const node of map.querySelectorAll('[data-asset]')) {
       const a = board.state.assets[node.dataset.asset];
       if (!a) continue;

@@ -13,6 +13,7 @@ from components.asset_table import Ask, controls, rows_of
 from components.asset_table import table as asset_table
 from components.freshness import feed_strip
 from components.kpi_tile import csv_link
+from components.map_words import as_table
 from components.past_page import corrections_panel, past_page
 from components.picture import pictures
 from components.props import props
@@ -112,6 +113,7 @@ def _map_panel(domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi
             html.Div([html.H2(title), html.P(sub, className="sub")], className="panel-head"),
             town_map(state, chosen.id if chosen else None, domain.name, ward=view.ward),
             legend(),
+            as_table(state, chosen.id, wording.unit(chosen.unit)) if chosen else as_table(state, None),
             html.Div(link, className="panel-foot"),
         ],
         className="panel map-panel",

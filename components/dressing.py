@@ -15,6 +15,10 @@ FONTS = {
     "Arab": ("arabic", "Town Naskh", "U+0600-06FF,U+0750-077F,U+0870-08FF,U+200C-200F,U+FB50-FDFF,U+FE70-FEFC"),
 }  # fmt: skip
 SCRIPT_OF = {"hi": "Deva", "mr": "Deva", "ne": "Deva", "ar": "Arab", "fa": "Arab", "ps": "Arab", "ur": "Arab"}
+ON_DEVICES = {
+    "devanagari": ("Noto Sans Devanagari", "NotoSansDevanagari-Regular", "Nirmala UI", "Kohinoor Devanagari"),
+    "arabic": ("Noto Naskh Arabic", "NotoNaskhArabic-Regular", "Segoe UI", "Geeza Pro"),
+}
 WEIGHTS = {400: "400", 600: "600 800"}
 
 
@@ -52,6 +56,18 @@ def _faces(tongue: Tongue) -> str:
         if file and (VENDOR / f"{file}-{weight}.woff2").exists()
     ]
     return "".join(faces) + (f":root{{--font:'{name}',{theme.FONT}}}" if faces else "")
+
+
+def small_face(tongue: Tongue) -> str:
+    """One weight of the script's font for pages that must stay small; a device that has it by its name loads none."""
+    file, name, letters = FONTS.get(SCRIPT_OF.get(tongue.code.partition("_")[0], ""), ("", "", ""))
+    if not file or not (VENDOR / f"{file}-400.woff2").exists():
+        return ""
+    own = ",".join(f"local('{known}')" for known in ON_DEVICES[file])
+    return (
+        f"@font-face{{font-family:'{name}';font-display:swap;unicode-range:{letters};"
+        f"src:{own},url({vendored(f'{file}-400.woff2')}) format('woff2')}}:root{{--script:'{name}'}}"
+    )
 
 
 @cache

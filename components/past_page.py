@@ -11,6 +11,7 @@ from dash import html
 from components import glass, kpi_tile, wording
 from components.address import View, ward_names
 from components.kpi_tile import csv_link
+from components.map_words import as_table
 from components.props import props
 from components.tongue import _, said
 from components.town_map import town_map
@@ -68,7 +69,8 @@ def _domain(
     chosen = max(by_ward, key=lambda kpi: (kpi.id == view.kpi, known_of[kpi.id]), default=None)
     if alone and chosen and wards:
         head_of_map = html.Div(html.H2(_("Map: {title}", title=_(chosen.title))), className="panel-head")
-        drawn = [head_of_map, town_map(state, chosen.id, domain.name, ward=view.ward)]
+        drawn = [head_of_map, town_map(state, chosen.id, domain.name, ward=view.ward),
+                 as_table(state, chosen.id, wording.unit(chosen.unit))]  # fmt: skip
         panels = [html.Section(drawn, className="panel map-panel"), ward_bars(state, chosen, wards, view.ward)]
         found.append(html.Div(panels, className="two"))
     if alone and further:

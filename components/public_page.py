@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components import glass, kpi_tile, plain, said, theme, wording
+from components import dressing, glass, kpi_tile, plain, said, theme, wording
 from components.address import ward_names
 from components.domain_page import headlines
 from components.tongue import _, current, offered
@@ -34,7 +34,7 @@ def written(template: str, title: str, **more: Any) -> bytes:
     """A whole page with its style in it, so that nothing else has to be fetched."""
     head = {
         "title": f"{title} · {glass.town().name}", "palette": Markup(theme.bare_css()),
-        "style": Markup(STYLE.read_text("utf-8")), "lang": current().code,
+        "style": Markup(dressing.small_face(current()) + STYLE.read_text("utf-8")), "lang": current().code,
         "dir": current().direction, "languages": offered(),
     }  # fmt: skip
     return plain.content(template, **head, **more).encode()

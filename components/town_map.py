@@ -11,6 +11,7 @@ from shapely.geometry import shape
 
 from components import glass, wording
 from components.drawing import Drawing
+from components.map_words import alarms_in, sentence, ward_key, ward_status
 from components.props import props
 from components.tongue import _
 
@@ -79,17 +80,6 @@ def ground(
     return plane, tuple(wards)
 
 
-def ward_key(kpi: str | None, ward: str) -> str:
-    """Which KPI row colours a ward; empty when its alarms do."""
-    return f"{kpi}|ward:{ward}" if kpi else ""
-
-
-def worst_priority(alarms: Iterable[Mapping[str, Any]], ward: str) -> str:
-    """The most urgent priority of the active alarms in a ward, or "" when there is none."""
-    found = {a["priority"] for a in alarms if a.get("ward") == ward and a["active"]}
-    return next((p for p in wording.PRIORITY_ORDER if p in found), "")
-
-
 def town_map(
     state: Mapping[str, Any], kpi: str | None = None, domain: str | None = None, *, ward: str | None = None
 ) -> Drawing:
@@ -124,7 +114,7 @@ def markup(state: Mapping[str, Any], kpi: str | None, domain: str | None, *, war
         _group("marks", alarms),
     ]
     size = f"0 0 {plane.width:.0f} {plane.height:.0f}"
-    name = escape(_("Map of the wards and assets"))
+    name = escape(sentence(state, kpi, [ward[0] for ward in wards]))
     return f'<svg viewBox="{size}" role="group" aria-label="{name}">{"".join(body)}</svg>'
 
 
@@ -143,15 +133,6 @@ def _placed(state: Mapping[str, Any], domain: str | None) -> list[tuple[str, Map
 
 def _urgent(asset: Mapping[str, Any]) -> int:
     return 2 if asset.get("alarm") else 0 if asset.get("state") == "good" else 1
-
-
-def ward_status(state: Mapping[str, Any], kpi: str | None, ward: str) -> str:
-    """The state that a ward is drawn in."""
-    if kpi:
-        row = state["kpis"].get(ward_key(kpi, ward))
-        return row["status"] if row else "no data"
-    priority = worst_priority(state["alarms"], ward)
-    return {"critical": "breach", "high": "breach", "medium": "watch", "low": "watch", "": "good"}[priority]
 
 
 def _ward(
@@ -177,8 +158,7 @@ def _ward_words(state: Mapping[str, Any], kpi: str | None, ward: str, status: st
             else _("no value")
         )
         return f"{value}, {wording.state(status).lower()}"
-    n = sum(1 for a in state["alarms"] if a.get("ward") == ward and a["active"])
-    return wording.count(n, "active alarm")
+    return wording.count(alarms_in(state, ward), "active alarm")
 
 
 def _label(ward: tuple[str, str, float, float], name: str, state: Mapping[str, Any], kpi: str | None) -> str:

@@ -13,6 +13,7 @@ from components.alarm_list import alarm_list
 from components.domain_page import headlines, legend
 from components.freshness import feed_strip, feeds_in_a_sentence
 from components.kpi_tile import csv_link
+from components.map_words import as_table
 from components.past_page import past_page
 from components.props import props
 from components.tongue import N_, _, said, titled
@@ -108,6 +109,7 @@ def _map(state: Mapping[str, Any], view: View) -> html.Div:
             html.Div([html.H2(_("Wards and assets")), sub, link], className="panel-head"),
             town_map(state, ward=view.ward),
             legend(),
+            as_table(state, None),
         ],
         className="panel map-panel",
     )

@@ -23,6 +23,7 @@ SHARED = ROOT.parent / "shared"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--vectors", action="store", default=None, help="file of KPI test vectors (JSON lines)")
+    parser.addoption("--approve", action="store_true", help="keep the layout of pages that tests compare with")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,31 +7,9 @@ import pytest
 
 from pipelines.engine.complaints import Standing
 from tests.browser.conftest import Served
-from tests.browser.test_pages_in_a_browser import SIZES, Watched
+from tests.browser.test_pages_in_a_browser import Watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-PATHS = ["/public", "/public?ward=W03", "/public/request", "/public/data", "/council", "/council?ward=W03"]
-
-
-@pytest.fixture(params=["light", "dark"])
-def theme(request: Any) -> str:
-    return str(request.param)
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-def test_every_page_is_quiet_fits_and_asks_nobody_else(
-    chromium: Any, served: Served, size: tuple[int, int], theme: str
-) -> None:
-    view = Watched(chromium, served, *size, color_scheme=theme)
-    grounds = set()
-    for path in PATHS:
-        view.page.goto(view.address + path, wait_until="load")
-        assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        assert view.page.locator("h1").count() == 1, path
-        grounds.add(view.page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    assert grounds == {"rgb(233, 235, 237)" if theme == "light" else "rgb(20, 24, 28)"}
-    assert view.complaints == [] and view.strangers == []
-    view.context.close()
 
 
 @pytest.fixture

@@ -9,18 +9,6 @@ import pytest
 from tests.browser.conftest import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-PAGES = [
-    "/",
-    "/transport",
-    "/water",
-    "/energy",
-    "/pollution",
-    "/grievances",
-    "/feeds",
-    "/exports",
-    "/asset/WA-0003",
-    "/nothing-here",
-]
 SIZES = [(1920, 1080), (1366, 768), (390, 844)]
 
 
@@ -53,17 +41,6 @@ def watched(chromium: Any, served: Served, request: Any) -> Any:
     view = Watched(chromium, served, width, height)
     yield view
     view.context.close()
-
-
-@pytest.mark.parametrize("watched", SIZES, indirect=True, ids=lambda s: f"{s[0]}x{s[1]}")
-def test_every_page_is_quiet_fits_and_asks_nobody_else(watched: Watched) -> None:
-    for path in PAGES:
-        page = watched.open(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
-        assert page.locator("h1").count() == 1, path
-    expected = [c for c in watched.complaints if "404" not in c]
-    assert expected == []
-    assert watched.strangers == []
 
 
 @pytest.mark.parametrize("watched", SIZES[:2], indirect=True, ids=lambda s: f"{s[0]}x{s[1]}")
@@ -111,6 +88,19 @@ def test_a_kpi_that_worsens_comes_up_on_the_overview_unless_somebody_points_at_i
     page.mouse.move(5, 700)
     lines.locator("li:nth-child(1)[data-kpi^=median_days_to_close]").wait_for(timeout=10_000)
     served.statuses.clear()
+
+
+def test_the_map_s_sentence_and_table_say_the_same_from_the_script_as_from_the_server(watched: Watched) -> None:
+    page = watched.open("/")
+    told = """(root) => [root.querySelector('.map svg').getAttribute('aria-label'),
+      ...[...root.querySelectorAll('.map-table td, .map-table th')].map((cell) => cell.textContent)]"""
+    written = page.evaluate(f"""async () => {{
+        const text = await (await fetch('/')).text();
+        return ({told})(new DOMParser().parseFromString(text, 'text/html'));
+    }}""")
+    painted = page.evaluate(f"({told})(document)")
+    assert len(painted) == 1 + 3 + 12 * 3 and painted == written
+    assert painted[0].startswith("Map of 12 wards: ")
 
 
 def test_charts_are_drawn_on_a_domain_page(watched: Watched) -> None:

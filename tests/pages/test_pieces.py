@@ -1,5 +1,6 @@
 """Pieces of pages by themselves: bars, strips, sparklines, the asset table."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components import asset_table, freshness, glass, shell, wording
+from components import asset_table, freshness, glass, map_words, shell, wording
 from components.asset_table import Ask
 from components.drawing import spark
 from components.first_paint import to_html
@@ -74,6 +75,28 @@ def test_a_domain_says_why_when_alarms_alone_make_its_state(
     state["alarms"] = [{"domain": "pollution", "priority": name, "active": True} for name in priorities]
     state["alarms"].append({"domain": "pollution", "priority": "critical", "active": False})
     assert (shell.standing(state, domain), shell.standing_words(state, domain)) == (status, words)
+
+
+def test_a_map_is_told_in_a_sentence_and_as_a_table(town: FakeTown) -> None:
+    state = town.state_at(7)
+    for ward in WARD_IDS:
+        state["kpis"][f"supply_per_head|ward:{ward}"] |= {"status": "good", "value": 140.0}
+    for ward, status, value in (("W02", "breach", 98.4), ("W03", "watch", 131.0), ("W04", "no data", None)):
+        state["kpis"][f"supply_per_head|ward:{ward}"] |= {"status": status, "value": value}
+    words = map_words.sentence(state, "supply_per_head", WARD_IDS)
+    assert words == "Map of 12 wards: 1 in breach, 1 on watch, 1 without figures."
+    rows = re.findall(r"<tr data-ward-row.*?</tr>", to_html(map_words.as_table(state, "supply_per_head", "L")))
+    told = [re.findall(r">([^<>]+)<", row) for row in rows[:4]]
+    assert told == [["Bazaar", "140", "Good"], ["Riverside", "98", "Breach"], ["Station Road", "131", "Watch"],
+                    ["Old Fort", "–", "No data"]]  # fmt: skip
+
+
+def test_a_map_without_a_kpi_tells_the_alarms_of_each_ward(town: FakeTown) -> None:
+    state = town.state_at(7)
+    state["alarms"] = [{"ward": "W02", "priority": "high", "active": True}, {"ward": "W02", "priority": "low", "active": True},
+                       {"ward": "W05", "priority": "medium", "active": True}, {"ward": "W06", "priority": "high", "active": False}]  # fmt: skip
+    assert map_words.sentence(state, None, WARD_IDS) == "Map of 12 wards: 1 in breach, 1 on watch, 0 without figures."
+    assert 'Riverside</th><td class="num" data-f="map-value">2</td>' in to_html(map_words.as_table(state, None))
 
 
 def test_a_sparkline_breaks_where_a_value_is_missing() -> None:

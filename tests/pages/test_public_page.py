@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from components import glass, public, public_page
+from components import glass, public, public_page, tongue
+from components.asgi import squeezed
+from components.static import VENDOR
 from pipelines.engine.complaints import Standing
 from pipelines.engine.town import Town
 from tests.engine import api_town, small_town
@@ -41,6 +43,16 @@ def test_the_town_with_all_its_domains_stays_under_sixty_kilobytes(tmp_path: Pat
     pages += [public_page.data_page(public_page.KPIS), *map(public_page.data_page, public_page._tables())]
     assert max(map(len, pages)) < MOST_BYTES
     assert len(pages) > 20
+    # Over the wire, with the one font that a phone without Urdu or Hindi letters fetches.
+    for code, font in {"ur": "arabic-400.woff2", "hi": "devanagari-400.woff2"}.items():
+        tongue.speak(tongue.Tongue(code))
+        try:
+            page = public_page.ward_page("W1")
+        finally:
+            tongue.speak(tongue.ENGLISH)
+        fetched = [VENDOR / font] if (VENDOR / font).exists() else []
+        assert page.decode().count(font) == len(fetched)
+        assert len(squeezed(page, b"br")) + sum(path.stat().st_size for path in fetched) < MOST_BYTES
 
 
 def test_a_page_is_kept_by_caches_and_answered_304_while_nothing_changed(town: FakeTown) -> None:
