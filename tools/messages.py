@@ -145,10 +145,15 @@ def pseudo(code: str, places: dict[str | tuple[str, str], list[str]]) -> Catalog
     made = Catalog(locale=code, fuzzy=False)
     for message, here in places.items():
         texts = [message] if isinstance(message, str) else list(message)
-        grown = [f"[{text}{'~' * max(1, round(0.4 * len(text)))}]" for text in texts]
+        grown = [f"[{text}{_tail(max(1, round(0.4 * len(text))))}]" for text in texts]
         forms = grown[0] if isinstance(message, str) else [grown[min(i, 1)] for i in range(made.num_plurals)]
         made.add(message, forms, locations=[(place, None) for place in here])
     return made
+
+
+def _tail(length: int) -> str:
+    """So many marks, in words that are as long as words are."""
+    return "".join(" " if place % 9 == 8 else "~" for place in range(length))
 
 
 def write(catalogue: Catalog, path: Path) -> None:

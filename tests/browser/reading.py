@@ -14,7 +14,7 @@ SIZES = {"wide": (1920, 1080), "desk": (1366, 768), "phone": (390, 844)}
 # What holds a page together; where it stands does not depend on what the town measures.
 PARTS = {
     "/wall": (".w-top", ".w-column", ".w-alarms", ".w-maps", ".w-feeds"),
-    "/council": (".page-head", ".said", ".fold"),
+    "/council": (".page-head", ".council > .said", ".fold"),
     "/public": ("header", "h1", "form", "section"),
     "/": (".alarm-panel", ".map-panel", ".card-domain"),
     "/water": (".headline .tile", ".map-panel", ".charts > *"),
