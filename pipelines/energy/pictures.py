@@ -9,7 +9,7 @@ from pipelines.energy.microgrids import LEVELS
 from pipelines.energy.reliability import interruption_rows, saidi, saifi
 from pipelines.engine.measures import by_area
 from pipelines.engine.model import INSTANT, Column
-from pipelines.engine.picture import Amount, Bars, Drawn, Flow, Lines, Marks, Picture, Said, say, say_n
+from pipelines.engine.picture import Amount, Bars, Drawn, Flow, Lines, Marks, Picture, Said, say, say_n, within
 
 Frame = pl.DataFrame
 SAIDI, SAIFI = "Minutes without power per customer (SAIDI)", "Interruptions per customer (SAIFI)"
@@ -21,7 +21,7 @@ LOAD, CHARGE, EXPORT, BUS = "Consumers", "Battery takes", "To the grid", "Microg
 NOTHING_KW = 0.05
 
 
-def outages_now(outages: Frame, wards: Frame, assets: Frame, board: Frame, now: datetime) -> Drawn:
+def outages_now(outages: Frame, wards: Frame, assets: Frame, board: Frame, now: datetime, area: str = "town") -> Drawn:
     """Outages that have begun and are not restored: where, how many customers and about how many people."""
     at = pl.lit(now, INSTANT)
     still = pl.col("restored_at").is_null() | (pl.col("restored_at") > at)
@@ -36,8 +36,8 @@ def outages_now(outages: Frame, wards: Frame, assets: Frame, board: Frame, now: 
     found = found.join(homes, on="ward", how="left")
     people = (pl.col("customers") * pl.col("household")).round(0).cast(pl.Int64)
     state = pl.when("planned").then(pl.lit("watch")).otherwise(pl.lit("breach"))
-    found = found.with_columns(people=people, state=state).sort("customers", descending=True)
-    stands = board.filter(kpi="customers_without_power", area="town")
+    found = within(found.with_columns(people=people, state=state), area).sort("customers", descending=True)
+    stands = board.filter(kpi="customers_without_power", area=area)
     as_of = stands["as_of"].max()
     return Drawn(found, _outages_said(found, stands), as_of, stands["coverage"].max())  # type: ignore[arg-type]
 
@@ -129,7 +129,7 @@ def _month_said(stands: Frame) -> tuple[Said, ...]:
     return tuple(told) or (say("How the month stands is unknown: no list of outages has come."),)
 
 
-def network_loading(board: Frame, assets: Frame) -> Drawn:
+def network_loading(board: Frame, assets: Frame, area: str = "town") -> Drawn:
     """How full the feeders' transformers are together, and the fullest transformers by themselves."""
     stands = board.filter(kpi="transformer_loading", level="asset").select(
         "value", "target", "state", "numerator", "denominator", "coverage", "as_of", asset="key",
@@ -146,6 +146,7 @@ def network_loading(board: Frame, assets: Frame) -> Drawn:
     )
     over = pl.when(pl.col("loading_pct") <= pl.col("target")).then(pl.lit("good")).otherwise(pl.lit("watch"))
     feeders = feeders.with_columns(state=over).sort("loading_pct", descending=True)
+    feeders, each = within(feeders, area), within(each, area)
     fullest = each.sort("value", descending=True, nulls_last=True).head(MOST_TRANSFORMERS).with_columns(
         group=pl.lit(TRANSFORMERS), loading_pct="value", kva="numerator", rated_kva="denominator"
     )  # fmt: skip

@@ -170,6 +170,11 @@ class Drawn:
     ground: pl.DataFrame | None = None
 
 
+def within(rows: pl.DataFrame, area: str) -> pl.DataFrame:
+    """The rows whose `ward` is that of the area; all for the town. What is said of rows is said of these."""
+    return rows if area == "town" else rows.filter(pl.col("ward") == area.removeprefix("ward:"))
+
+
 @cache
 def _parameters(function: Callable[..., Drawn]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)

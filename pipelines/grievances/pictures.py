@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipelines.engine.model import INSTANT, Column
-from pipelines.engine.picture import Amount, Bars, Drawn, Funnel, Lines, Marks, Picture, Said, say, say_n
+from pipelines.engine.picture import Amount, Bars, Drawn, Funnel, Lines, Marks, Picture, Said, say, say_n, within
 from pipelines.grievances.backlog import loads
 from pipelines.grievances.cases import counted
 from pipelines.grievances.formulas import days_between, pause
@@ -27,7 +27,7 @@ CAME, ANSWERED, SETTLED, STAYED = "Received", "Answered by a person", "Settled",
 SERVICES, WARDS = "Services", "Wards"
 # A ward is placed amid its requests only where these are too many to point at anybody's door.
 LEAST_TO_PLACE = 20
-OLDEST = 40
+OLDEST = 20
 
 
 def in_and_out(service_requests: Frame, wards: Frame, area: str, now: datetime, zone: str) -> Drawn:
@@ -114,7 +114,7 @@ def _far_said(numbers: tuple[int, ...]) -> tuple[Said, ...]:
     )  # fmt: skip
 
 
-def open_by_ward(service_requests: Frame, board: Frame, wards: Frame) -> Drawn:
+def open_by_ward(service_requests: Frame, board: Frame, wards: Frame, area: str = "town") -> Drawn:
     """Open requests and those past their promised date by ward, drawn amid the ward's requests of a year."""
     placed = (
         service_requests.drop_nulls(["lat", "lon", "ward"])
@@ -129,7 +129,7 @@ def open_by_ward(service_requests: Frame, board: Frame, wards: Frame) -> Drawn:
     rows = wards.select("ward", "name")
     for part in (stands, late, amid):
         rows = rows.join(part, on="ward", how="left", maintain_order="left")
-    rows = rows.sort("open", descending=True, nulls_last=True)
+    rows = within(rows, area).sort("open", descending=True, nulls_last=True)
     known = rows.drop_nulls("open")
     told = [say("How many requests are open is unknown for every ward.")]
     if known.height:

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.engine.measures import local
 from pipelines.engine.model import INSTANT, Column
-from pipelines.engine.picture import Amount, Bars, Calendar, Drawn, Matrix, Picture, Said, say, say_n
+from pipelines.engine.picture import Amount, Bars, Calendar, Drawn, Matrix, Picture, Said, say, say_n, within
 from pipelines.pollution.effluent import PARAMETERS, within_limits
 from pipelines.pollution.limit_tables import periods
 from pipelines.pollution.noise import in_period, is_quiet_enough, sound_energy, sound_level
@@ -20,7 +20,7 @@ TESTED = {
 ZONES = ("industrial", "commercial", "residential", "silence")
 
 
-def air_index(board: Frame, assets: Frame) -> Drawn:
+def air_index(board: Frame, assets: Frame, area: str = "town") -> Drawn:
     """The air quality index at each station, with the pollutant that decides it."""
     known = board.filter(kpi=INDEX, level="asset").select(
         "target", "state", "coverage", "as_of", asset="key", index="value", decides="detail",
@@ -28,7 +28,7 @@ def air_index(board: Frame, assets: Frame) -> Drawn:
     )  # fmt: skip
     stations = assets.filter(kind="air_station").select("asset", "name", "ward")
     rows = stations.join(known, on="asset", how="left").with_columns(note=pl.coalesce("why", "decides"))
-    rows = rows.sort("index", descending=True, nulls_last=True)
+    rows = within(rows, area).sort("index", descending=True, nulls_last=True)
     seen = rows.drop_nulls("index")
     town = board.filter(kpi=INDEX, area="town").drop_nulls("value")
     said = _air_said(rows, seen, town)
@@ -50,7 +50,7 @@ def _air_said(rows: Frame, seen: Frame, town: Frame) -> tuple[Said, ...]:
     return tuple(told)
 
 
-def hours_over(history: Frame, assets: Frame, start: datetime, now: datetime) -> Drawn:
+def hours_over(history: Frame, assets: Frame, start: datetime, now: datetime, area: str = "town") -> Drawn:
     """For how many hours the index of the last 24 hours stood above its target, per station, of the hours known."""
     ended = history.filter((pl.col("end") > pl.lit(start, INSTANT)) & (pl.col("end") <= pl.lit(now, INSTANT)))
     over = (pl.col("value") > pl.col("target")).sum().cast(pl.Int64)
@@ -64,7 +64,7 @@ def hours_over(history: Frame, assets: Frame, start: datetime, now: datetime) ->
     share = pl.when(pl.col("known") > 0).then(100 * pl.col("hours") / pl.col("known"))
     judged = pl.when(pl.col("hours") > 0).then(pl.lit("watch")).otherwise(pl.lit("good"))
     state = pl.when(pl.col("known").fill_null(0) == 0).then(pl.lit("no data")).otherwise(judged)
-    rows = rows.with_columns(share_pct=share, state=state).sort("hours", descending=True, nulls_last=True)
+    rows = within(rows, area).with_columns(share_pct=share, state=state).sort("hours", descending=True, nulls_last=True)
     expected = int((now - start) / timedelta(hours=1)) * max(1, rows.height)
     coverage = min(1.0, (rows["known"].sum() or 0) / expected)
     return Drawn(rows, _over_said(rows, now - start), rows["newest"].max(), coverage)  # type: ignore[arg-type]
@@ -154,7 +154,9 @@ def _noise_said(rows: Frame) -> tuple[Said, ...]:
     )  # fmt: skip
 
 
-def effluent_now(effluent_samples: Frame, effluent_plants: Frame, effluent: Frame, assets: Frame) -> Drawn:
+def effluent_now(
+    effluent_samples: Frame, effluent_plants: Frame, effluent: Frame, assets: Frame, area: str = "town"
+) -> Drawn:
     """The newest result of each parameter at every plant, as a share of the highest that its consent allows."""
     plants = effluent_plants.select("consent", plant="asset").join(
         assets.select("name", "ward", plant="asset"), on="plant"
@@ -165,6 +167,7 @@ def effluent_now(effluent_samples: Frame, effluent_plants: Frame, effluent: Fram
     newest = long.drop_nulls("result").sort("sampled_at").unique(["plant", "parameter"], keep="last")
     rows = newest.join(plants, on="plant").join(effluent, on=["consent", "parameter"])
     below_only = pl.col("below_only").fill_null(False)
+    rows = within(rows, area)
     ok = within_limits(pl.col("result"), pl.col("at_least"), pl.col("at_most"), below_only)
     rows = rows.with_columns(
         share_pct=100 * pl.col("result") / pl.col("at_most"),

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.engine.measures import in_windows
 from pipelines.engine.model import Column
-from pipelines.engine.picture import Amount, Bars, Drawn, Marks, Picture, Said, Strip, say, say_n
+from pipelines.engine.picture import Amount, Bars, Drawn, Marks, Picture, Said, Strip, say, say_n, within
 from pipelines.transport.formulas import age_s, bunched, fresh, long_gap, on_time
 from pipelines.transport.observed import headways
 from pipelines.transport.roads import on_links
@@ -167,7 +167,7 @@ def _on_time_said(routes: Frame, stops: Frame) -> tuple[Said, ...]:
     return tuple(told)
 
 
-def traffic_now(board: Frame, traffic_speed_km_h: Frame, road_links: Frame, assets: Frame) -> Drawn:
+def traffic_now(board: Frame, traffic_speed_km_h: Frame, road_links: Frame, assets: Frame, area: str = "town") -> Drawn:
     """Speed of the newest reading per road, and its speed when the road is empty."""
     speeds = on_links(traffic_speed_km_h, assets, road_links).sort("observed_at").group_by("asset").agg(
         speed_km_h=pl.col("value").last(), observed_at=pl.col("observed_at").last()
@@ -176,18 +176,18 @@ def traffic_now(board: Frame, traffic_speed_km_h: Frame, road_links: Frame, asse
     rows = road_links.select("asset", "free_flow_km_h").join(assets.select("asset", "name", "ward"), on="asset")
     for part in (speeds, state):
         rows = rows.join(part, on="asset", how="left")
-    rows = rows.sort(pl.col("speed_km_h") / pl.col("free_flow_km_h"), nulls_last=True)
+    rows = within(rows, area).sort(pl.col("speed_km_h") / pl.col("free_flow_km_h"), nulls_last=True)
     return Drawn(rows, _traffic_said(rows), rows["observed_at"].min())  # type: ignore[arg-type]
 
 
-def traffic_volumes(board: Frame, assets: Frame) -> Drawn:
+def traffic_volumes(board: Frame, assets: Frame, area: str = "town") -> Drawn:
     """Vehicles of the newest hour at each counter."""
     known = board.filter(kpi="traffic_volume", level="asset").select(
         "coverage", "as_of", "window", "end", asset="key", vehicles_h="value",
         why=pl.when(pl.col("value").is_null()).then("reason"),
     )  # fmt: skip
     rows = known.join(assets.select("asset", "name", "ward"), on="asset", how="left")
-    rows = rows.sort("vehicles_h", descending=True, nulls_last=True)
+    rows = within(rows, area).sort("vehicles_h", descending=True, nulls_last=True)
     seen = rows.drop_nulls("vehicles_h")
     told = [say("No counter has brought a whole hour yet.")]
     if seen.height:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipelines.engine.model import Column
-from pipelines.engine.picture import Amount, Bars, Drawn, Flow, Lines, Matrix, Picture, Said, say
+from pipelines.engine.picture import Amount, Bars, Drawn, Flow, Lines, Matrix, Picture, Said, say, within
 from pipelines.water.balance import audited
 from pipelines.water.readings import by_served_area, midday
 from pipelines.water.supply import KPIS as SUPPLY
@@ -53,7 +53,7 @@ def water_balance(water_audits: Frame, assets: Frame, area: str, now: datetime, 
     told = _balance_said(amount, months["month"].n_unique(), wrong=wrong)
     # The newest audited month speaks for the time up to its end.
     ended = months.select(midday(pl.col("month").dt.month_end(), zone).max()).item()
-    return Drawn(pl.DataFrame(rows, schema=schema), told, ended)
+    return Drawn(pl.DataFrame(rows, schema=schema), told, min(ended, now) if ended else None)
 
 
 def _balance_said(amount: dict[str, float], months: int, *, wrong: bool) -> tuple[Said, ...]:
@@ -72,7 +72,7 @@ def _balance_said(amount: dict[str, float], months: int, *, wrong: bool) -> tupl
     )  # fmt: skip
 
 
-def tank_levels(board: Frame, tank_level_m: Frame, tanks: Frame, assets: Frame) -> Drawn:
+def tank_levels(board: Frame, tank_level_m: Frame, tanks: Frame, assets: Frame, area: str = "town") -> Drawn:
     """Every tank with its level in per cent of full, and the hours left at the last hour's net outflow."""
     last = tank_level_m.sort("observed_at").group_by("asset").agg(
         level_m=pl.col("value").last(), observed_at=pl.col("observed_at").last()
@@ -85,13 +85,13 @@ def tank_levels(board: Frame, tank_level_m: Frame, tanks: Frame, assets: Frame) 
     rows = known.join(last, on="asset", how="left").join(hours, on="asset", how="left")
     full = 100 * pl.col("level_m") / pl.col("full_level_m")
     rows = rows.with_columns(full_pct=full, why=pl.col("why"))
-    rows = rows.sort("hours_left", "full_pct", nulls_last=True)
+    rows = within(rows, area).sort("hours_left", "full_pct", nulls_last=True)
     return Drawn(rows, _tanks_said(rows), rows["observed_at"].min(), rows["coverage"].mean())  # type: ignore[arg-type]
 
 
 def _tanks_said(rows: Frame) -> tuple[Said, ...]:
     if rows.is_empty():
-        return (say("No tank stands in the register tanks.csv."),)
+        return (say("No tank of the register tanks.csv stands here."),)
     running = rows.drop_nulls("hours_left")
     unknown = rows["level_m"].null_count()
     told = []
@@ -154,11 +154,11 @@ def _by_ward(board: Frame, wards: Frame, kpi: str) -> Frame:
     return wards.select("ward", "name").join(found, on="ward", how="left", maintain_order="left")
 
 
-def supply_hours(board: Frame, wards: Frame, zone: str) -> Drawn:
+def supply_hours(board: Frame, wards: Frame, zone: str, area: str = "town") -> Drawn:
     """Hours of supply per ward in the newest day that is judged, against the target."""
     rows = _by_ward(board, wards, "supply_continuity").rename({"value": "hours", "target": "target_h"})
     day = pl.col("window").dt.convert_time_zone(zone).dt.date()
-    rows = rows.with_columns(day=day).sort("hours", nulls_last=True)
+    rows = within(rows, area).with_columns(day=day).sort("hours", nulls_last=True)
     known = rows.drop_nulls("hours")
     told = [say("Hours of supply are not known for any ward yet.")]
     if known.height:
@@ -183,10 +183,11 @@ def _missing(wards: int) -> list[Said]:
 JUDGED = {"pressure_compliance": "Enough pressure", "chlorine_compliance": "Chlorine within limits"}
 
 
-def water_compliance(board: Frame, wards: Frame) -> Drawn:
+def water_compliance(board: Frame, wards: Frame, area: str = "town") -> Drawn:
     """Share of today's readings with enough pressure and with chlorine within limits, per ward."""
     parts = [_by_ward(board, wards, kpi).with_columns(test=pl.lit(title)) for kpi, title in JUDGED.items()]
     rows = pl.concat(parts).rename({"value": "share_pct", "target": "target_pct"}).sort("ward", maintain_order=True)
+    rows, wards = within(rows, area), within(wards, area)
     known = rows.drop_nulls("share_pct")
     told = []
     for title in JUDGED.values():

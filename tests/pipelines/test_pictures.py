@@ -81,6 +81,16 @@ def test_a_tank_without_a_level_is_counted_as_unknown_and_the_first_to_run_out_i
     assert [one.values for one in drawn.said][1] == {"n": 1, "all": 2}
 
 
+def test_what_is_said_of_a_chosen_ward_is_said_of_its_rows_alone() -> None:
+    tanks = water_town.tanks([{"asset": "T1", "full_level_m": 4.0}, {"asset": "T2", "full_level_m": 4.0}])
+    level = pl.DataFrame({"asset": ["T1"], "observed_at": [datetime(2026, 1, 1, tzinfo=UTC)], "value": [1.0]})
+    stands = board({"kpi": "tank_autonomy", "area": "asset:T1", "value": 3.5, "state": "breach"})
+    drawn = water.tank_levels(stands, level, tanks, water_town.ASSETS, "ward:W2")
+    assert drawn.rows["asset"].to_list() == ["T2"]
+    assert [one.values for one in drawn.said] == [{}, {"n": 1, "all": 1}]
+    assert "No tank of the register" in said(water.tank_levels(stands, level, tanks, water_town.ASSETS, "ward:W9"))
+
+
 # energy --------------------------------------------------------------------------------------------------------------
 
 NOW = datetime(2025, 3, 12, 15, 0, tzinfo=UTC)
