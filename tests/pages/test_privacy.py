@@ -144,7 +144,10 @@ def test_no_address_of_the_api_gives_it_away(town: tuple[Town, Path], who: str) 
     application = api.build(found)
     headers = {"Authorization": f"Bearer {reader(found)}"} if who == "read" else None
     asker, wrong, seen = Asker(application, headers), [], 0
-    for address in asked_for(application):
+    requests = [f"/open311/v2/requests{one}.{form}" for one in ("", "/R1", "/R3") for form in ("json", "xml")]
+    for address in requests:
+        assert asker.get(address).status_code == 200, address
+    for address in (*asked_for(application), *requests):
         answer = asker.get(address)
         seen += answer.status_code == 200
         wrong += leaks(answer.content, address)
