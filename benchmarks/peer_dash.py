@@ -8,6 +8,7 @@ import dash_bootstrap_components as dbc
 import plotly.graph_objects as go
 import uvicorn
 from dash import Dash, Input, Output, dcc, html
+from dash.backends._fastapi import FastAPIDashServer
 from fastapi import FastAPI
 
 VALUES, CHARTS, POINTS, EVERY_S = 20, 6, 300, 2.0
@@ -27,6 +28,8 @@ def figure(number: int) -> go.Figure:
 
 def build() -> Dash:
     """The app, on the same server as Townboard's pages."""
+    # Else every page tries for a WebSocket that nothing here uses.
+    FastAPIDashServer.websocket_capability = False
     app = Dash(
         "ordinary",
         server=FastAPI(docs_url=None, redoc_url=None, openapi_url=None),  # type: ignore[arg-type]
