@@ -11,6 +11,7 @@ from components.address import View, filters, ward_names
 from components.alarm_list import alarm_list
 from components.asset_table import Ask, controls, rows_of
 from components.asset_table import table as asset_table
+from components.fold import fold
 from components.freshness import feed_strip
 from components.kpi_tile import csv_link
 from components.map_words import as_table
@@ -65,10 +66,10 @@ def domain_page(domain: Domain, query: Mapping[str, Any]) -> html.Div:
             trends(state, first, further, view, domain.alarms),
             _further(state, domain, further, view),
             _assets(state, domain),
-            _fold(
+            fold(
                 _("Corrections"), corrections_panel(_("Published values that changed"), {k.id: k for k in domain.kpis})
             ),
-            _fold(_("Feeds of this page"), html.Div(feed_strip(state, domain.name), className="panel")),
+            fold(_("Feeds of this page"), html.Div(feed_strip(state, domain.name), className="panel")),
         ],
         className="page",
         key=f"{domain.name}-{view}-{state['seq']}",
@@ -154,13 +155,6 @@ def _beside(
     return html.Div([bars, alarms], className="stack")
 
 
-def _fold(title: str, panel: Any) -> html.Details:
-    """A part of the page that a phone shows folded; the page's script folds it, a desk leaves it open."""
-    return html.Details(
-        [html.Summary(html.H2(title)), panel], open=True, className="fold", **props({"data-fold": "phone"})
-    )
-
-
 def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view: View) -> Any:
     if not kpis:
         return None
@@ -170,7 +164,7 @@ def _further(state: Mapping[str, Any], domain: Domain, kpis: Sequence[Kpi], view
     panel = html.Section(
         [kpi_tile.table(state, kpis, view.area), html.Div(link, className="panel-foot")], className="panel"
     )
-    return _fold(_("Further KPIs"), panel)
+    return fold(_("Further KPIs"), panel)
 
 
 def _assets(state: Mapping[str, Any], domain: Domain) -> Any:
@@ -190,4 +184,4 @@ def _assets(state: Mapping[str, Any], domain: Domain) -> Any:
         dcc.Store(id="assets-domain", data=domain.name),
         dcc.Store(id="assets-ask", data={"sort": ask.sort, "falling": False, "page": 0}),
     ]
-    return _fold(_("Assets"), html.Section([*parts, *stores], className="panel"))
+    return fold(_("Assets"), html.Section([*parts, *stores], className="panel"))

@@ -14,6 +14,7 @@ from components.drawing import Drawing
 from components.drawn.form import drawing, key, room
 from components.drawn.sheet import decimals_of, spoken
 from components.first_paint import to_html
+from components.fold import fold
 from components.kpi_tile import chip, csv_link
 from components.lately import Lately
 from components.props import props
@@ -23,6 +24,8 @@ from pipelines.engine.model import Column, Domain
 from pipelines.engine.people.roles import Forbidden
 from pipelines.engine.picture import STATE, Amount, Fact, Picture, Said
 
+# The first ones, which a phone shows as well; it folds the others.
+UNFOLDED = 2
 # So many rows stand in the table of a page; the file has all of them.
 MOST_ROWS = 40
 KEPT_S, MOST_KEPT = 600.0, 240
@@ -49,7 +52,9 @@ def pictures(domain: Domain, view: View) -> html.Div | None:
     if not domain.pictures:
         return None
     panels = [_panel(domain, picture, view) for picture in domain.pictures]
-    return html.Div([Drawing(PATTERNS, "d-patterns"), *panels], className="pictures")
+    first = html.Div([Drawing(PATTERNS, "d-patterns"), *panels[:UNFOLDED]], className="pictures")
+    rest = html.Div(panels[UNFOLDED:], className="pictures")
+    return html.Div([first, fold(_("Further pictures"), rest)] if panels[UNFOLDED:] else first)
 
 
 def _panel(domain: Domain, picture: Picture, view: View) -> html.Section:
