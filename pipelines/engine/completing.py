@@ -42,7 +42,8 @@ def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
     """Rows of many KPIs with value, coverage and reason settled; a value that too little data carries becomes unknown.
 
     Shape: rows has kpi, VALUE and _coverage, _as_of, _n, _n_expected, _as_of_area; judging has kpi, scale, floor,
-    min_coverage, counts. Of a count only zero needs the coverage: what came did happen, that nothing did must be shown.
+    min_coverage, counts, of_people. Of a count only zero needs the coverage: what came did happen, that nothing did
+    must be shown.
     """
     ratio = pl.when(pl.col("denominator") != 0).then(pl.col("numerator") / pl.col("denominator") * pl.col("scale"))
     # A function that says what it expected is judged by that; else by what the sensors were to send, used or not.
@@ -70,8 +71,8 @@ def complete(rows: pl.DataFrame, judging: pl.DataFrame) -> pl.DataFrame:
     )
     judged = counted.with_columns(
         value=pl.when(usable & ~thin & ~few).then("value"),
-        # Of few cases the number is told, never how many of them: that would tell the share on every exit.
-        numerator=pl.when(~few).then("numerator"),
+        # Of few cases of people the number is told, never how many of them: that would tell the share on every exit.
+        numerator=pl.when(~(few & pl.col("of_people"))).then("numerator"),
         reason=reason,
     )
     return judged.select("kpi", *VALUE).sort("kpi", *KEYS)

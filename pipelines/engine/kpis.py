@@ -37,6 +37,17 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 LATELY = timedelta(days=31)
 
 
+def _judging(settings: Settings) -> pl.DataFrame:
+    """How each KPI's rows are completed; one is of people when it reads a table that holds what is personal."""
+    personal = {t.name for domain in settings.domains for t in domain.tables if any(c.personal for c in t.columns)}
+    return pl.DataFrame(
+        [(k.id, k.scale, k.floor, k.min_coverage, k.counts, not personal.isdisjoint(k.inputs)) for k in settings.kpis],
+        schema={"kpi": pl.String, "scale": pl.Float64, "floor": pl.Float64, "min_coverage": pl.Float64}
+        | {"counts": pl.Boolean, "of_people": pl.Boolean},
+        orient="row",
+    )
+
+
 class Kpis:
     """All KPIs of a town. `evaluate` is called once a beat with what was touched since the last one."""
 
@@ -62,12 +73,7 @@ class Kpis:
                 self._readers.setdefault(name, []).append(work)
         quantities = {quantity.name for domain in settings.domains for quantity in domain.quantities}
         self._covering = Covering(inputs, covered, quantities)
-        self._judging = pl.DataFrame(
-            [(k.id, k.scale, k.floor, k.min_coverage, k.counts) for k in settings.kpis],
-            schema={"kpi": pl.String, "scale": pl.Float64, "floor": pl.Float64, "min_coverage": pl.Float64}
-            | {"counts": pl.Boolean},
-            orient="row",
-        )
+        self._judging = _judging(settings)
         self._grids: dict[tuple[Any, ...], pl.DataFrame] = {}
         self.faults: dict[str, str] = {}
         self.evaluated = 0

@@ -36,10 +36,11 @@ def test_readings_are_published_one_message_each(tmp_path: Path) -> None:
     child.start()
     heard: list[tuple[str, bytes]] = []
     publisher = sending.Publisher(port)
-    publisher.client.on_connect = lambda client, *_: client.subscribe("nadipur/#", qos=1)
     publisher.client.on_message = lambda _, __, message: heard.append((message.topic, message.payload))
     subscribed: list[bool] = []
     publisher.client.on_subscribe = lambda *_: subscribed.append(True)
+    mosquitto.wait_until(publisher.client.is_connected, "the connection")
+    publisher.client.subscribe("nadipur/#", qos=1)
     mosquitto.wait_until(lambda: subscribed, "the subscription")
     publisher.push("water_telemetry", [("P-W02-PRES", 1_795_404_600.0, 21.5)])
     mosquitto.wait_until(lambda: heard, "the message")

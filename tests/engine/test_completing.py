@@ -14,7 +14,8 @@ EXTRA = {"kpi": pl.String(), "_coverage": pl.Float64(), "_as_of": VALUE["as_of"]
 def judged(value: float, coverage: float | None, *, counts: bool) -> tuple[float | None, str | None]:
     row = {"kpi": "k", "window": START, "end": START, "area": "town", "value": value, "_coverage": coverage}
     rows = pl.DataFrame([row], schema={**VALUE, **EXTRA})
-    judging = pl.DataFrame({"kpi": ["k"], "scale": [1.0], "floor": [0.0], "min_coverage": [0.9], "counts": [counts]})
+    rule = {"scale": 1.0, "floor": 0.0, "min_coverage": 0.9, "counts": counts, "of_people": False}
+    judging = pl.DataFrame([{"kpi": "k", **rule}])
     found = complete(rows, judging).row(0, named=True)
     return found["value"], found["reason"]
 
@@ -39,3 +40,11 @@ def test_zero_of_a_count_is_known_only_where_the_feed_was_there(
 ) -> None:
     assert judged(value, coverage, counts=True) == as_count
     assert judged(value, coverage, counts=False) == as_measure
+
+
+@pytest.mark.parametrize(("of_people", "numerator"), [(True, None), (False, 3.0)])
+def test_of_few_cases_of_people_not_even_the_numerator_is_told(of_people: bool, numerator: float | None) -> None:
+    row = {"kpi": "k", "window": START, "end": START, "area": "town", "numerator": 3.0, "denominator": 5.0}
+    rule = {"kpi": "k", "scale": 100.0, "floor": 20.0, "min_coverage": 0.0, "counts": False, "of_people": of_people}
+    found = complete(pl.DataFrame([row], schema={**VALUE, **EXTRA}), pl.DataFrame([rule])).row(0, named=True)
+    assert (found["value"], found["numerator"], found["denominator"]) == (None, numerator, 5.0)

@@ -129,7 +129,16 @@ def judged(**cells: Any) -> tuple[float | None, str | None]:
              "_coverage": pl.Float64, "_n": pl.Int64, "_n_expected": pl.Int64}  # fmt: skip
     instants = dict.fromkeys(("as_of", "_as_of", "_as_of_area"), pl.Datetime("us", "UTC"))
     more = [pl.lit(None, kind).alias(name) for name, kind in (empty | instants).items() if name not in rows.columns]
-    rule = pl.DataFrame({"kpi": ["k"], "scale": [100.0], "floor": [10.0], "min_coverage": [0.75], "counts": [False]})
+    rule = pl.DataFrame(
+        {
+            "kpi": ["k"],
+            "scale": [100.0],
+            "floor": [10.0],
+            "min_coverage": [0.75],
+            "counts": [False],
+            "of_people": [True],
+        }
+    )
     done = complete(rows.with_columns(more), rule)
     return done["value"][0], done["reason"][0]
 

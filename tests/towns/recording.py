@@ -77,7 +77,9 @@ def opened(folder: Path, now: datetime, kpis: Sequence[str] | None = None) -> It
 def _only(domain, kpis: set[str]):
     kept = tuple(kpi for kpi in domain.kpis if kpi.id in kpis)
     watchable = kpis | {quantity.name for quantity in domain.quantities}
-    return replace(domain, kpis=kept, alarms=tuple(a for a in domain.alarms if a.watches in watchable))
+    drawable = tuple(picture for picture in domain.pictures if kpis.issuperset(picture.history))
+    watched = tuple(a for a in domain.alarms if a.watches in watchable)
+    return replace(domain, kpis=kept, alarms=watched, pictures=drawable)
 
 
 def command(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -138,7 +138,7 @@ def test_import_of_an_unknown_feed_names_those_that_there_are(tmp_path: Path):
     done = command(folder_of("newport", tmp_path), "import", "isues", tmp_path)
     assert done.returncode == 1
     assert "There is no feed `isues` in town.toml. Known are: " in done.stderr
-    assert "export, export_lines, issues" in done.stderr
+    assert "export, export_lines, filing, issues" in done.stderr
 
 
 def test_towns_name_only_what_their_files_need():

@@ -219,7 +219,7 @@ def test_closed_before_requested_is_set_aside_with_its_reason(new_york: Town, po
 
 def test_zip_codes_by_point_in_polygon_agree_with_the_portal(new_york: Town, portal_rows: list[dict[str, str]]):
     zips = {row["Unique Key"]: row["Incident Zip"] for row in portal_rows if row["Latitude"]}
-    found = new_york.rows("service_requests").filter(pl.col("lat").is_not_null())
+    found = new_york.rows("service_requests").filter(pl.col("service_request_id").is_in(zips))
     pairs = [(zips[key], ward) for key, ward in found.select("service_request_id", "ward").iter_rows()]
     # MANIFEST.md of the recorded data: 5,655 of the located rows lie in the area of their zip code, 13 in none. Five of
     # these areas lie one upon another (a tower with a code of its own); there the first of the file counts. Two rows
@@ -252,8 +252,12 @@ def test_new_yorks_promised_dates_kept_equal_the_portal(new_york: Town, portal_r
         month = promised.astimezone(NEW_YORK).replace(day=1, hour=0, minute=0, second=0)
         due[month] += 1
         kept[month] += bool(settled and settled <= promised)
+    # Below twenty cases the board tells how many there are and not how they went (decision 18).
     ended = {
-        month: (kept[month], count) for month, count in due.items() if month < datetime(2025, 2, 1, tzinfo=NEW_YORK)
+        month: (kept[month] if count >= 20 else None, count)
+        for month, count in due.items()
+        if month < datetime(2025, 2, 1, tzinfo=NEW_YORK)
     }
+    assert None in {n for n, _ in ended.values()} and len([n for n, _ in ended.values() if n is not None]) > 10
     rows = new_york.history("sla_compliance", ["town"]).filter(pl.col("denominator") > 0)
     assert {w: (n, d) for w, n, d in rows.select("window", "numerator", "denominator").iter_rows()} == ended

@@ -1,5 +1,6 @@
 """The Open311 server holds to GeoReport v2, by the specification's text and by clients that know nothing of us."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -323,9 +324,14 @@ def test_whatever_stands_in_a_document_is_readable_xml(value: Any) -> None:
 @contextmanager
 def served(filing: FilingTown) -> Iterator[str]:
     """The address of the town's API over HTTP."""
-    app = api.build(Town(filing.line.settings, lambda: NOW))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    town = Town(filing.line.settings, lambda: NOW)
+    server = uvicorn.Server(uvicorn.Config(api.build(town), port=0, log_level="warning", lifespan="off", ws="none"))
+
+    async def serve() -> None:
+        await server.serve()
+        await town.line.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
     while not server.started:
         thread.join(0.01)
