@@ -51,13 +51,18 @@ class Wire:
         # The number of the snapshot that `delta` changes, and how often anything was told.
         self.before, self.told = -1, 0
         self.delta = self.beat = b""
-        self._turns = [Turn() for _ in range(TURNS)]
+        self._turns: list[Turn] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look; harmless when it already does."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # What streams wait for belongs to the loop that they run on.
+            self._loop, self._turns = loop, [Turn() for _ in range(TURNS)]
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._watch())
+            self._task = loop.create_task(self._watch())
 
     def stop(self) -> None:
         """Look no more."""

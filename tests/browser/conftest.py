@@ -32,6 +32,11 @@ FLAGS = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A process shows one town, and Dash keeps what it was first told: whoever shows another one comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("own_town") is not None)
+
+
 @dataclass
 class Served:
     """The board at an address; it can be stopped and started again at the same one."""

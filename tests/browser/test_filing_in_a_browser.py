@@ -17,14 +17,13 @@ from tests.engine.api_town import answering
 from tests.engine.filing import filing_town
 from tests.engine.filing.filing_town import NOW, PERSONAL, photo
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.own_town, pytest.mark.slow]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
-def filing(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any], Path]]:
+def filing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any], Path]]:
     """The address of a town that takes requests, its clock, and its store."""
-    from components import glass
     from components.web import build
 
     clock: dict[str, Any] = {"now": NOW}
@@ -38,13 +37,11 @@ def filing(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         assert desk is not None
         desk.resume()
         town = Town(line.settings, lambda: clock["now"])
-        board = Served(town, build(town, api.build(town)), free_port())  # type: ignore[arg-type]
-        board.start()
-        yield board.address, clock, line.settings.store
-        board.stop()
+        served = Served(town, build(town, api.build(town)), free_port())  # type: ignore[arg-type]
+        served.start()
+        yield served.address, clock, line.settings.store
+        served.stop()
     line.close()
-    # A process shows one town: the next tests want theirs back.
-    glass.bind(served.town, "/")  # type: ignore[arg-type]
 
 
 def test_a_problem_is_reported_on_a_phone_without_scripts(
