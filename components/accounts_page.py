@@ -8,7 +8,6 @@ from components import glass, plain
 from components.address import ward_names
 from components.asgi import App, Receive, Scope, Send, answer, query
 from components.forms import Form, read_own, redirect
-from components.signing_in import by_method
 from components.tongue import N_, _
 from components.tongue import said as translated
 from components.visitor import current
@@ -30,7 +29,7 @@ class AccountsPage:
     """The address of the accounts."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"accounts": by_method(self._ask, self._sent)}
+        self.addresses: Mapping[str, App] = {"accounts": plain.by_method(self._ask, self._sent)}
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         did = query(scope).get("did", "")

@@ -32,8 +32,8 @@ class Cases:
     def __init__(self) -> None:
         self.addresses: Mapping[str, App] = {
             "cases": plain.read_only(self._list),
-            "cases/new": self._new,
-            "cases/case": self._case,
+            "cases/new": plain.by_method(self._new, self._enter),
+            "cases/case": plain.by_method(self._case, self._do),
             "cases/picture": plain.read_only(self._picture),
         }
 
@@ -45,12 +45,10 @@ class Cases:
     # entering
 
     async def _new(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            asked = query(scope)
-            sent = Posted({"channel": [asked.get("channel", "")]})
-            return await self._entry(scope, send, sent, number=asked.get("filed", ""))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+        asked = query(scope)
+        await self._entry(scope, send, Posted({"channel": [asked.get("channel", "")]}), number=asked.get("filed", ""))
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = Posted()
         with uploads.ROOM.hold() as hold:
             try:
@@ -70,11 +68,10 @@ class Cases:
     # one request
 
     async def _case(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._show(scope, send, query(scope).get("number", ""), did=query(scope).get("did", ""))
+
+    async def _do(self, scope: Scope, receive: Receive, send: Send) -> None:
         number = query(scope).get("number", "")
-        if scope["method"] in ("GET", "HEAD"):
-            return await self._show(scope, send, number, did=query(scope).get("did", ""))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
         room, actor, typed = glass.town().filing, current().actor, None
         try:
             typed = await read_own(scope, receive)

@@ -39,17 +39,17 @@ class Console:
 
     def __init__(self) -> None:
         self.addresses: Mapping[str, App] = {
-            "alarms": self._alarms,
+            "alarms": plain.by_method(self._ask, self._sent),
             "alarms.csv": plain.read_only(self._csv),
             "alarms/who": plain.read_only(self._who),
         }
 
-    async def _alarms(self, scope: Scope, receive: Receive, send: Send) -> None:
-        view = ConsoleView.read(scope.get("query_string", b"").decode("latin-1"))
-        if scope["method"] in ("GET", "HEAD"):
-            return await self._show(scope, send, view, _told_by(scope))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._show(
+            scope, send, ConsoleView.read(scope.get("query_string", b"").decode("latin-1")), _told_by(scope)
+        )
+
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         form = Form()
         try:
             form = await read_own(scope, receive)

@@ -8,7 +8,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import html
 
-from components import glass, visitor
+from components import glass, plain, visitor
 from components.asgi import App, Receive, Scope, Send, answer, query
 from components.forms import read_own, redirect
 from components.props import props
@@ -58,13 +58,12 @@ class ExportViews:
     """Where a view is kept and let go."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"exports/views": self._views}
+        self.addresses: Mapping[str, App] = {"exports/views": plain.by_method(self._home, self._sent)}
 
-    async def _views(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            return await answer(scope, send, 303, b"", redirect(glass.href("exports")))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+    async def _home(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(scope, send, 303, b"", redirect(glass.href("exports")))
+
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             form = await read_own(scope, receive)
             wanted = query(scope)

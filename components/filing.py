@@ -25,15 +25,14 @@ class Filing:
 
     def __init__(self) -> None:
         self.addresses: Mapping[str, App] = {
-            "public/file": self._file,
+            "public/file": plain.by_method(self._ask, self._sent),
             "public/filed": plain.read_only(self._filed),
         }
 
-    async def _file(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            return await self._show(scope, send, Posted({"ward": [query(scope).get("ward", "")]}))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._show(scope, send, Posted({"ward": [query(scope).get("ward", "")]}))
+
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = Posted()
         with uploads.ROOM.hold() as hold:
             try:

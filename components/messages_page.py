@@ -38,21 +38,22 @@ class MessagesPage:
     """The addresses of the messages."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"messages": self._messages, "messages.csv": plain.read_only(self._csv)}
+        self.addresses: Mapping[str, App] = {
+            "messages": plain.by_method(self._ask, self._sent), "messages.csv": plain.read_only(self._csv)
+        }  # fmt: skip
 
-    async def _messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = query(scope)
-        if scope["method"] in ("GET", "HEAD"):
-            return await self._show(scope, send, asked, _tested(asked.get("tested", "")))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+        await self._show(scope, send, asked, _tested(asked.get("tested", "")))
+
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             form = await read_own(scope, receive)
             channel, address = form.one("channel"), form.one("address").strip()[:200]
             await _test(channel, address)
         except (Misasked, Forbidden) as error:
             status = error.status if isinstance(error, Misasked) else 403
-            return await self._show(scope, send, asked, Outcome(said(error.words), True, status))
+            return await self._show(scope, send, query(scope), Outcome(said(error.words), True, status))
         return await answer(scope, send, 303, b"", redirect(glass.href("messages", tested=channel)))
 
     async def _show(self, scope: Scope, send: Send, asked: Mapping[str, str], outcome: Outcome) -> None:

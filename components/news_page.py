@@ -20,13 +20,12 @@ class NewsPage:
     """The address of what is new."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"news": self._news}
+        self.addresses: Mapping[str, App] = {"news": plain.by_method(self._show, self._read)}
 
-    async def _news(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            return await plain.give(scope, send, await asyncio.to_thread(page))
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+    async def _show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await plain.give(scope, send, await asyncio.to_thread(page))
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await read_own(scope, receive)
             current().actor.check("admin")

@@ -91,3 +91,16 @@ def read_only(app: App) -> App:
         await app(scope, receive, send)
 
     return answered
+
+
+def by_method(get: App, post: App) -> App:
+    """One address that is looked at and sent to."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in ("GET", "HEAD"):
+            return await get(scope, receive, send)
+        if scope["method"] == "POST":
+            return await post(scope, receive, send)
+        return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+
+    return answered

@@ -44,17 +44,15 @@ class RulesPage:
     """The address of the rules."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"rules": self._rules}
+        self.addresses: Mapping[str, App] = {"rules": plain.by_method(self._ask, self._sent)}
 
-    async def _rules(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            asked = query(scope)
-            typed = {**GIVEN, **{name: asked[name][:500] for name in TYPED if name in asked}}
-            return await self._show(
-                scope, send, Tried(_(DID[asked["did"]]) if asked.get("did") in DID else "", fields=typed)
-            )
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = query(scope)
+        typed = {**GIVEN, **{name: asked[name][:500] for name in TYPED if name in asked}}
+        words = _(DID[asked["did"]]) if asked.get("did") in DID else ""
+        await self._show(scope, send, Tried(words, fields=typed))
+
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         form = Form()
         try:
             form = await read_own(scope, receive)

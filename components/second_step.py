@@ -9,7 +9,6 @@ from markupsafe import Markup
 from components import glass, plain
 from components.asgi import App, Headers, Receive, Scope, Send, answer, query
 from components.forms import Form, read_on_the_way, redirect, within
-from components.signing_in import by_method
 from components.tongue import _
 from components.tongue import said as translated
 from components.visitor import agent, cookie, current, peer
@@ -24,8 +23,8 @@ class SecondStep:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.addresses: Mapping[str, App] = {
-            "signin/second": by_method(self._at_the_door, self._sent),
-            "account/second": by_method(self._inside, self._sent),
+            "signin/second": plain.by_method(self._at_the_door, self._sent),
+            "account/second": plain.by_method(self._inside, self._sent),
         }
 
     async def _at_the_door(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -41,16 +41,14 @@ class ShiftPage:
     """The addresses of the shift log."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"shift": self._shift}
+        self.addresses: Mapping[str, App] = {"shift": plain.by_method(self._ask, self._sent)}
 
-    async def _shift(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = query(scope)
-        hours = asked.get("hours", "") if asked.get("hours") in PERIODS else ""
-        if scope["method"] in ("GET", "HEAD"):
-            return await self._show(scope, send, hours, _(DID[asked["did"]]) if asked.get("did") in DID else "")
-        if scope["method"] != "POST":
-            return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
-        form = Form()
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        did = query(scope).get("did", "")
+        await self._show(scope, send, _hours(scope), _(DID[did]) if did in DID else "")
+
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hours, form = _hours(scope), Form()
         try:
             form = await read_own(scope, receive)
             to = form.one("to") if form.one("do") == "handover" else ""
@@ -67,6 +65,12 @@ class ShiftPage:
     ) -> None:
         body = await asyncio.to_thread(page, hours, said, typed, refused=status != 200)
         await plain.give(scope, send, body, status)
+
+
+def _hours(scope: Scope) -> str:
+    """The period that is asked for; empty where it is none."""
+    hours = query(scope).get("hours", "")
+    return hours if hours in PERIODS else ""
 
 
 def page(hours: str, said: str, typed: str, *, refused: bool) -> bytes:

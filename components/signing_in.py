@@ -1,7 +1,7 @@
 """Signing in and out, one-time codes, and a person's own account: plain forms that work without scripts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +21,6 @@ from pipelines.engine.people.factor_door import FactorDoor
 from pipelines.engine.people.roles import Forbidden
 from pipelines.engine.spans import ALWAYS
 
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 # How a browser calls itself, in a word or two: the first that is found.
 BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
 SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux")
@@ -34,12 +33,12 @@ class SigningIn:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.addresses: Mapping[str, App] = {
-            "signin": by_method(self._ask, self._sign_in),
-            "signin/code": by_method(self._ask_code, self._redeem),
-            "signout": by_method(self._home, self._sign_out),
-            "account": by_method(self._account, self._change_password),
-            "account/end": by_method(self._home, self._end),
-            "account/audit.csv": by_method(self._audit, self._home),
+            "signin": plain.by_method(self._ask, self._sign_in),
+            "signin/code": plain.by_method(self._ask_code, self._redeem),
+            "signout": plain.by_method(self._home, self._sign_out),
+            "account": plain.by_method(self._account, self._change_password),
+            "account/end": plain.by_method(self._home, self._end),
+            "account/audit.csv": plain.by_method(self._audit, self._home),
         }
 
     # by password
@@ -185,19 +184,6 @@ class SigningIn:
         body = await asyncio.to_thread(lambda: plain.document(title, plain.content(template, **{**defaults, **given})))
         retry = [(b"retry-after", b"60")] if mistake and mistake.status == 429 else []
         await plain.give(scope, send, body, mistake.status if mistake else 200, retry)
-
-
-def by_method(get: Handler, post: Handler) -> App:
-    """One address that is looked at and sent to."""
-
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            return await get(scope, receive, send)
-        if scope["method"] == "POST":
-            return await post(scope, receive, send)
-        return await answer(scope, send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
-
-    return answered
 
 
 def _chain() -> str:

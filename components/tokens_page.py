@@ -7,7 +7,6 @@ from typing import Any
 from components import glass, plain
 from components.asgi import App, Receive, Scope, Send, answer, query
 from components.forms import Form, read_own, redirect
-from components.signing_in import by_method
 from components.tongue import N_, _
 from components.tongue import said as translated
 from components.visitor import current
@@ -28,7 +27,7 @@ class TokensPage:
     """The address of the tokens."""
 
     def __init__(self) -> None:
-        self.addresses: Mapping[str, App] = {"tokens": by_method(self._ask, self._sent)}
+        self.addresses: Mapping[str, App] = {"tokens": plain.by_method(self._ask, self._sent)}
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         did = query(scope).get("did", "")
