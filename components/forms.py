@@ -66,13 +66,25 @@ async def read_own(scope: Scope, receive: Receive) -> Form:
     Raises Misasked also when it was not.
     """
     form = await read(scope, receive)
+    check_own(scope, form.one("form_token"))
+    return form
+
+
+def check_own(scope: Scope, sent: str) -> None:
+    """Nothing, when somebody is signed in and the form was made for this very session; `sent`: the form's token.
+
+    Raises Misasked.
+    """
     if current().session is None:
         raise Misasked(_("You are signed out meanwhile. Sign in and try again; nothing was done."), 401)
-    if not current().sent(form.one("form_token") or header(scope, b"x-form-token").decode("latin-1")):
+    _check_token(scope, sent)
+
+
+def _check_token(scope: Scope, sent: str) -> None:
+    if not current().sent(sent or header(scope, b"x-form-token").decode("latin-1")):
         raise Misasked(
             _("This page is from an earlier sign-in. Load it again and try once more; nothing was done."), 403
         )
-    return form
 
 
 async def read_on_the_way(scope: Scope, receive: Receive) -> Form:
@@ -83,10 +95,7 @@ async def read_on_the_way(scope: Scope, receive: Receive) -> Form:
     form = await read(scope, receive)
     if current().session is None and current().half is None:
         raise Misasked(_("The time for the second step is over. Sign in once more."), 401)
-    if not current().sent(form.one("form_token") or header(scope, b"x-form-token").decode("latin-1")):
-        raise Misasked(
-            _("This page is from an earlier sign-in. Load it again and try once more; nothing was done."), 403
-        )
+    _check_token(scope, form.one("form_token"))
     return form
 
 

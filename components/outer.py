@@ -13,8 +13,7 @@ from urllib.parse import parse_qs
 import dash
 from dash import Dash
 
-from components import dressing, first_paint, glass, menu, shell, tongue
-from components.accounts_page import AccountsPage
+from components import accounts_page, dressing, first_paint, glass, menu, shell, tokens_page, tongue
 from components.address import KEPT
 from components.asgi import (
     Answer,
@@ -54,7 +53,6 @@ from components.security import completed, policy
 from components.shift_page import ShiftPage
 from components.signing_in import SigningIn
 from components.static import Static
-from components.tokens_page import TokensPage
 from components.visitor import current, welcome
 from components.wall import Wall
 from components.words_page import failed
@@ -92,7 +90,7 @@ class Outer:
         self.wired |= {f"words/{spoken.code}.js": dressing.serve_words for spoken in tongue.offered()}
         council, pictures = Council(), Pictures()
         makers = (
-            SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), AccountsPage(), TokensPage(), Console(),
+            SigningIn(prefix), SecondStep(prefix), OpenIdDoor(prefix), accounts_page.PAGE, tokens_page.PAGE, Console(),
             ShiftPage(), RulesPage(), MessagesPage(), Wall(), council, Public(), pictures, Reports(), ExportViews(),
             Filing(), Cases(), NewsPage(),
         )  # fmt: skip

@@ -4,9 +4,8 @@ import asyncio
 
 from components.asgi import Receive, Scope, header
 from components.bounds import Cut
-from components.forms import FOREIGN, foreign
+from components.forms import FOREIGN, check_own, foreign
 from components.tongue import _
-from components.visitor import current
 from pipelines.engine.api.bodies import Hold, Room
 from pipelines.engine.api.problems import NotNow
 from pipelines.engine.asking import Misasked
@@ -43,12 +42,7 @@ async def read_own(scope: Scope, receive: Receive, hold: Hold) -> Posted:
     Raises Misasked also when it was not.
     """
     sent = await read(scope, receive, hold)
-    if current().session is None:
-        raise Misasked(_("You are signed out meanwhile. Sign in and try again; nothing was done."), 401)
-    if not current().sent(sent.one("form_token") or header(scope, b"x-form-token").decode("latin-1")):
-        raise Misasked(
-            _("This page is from an earlier sign-in. Load it again and try once more; nothing was done."), 403
-        )
+    check_own(scope, sent.one("form_token"))
     return sent
 
 
