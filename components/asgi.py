@@ -65,12 +65,14 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name), b"")
 
 
-async def answer_to(app: App, scope: Scope) -> Answer:
-    """What the app answers to a request without a body."""
-    got = Answer()
+async def nothing_sent() -> MutableMapping[str, Any]:
+    """A request without a body."""
+    return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+
+async def whole(app: App, scope: Scope, receive: Receive = nothing_sent) -> Answer:
+    """What the app answers, gathered; its length is told by whoever sends it."""
+    got = Answer()
 
     async def send(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -88,17 +90,6 @@ async def ask(app: App, path: str) -> Answer:
 
     The scope says spec_version 2.4: Starlette's FileResponse otherwise spins on a receive that returns at once.
     """
-    got = Answer()
-
-    async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            got.status, got.headers = message["status"], list(message.get("headers", ()))
-        elif message["type"] == "http.response.body":
-            got.body += message.get("body", b"")
-
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -114,5 +105,4 @@ async def ask(app: App, path: str) -> Answer:
         "server": ("127.0.0.1", 80),
         "state": {},
     }
-    await app(scope, receive, send)
-    return got
+    return await whole(app, scope)

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from components.asgi import Answer, Headers, Receive, Scope, Send
+from components.visitor import peer
 
 # A page of a crowd is made in well under a second; an export of years goes on for as long as somebody takes it.
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
@@ -22,8 +23,6 @@ PATIENCE = httpx.Timeout(120.0, connect=2.0)
 NOBODYS = DefaultCookiePolicy(allowed_domains=[])
 # Headers of one connection, not of what is said over it.
 HOPS = {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer"}
-
-
 # So many pages and tables asked for within so long are a crowd; how often it is said that it is there.
 CROWD, WITHIN_S = 20, 10.0
 SAID_EVERY_S = 5.0
@@ -112,9 +111,12 @@ def _url(scope: Scope) -> str:
 def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """The headers as they came, with who asks; nobody else may say that."""
     own = {b"x-forwarded-for", b"x-forwarded-proto", b"content-length", *HOPS}
-    peer = str((scope.get("client") or ("",))[0]).encode()
     kept = [(k, v) for k, v in scope["headers"] if k not in own]
-    return [*kept, (b"x-forwarded-for", peer), (b"x-forwarded-proto", str(scope.get("scheme", "http")).encode())]
+    return [
+        *kept,
+        (b"x-forwarded-for", peer(scope).encode()),
+        (b"x-forwarded-proto", str(scope.get("scheme", "http")).encode()),
+    ]
 
 
 def _kept(headers: Sequence[tuple[bytes, bytes]], *left_out: bytes) -> Headers:

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from components import visitor
 from components.asgi import App, Headers, Receive, Scope, Send, answer, header
 from components.security import closed
 from components.tongue import N_, _
@@ -46,7 +47,7 @@ class Pace:
 
     def wait_s(self, scope: Scope, here: str) -> int:
         """Seconds that whoever asks has to wait; 0 when this is answered."""
-        peer = str((scope.get("client") or ("",))[0])
+        peer = visitor.peer(scope)
         sends = scope["method"] == "POST" and here.startswith(SENT) and bool(header(scope, b"authorization"))
         if not peer or loopback(peer) or sends:
             return 0
@@ -123,5 +124,6 @@ async def refuse(scope: Scope, send: Send, status: int, words: str, more: Header
 
 
 def _note(scope: Scope, status: int) -> None:
-    peer = str((scope.get("client") or ("",))[0])
-    log.warning("%s %s from %s was refused: %s", scope["method"], scope["path"][:120], peer, WORDS[status])
+    log.warning(
+        "%s %s from %s was refused: %s", scope["method"], scope["path"][:120], visitor.peer(scope), WORDS[status]
+    )

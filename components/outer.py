@@ -5,7 +5,7 @@ import contextvars
 import functools
 import hashlib
 import re
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
@@ -23,11 +23,11 @@ from components.asgi import (
     Scope,
     Send,
     answer,
-    answer_to,
     ask,
     encoding,
     header,
     squeezed,
+    whole,
 )
 from components.behind import Behind
 from components.bounds import TOO_OFTEN, Pace, bounded, refuse
@@ -67,6 +67,9 @@ MAKERS = 4
 MENU, MOST_ASKED = b'"_pages_content"', 4096
 MARKER = b"<!--first-->"
 HEAD, WORDS = b"<!--tongue-->", b"<!--words-->"
+
+
+Make = Callable[[], Awaitable[Answer]]
 
 
 class StartFailed(RuntimeError):
@@ -139,17 +142,23 @@ class Outer:
 
     async def _picture(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A picture by itself; one making serves everybody who looks at the same, but those who are signed in."""
-        if current().session is not None:
-            return await give_picture(scope, send, await self._picture_made(scope))
-        key = (scope["path"], scope.get("query_string", b""), encoding(scope), tongue.current().code)
-        made = await self._pages.of(key, self._seq, lambda: self._picture_made(scope))
-        return await give_picture(scope, send, made)
+        asked, drawn = unconditional(scope), self.plain[scope["path"][len(self.prefix) :]]
+        made = await self._for_all(
+            scope, scope.get("query_string", b""), lambda: self._behind(asked, b"", lambda: whole(drawn, asked))
+        )
+        await give_picture(scope, send, made)
 
-    async def _picture_made(self, scope: Scope) -> Answer:
-        asked = unconditional(scope)
-        if self.behind is not None and (got := await self.behind.whole(asked, b"")) is not None:
-            return got
-        return await answer_to(self.plain[scope["path"][len(self.prefix) :]], asked)
+    async def _for_all(self, scope: Scope, asked: bytes, make: Make) -> Answer:
+        """What is made for everybody, kept so that a crowd costs one making; what bears a name is kept by nobody."""
+        if current().session is not None:
+            return await make()
+        key = (scope["path"], asked, encoding(scope), tongue.current().code)
+        return await self._pages.of(key, self.wire.snapshot.seq if self.wire.snapshot else 0, make)
+
+    async def _behind(self, scope: Scope, body: bytes, make: Make) -> Answer:
+        """What the process behind answers or, where nobody is there, what is made here."""
+        got = await self.behind.whole(scope, body) if self.behind is not None else None
+        return got if got is not None else await make()
 
     async def _api_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = scope["method"] != "GET" or scope["path"][len(self.prefix) :] in API_FILES
@@ -201,24 +210,15 @@ class Outer:
     # pages
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A page with its first figures written in; kept per snapshot, so that a crowd costs one rendering."""
+        """A page with its first figures written in."""
         if scope["path"] == self.prefix[:-1]:
             return await answer(scope, send, 308, b"", [(b"location", self.prefix.encode())])
-        if current().session is not None:
-            # A page with somebody's name on it is theirs alone.
-            return await give(scope, send, await self._made(scope))
-        key = (scope["path"], scope.get("query_string", b""), encoding(scope), tongue.current().code)
-        return await give(scope, send, await self._pages.of(key, self._seq, lambda: self._made(scope)))
+        asked = scope.get("query_string", b"")
+        made = await self._for_all(scope, asked, lambda: self._behind(scope, b"", lambda: self._written(scope)))
+        return await give(scope, send, made)
 
-    @property
-    def _seq(self) -> int:
-        """The number of the board that is shown."""
-        return self.wire.snapshot.seq if self.wire.snapshot else 0
-
-    async def _made(self, scope: Scope) -> Answer:
+    async def _written(self, scope: Scope) -> Answer:
         """A page with its first figures, compressed."""
-        if self.behind is not None and (got := await self.behind.whole(scope, b"")) is not None:
-            return got
         how, kept = encoding(scope), b"no-cache" if current().session is None else b"private, no-cache"
         status, body = await self._render(scope["path"], scope.get("query_string", b"").decode("latin-1"))
         headers = [
@@ -271,20 +271,19 @@ class Outer:
         asked = await read_ahead(scope, receive)
         if asked is None:
             return await give(scope, send, await self._asked_of_dash(scope, receive))
+
+        async def make() -> Answer:
+            return await self._behind(scope, asked, lambda: self._beside(scope, asked))
+
         same_for_all = MENU in asked or scope["path"] == f"{self.prefix}_dash-layout"
-        if current().session is not None or not same_for_all:
-            return await give(scope, send, await self._beside(scope, asked))
-        key = (scope["path"], asked, encoding(scope), tongue.current().code)
-        return await give(scope, send, await self._pages.of(key, self._seq, lambda: self._beside(scope, asked)))
+        return await give(scope, send, await (self._for_all(scope, asked, make) if same_for_all else make()))
 
     async def _beside(self, scope: Scope, asked: bytes) -> Answer:
-        """What Dash answers, worked out by the process behind or, without one, on a loop of its own in a thread.
+        """What Dash answers, worked out on a loop of its own in a thread.
 
         Dash 4.4.1 writes JSON with plotly's encoder, which takes a tenth of a second for a page; on our loop everybody
         would wait for it, devices that send readings among them.
         """
-        if self.behind is not None and (got := await self.behind.whole(scope, asked)) is not None:
-            return got
         followed = menu.asked(asked) if scope["path"] == f"{self.prefix}_dash-update-component" else None
         if followed is not None:
             return await self._followed(scope, *followed)
@@ -313,16 +312,8 @@ class Outer:
 
     async def _asked_of_dash(self, scope: Scope, receive: Receive) -> Answer:
         """What Dash answers, whole and compressed."""
-        how, got = encoding(scope), Answer()
-
-        async def gather(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                got.status, got.headers = message["status"], list(message.get("headers", ()))
-            else:
-                got.body += message.get("body", b"")
-
-        await self.inner(scope, receive, gather)
-        got.headers = [h for h in got.headers if h[0].lower() != b"content-length"] + self._policy
+        how, got = encoding(scope), await whole(self.inner, scope, receive)
+        got.headers += self._policy
         if len(got.body) > 900 and got.status == 200 and how != b"identity":
             got.body = await asyncio.to_thread(squeezed, got.body, how)
             got.headers += [(b"content-encoding", how), (b"vary", b"accept-encoding")]
