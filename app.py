@@ -126,7 +126,7 @@ def web(options: argparse.Namespace) -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     settings, is_behind = _settings(options), options.command == "pages"
-    layout.refuse(settings.store)
+    layout.readable(settings.store)
     local = loopback(options.host) and options.prefix.strip("/") == ""
     town, pages = Town(settings, now), socket_path(settings, "pages")
     behind = None if is_behind else Behind(pages, Crowd(crowd_mark(settings.store)))

@@ -195,7 +195,7 @@ def restore(file: Path, town: Path) -> Archive:
     try:
         coming.mkdir(parents=True)
         made = archive.read(file, coming)
-        layout.refuse(coming / "store")
+        layout.readable(coming / "store")
         (coming / ABOUT).unlink()
         vault.shut(coming / "store")
         beside.forget_again(file, coming / "store")

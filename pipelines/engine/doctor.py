@@ -90,9 +90,7 @@ def report(findings: list[Finding]) -> tuple[str, bool]:
 def _layout(place: Place) -> Iterator[Finding]:
     """Whether this version may write to the store."""
     try:
-        stand = layout.read(place.store)
-        if stand is not None:
-            layout.refuse_newer(place.store, stand)
+        stand = layout.readable(place.store)
     except StoreError as error:
         yield Finding(Level.MEND, "Layout", str(error))
         return

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["MANIFEST", "Misasked", "export_file", "into_depot", "write"]
 # What the name of a manifest adds to the file that it tells of.
 MANIFEST = ".manifest.json"
-BLOCK = 1 << 20
 
 
 def export_file(
@@ -100,11 +99,8 @@ def into_depot(town: "Town", form: str, key: str = "rows", *, bom: bool = False)
 
 
 def _digest(path: Path) -> str:
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Counted:

@@ -76,31 +76,29 @@ def require(store: Path) -> None:
 
     Raises StoreError: it is of a newer layout, or of an older one that was not brought forward yet.
     """
-    if not (store / NAME).exists() or (stand := read(store)) is None:
+    if not (store / NAME).exists():
         return
-    refuse_newer(store, stand)
-    if stand.layout < LAYOUT:
+    stand = readable(store)
+    if stand is not None and stand.layout < LAYOUT:
         raise StoreError(
             f"{store} is of layout {stand.layout}, this Townboard writes {LAYOUT}. Start the town once "
             "(python app.py serve), or bring it forward by hand: python app.py upgrade"
         )
 
 
-def refuse(store: Path) -> None:
-    """Nothing where this version may read the store. Raises StoreError: it is of a newer layout."""
+def readable(store: Path) -> Stand | None:
+    """Where a store stands that this version may read; None where there is no store yet.
+
+    Raises StoreError: it is of a newer layout, or cannot be told.
+    """
     stand = read(store)
-    if stand is not None:
-        refuse_newer(store, stand)
-
-
-def refuse_newer(store: Path, stand: Stand) -> None:
-    """Raises StoreError for a store that a newer version has written."""
-    if stand.layout > LAYOUT:
+    if stand is not None and stand.layout > LAYOUT:
         raise StoreError(
             f"{store} was written by a newer Townboard, {stand.version} (layout {stand.layout}; this one is {VERSION} "
             f"and knows up to {LAYOUT}). Nothing was touched. Install that version again; or restore the backup from "
             "before the upgrade: python app.py --town NEWFOLDER restore FILE"
         )
+    return stand
 
 
 def _unnumbered(store: Path) -> Stand | None:

@@ -1,8 +1,6 @@
 """Exports and reports that are written by themselves: each period once, by a niced child, and told of by mail."""
 
-import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,13 +14,12 @@ from pipelines.engine.exports import MANIFEST
 from pipelines.engine.line import Line
 from pipelines.engine.schedule import Job
 from pipelines.engine.settings.outgoing import Outgoing
-from pipelines.engine.supervise import command
+from pipelines.engine.supervise import beside, command
 
 # What is late is in by then, for the most part; what comes later is among the corrections of the next report.
 SETTLES = timedelta(hours=2)
 LOOK_EVERY = timedelta(minutes=30)
 LONGEST_S = 3600
-NICE = 10
 # Mail servers take about so much; of larger files the mail says where they lie.
 MOST_ATTACHED = 10 << 20
 # How many letters of a subject a text message takes.
@@ -57,10 +54,7 @@ def child(folder: Path) -> Run:
     """How a command of ours is run beside the line: it may use time that the line must not."""
 
     def run(arguments: Sequence[str]) -> None:
-        done = subprocess.run(
-            [*command(folder, arguments[0]), *arguments[1:]], check=False, capture_output=True, text=True,
-            preexec_fn=lambda: os.nice(NICE), timeout=LONGEST_S,
-        )  # fmt: skip
+        done = beside([*command(folder, arguments[0]), *arguments[1:]], LONGEST_S)
         if done.returncode:
             raise SourceDown(done.stderr.strip()[-500:] or f"{arguments[0]} ended with {done.returncode}.")
 

@@ -1,5 +1,6 @@
 """The second place of a backup: a folder, or another computer by rsync or SFTP; what is put there is read again."""
 
+import filecmp
 import os
 import shlex
 import shutil
@@ -142,7 +143,7 @@ class Sftp:
             back = Path(folder) / file.name
             self._do(f"-rm {_quoted(part)}", f"put {_quoted(str(file))} {_quoted(part)}")
             self._do(f"get {_quoted(part)} {_quoted(str(back))}")
-            if not _same(file, back):
+            if not filecmp.cmp(file, back, shallow=False):
                 raise StoreError(f"{self.address.geturl()} does not hold {file.name} as it was sent. It is sent again.")
         self._do(f"-rm {_quoted(file.name)}", f"rename {_quoted(part)} {_quoted(file.name)}")
 
@@ -169,16 +170,6 @@ class Sftp:
 def _quoted(name: str) -> str:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _same(one: Path, other: Path) -> bool:
-    with one.open("rb") as first, other.open("rb") as second:
-        while True:
-            mine, theirs = first.read(1 << 20), second.read(1 << 20)
-            if mine != theirs:
-                return False
-            if not mine:
-                return True
 
 
 def _told(command: Sequence[str], place: str, orders: str | None = None) -> str:

@@ -3,9 +3,7 @@
 import atexit
 import gc
 import logging
-import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +27,7 @@ from pipelines.engine.sources.drop_folder import DropFolder
 from pipelines.engine.sources.mqtt import brokers
 from pipelines.engine.sources.poll import Poll
 from pipelines.engine.sources.replay import Replay
+from pipelines.engine.supervise import beside
 
 log = logging.getLogger("townboard")
 LOOK_EVERY = timedelta(seconds=2)
@@ -39,7 +38,7 @@ PATIENCE_S = 120.0
 # Seconds of a beat for KPIs: what is due beyond it waits for the next, so that the board never waits for a back-fill.
 BEAT_BUDGET_S = 0.15
 CATCH_UP_S = 0.6
-NICE = 10
+LONGEST_COMPACTION_S = 3600.0
 # New objects after which Python looks for garbage: a beat makes some ten thousand, nearly all of them freed without.
 GARBAGE_AFTER = 20_000
 
@@ -224,9 +223,7 @@ class Service:
     def _compaction(self) -> int | None:
         """Run the compaction in a niced child: it may use memory and time that the line must not."""
         before = self.line.store.manifest.applied_seq
-        done = subprocess.run(
-            self._compact, check=False, capture_output=True, text=True, preexec_fn=lambda: os.nice(NICE), timeout=3600
-        )
+        done = beside(self._compact, LONGEST_COMPACTION_S)
         if done.returncode:
             raise RuntimeError(f"the compaction ended with {done.returncode}: {done.stderr.strip()[-300:]}")
         self.line.adopt(self._clock())

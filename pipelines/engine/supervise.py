@@ -15,15 +15,13 @@ from pipelines.engine.heralding import Herald
 
 log = logging.getLogger("townboard")
 APP = Path(__file__).resolve().parents[2] / "app.py"
-# Of a process that works beside the others and must not hold them up.
+# Of a process that works beside the others and must not hold them up: whoever sends or watches goes first.
 NICE = 10
 LOOK_S = 0.2
 # A process that dies young is started again after a pause that doubles up to this.
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 YOUNG_S = 20.0
 GRACE_S = 5.0
-# Whoever sends or watches goes before whoever waits for a page or a table.
-PAGES_NICE = 10
 # A process that makes pages for a crowd is there from the crowd on until so long after it: it takes 150 MB or more.
 CROWD_LASTS_S = 600.0
 # Allocators keep what was let go for later use: glibc in an arena for each thread, Arrow in a pool of its own, Polars
@@ -73,6 +71,13 @@ class Mark:
 def command(town: Path, name: str) -> list[str]:
     """The command line of one of our own processes."""
     return [sys.executable, str(APP), "--town", str(town), name]
+
+
+def beside(arguments: list[str], longest_s: float) -> "subprocess.CompletedProcess[str]":
+    """What became of a command that may use time which the one who waits for it must not."""
+    return subprocess.run(
+        arguments, check=False, capture_output=True, text=True, timeout=longest_s, preexec_fn=lambda: os.nice(NICE)
+    )
 
 
 @dataclass
@@ -136,11 +141,11 @@ class Supervisor:
     """`app.py serve`: line and web under one parent that does nothing else."""
 
     def __init__(self, town: Path, host: str, port: int, prefix: str = "/", extra: tuple[Child, ...] = ()) -> None:
-        base = [sys.executable, str(APP), "--town", str(town)]
         listening = ["--host", host, "--port", str(port), "--prefix", prefix]
         crowd = Mark(crowd_mark(town / "store"), CROWD_LASTS_S)
-        pages = Child("pages", [*base, "pages", *listening], PAGES_NICE, crowd.lately)
-        self.children = [Child("line", [*base, "line"]), Child("web", [*base, "web", *listening]), pages, *extra]
+        pages = Child("pages", [*command(town, "pages"), *listening], NICE, crowd.lately)
+        web = Child("web", [*command(town, "web"), *listening])
+        self.children = [Child("line", command(town, "line")), web, pages, *extra]
         self._herald = Herald(town / "store" / "run" / "board", (host, port))
         self._stopping = False
 

@@ -64,11 +64,10 @@ def forward(town: Path, work: Work, now: datetime, say: Say, keep: Path | None =
     `keep`: where the backup goes that is made before; in the town's own folder where none is given.
     Raises StoreError: the store is of a newer version, somebody writes to it, or there is no room for the backup.
     """
-    found = layout.read(work.store)
+    found = layout.readable(work.store)
     if found is None:
         layout.write(work.store, Stand(LAYOUT))
         return False
-    layout.refuse_newer(work.store, found)
     if found.layout == LAYOUT:
         if not (work.store / layout.NAME).exists():
             layout.write(work.store, found)

@@ -1,7 +1,5 @@
 """Jobs that look after what is stored: what was kept long enough goes, clocks are compared, a copy goes elsewhere."""
 
-import os
-import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +9,7 @@ from pipelines.engine.errors import SourceDown, StoreError
 from pipelines.engine.line import Line
 from pipelines.engine.schedule import Job
 from pipelines.engine.settings import BackupPlan
-from pipelines.engine.supervise import NICE, command
+from pipelines.engine.supervise import beside, command
 
 # Making it, and bringing it to the second place.
 LONGEST_BACKUP_S = 13 * 3600
@@ -67,9 +65,6 @@ def copy_town(plan: BackupPlan, town: Path, now: datetime) -> int | None:
 
 def _backup(town: Path) -> None:
     """Carry out the plan in a niced child: it may use time that the line must not."""
-    done = subprocess.run(
-        command(town, "backup"), check=False, capture_output=True, text=True, preexec_fn=lambda: os.nice(NICE),
-        timeout=LONGEST_BACKUP_S,
-    )  # fmt: skip
+    done = beside(command(town, "backup"), LONGEST_BACKUP_S)
     if done.returncode:
         raise SourceDown(done.stderr.strip()[-500:] or f"the backup ended with {done.returncode}.")

@@ -148,11 +148,10 @@ def _say(words: str) -> None:
 def upgrade_check(settings: Settings, say: Callable[[str], None] = print) -> int:
     """What an upgrade would do; changes nothing and gives the exit status: 1 where it cannot be done."""
     try:
-        stand = layout.read(settings.store)
+        stand = layout.readable(settings.store)
         if stand is None:
             say(f"There is no store yet: the first start makes one (layout {LAYOUT}, Townboard {VERSION}).")
             return 0
-        layout.refuse_newer(settings.store, stand)
     except StoreError as refused:
         print(str(refused), file=sys.stderr)
         return 1
