@@ -167,9 +167,8 @@ class Store:
         view, cursor = copy.copy(self), self._db.cursor()
         with self._lock:
             # DuckDB fixes what a transaction sees with its first question.
-            cursor.execute("BEGIN").execute("SET TimeZone='UTC'").execute(
-                "SELECT count(*) FROM hot_readings"
-            ).fetchall()
+            for words in ("BEGIN", "SET TimeZone='UTC'", "SELECT count(*) FROM hot_readings"):
+                cursor.execute(words).fetchall()
             view.manifest, view.seq = self.manifest, self.seq
             view.folder = manifests.held(self.folder, self.manifest, folder)
         view._landing, view._local = Landing(self.tables, self._past.put), threading.local()

@@ -94,6 +94,7 @@ def routes(town: Town, door: Doorkeeper) -> APIRouter:
     router, server = APIRouter(), _GeoReport(town)
     _reading(router, server)
     _requests(router, server, door)
+    _one(router, server, door)
     _filing(router, server, door)
     return router
 
@@ -156,6 +157,8 @@ def _requests(router: APIRouter, server: _GeoReport, door: Doorkeeper) -> None:
 
         return await server.answer(form, jurisdiction, "service_requests", work)
 
+
+def _one(router: APIRouter, server: _GeoReport, door: Doorkeeper) -> None:
     @router.get(
         "/open311/v2/requests/{service_request_id}.{format}", summary="One request",
         responses=words.answers("service_requests", 400, 401, 404, 429, 503),

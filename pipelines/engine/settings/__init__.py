@@ -196,17 +196,6 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
     if not domains:
         document.wrong("town", "domains", f"no domain is switched on; choose from {', '.join(sorted(available))}.")
     pack = choice(document, "town", raw, "pack", PACKS, PACKS[0])
-    numbers = {}
-    for key, default in (
-        ("beat_s", 2.0),
-        ("future_tolerance_s", 300.0),
-        ("gas_temperature_c", GAS_TEMPERATURE_C[str(pack)]),
-    ):
-        value = raw.get(key, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-            document.wrong("town", key, f"`{key} = {value!r}` must be a number above 0.")
-            value = default
-        numbers[key] = float(value)
     return {
         "name": name,
         "zone": ZoneInfo(zone).key,
@@ -217,5 +206,18 @@ def _town(document: Document, raw: Any, available: Mapping[str, Domain]) -> dict
         "open_wall": bool(raw.get("open_wall", False)),
         "certificate": _path(document, raw, "certificate"),
         "log": choice(document, "town", raw, "log", FORMS, FORMS[0]),
-        **numbers,
+        **_numbers(document, raw, str(pack)),
     }
+
+
+def _numbers(document: Document, raw: Mapping[str, Any], pack: str) -> dict[str, float]:
+    found = {}
+    for key, default in (
+        ("beat_s", 2.0), ("future_tolerance_s", 300.0), ("gas_temperature_c", GAS_TEMPERATURE_C[pack]),
+    ):  # fmt: skip
+        value = raw.get(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            document.wrong("town", key, f"`{key} = {value!r}` must be a number above 0.")
+            value = default
+        found[key] = float(value)
+    return found
