@@ -87,9 +87,10 @@ def line(options: argparse.Namespace) -> int:
     sys.setswitchinterval(SWITCH_S)
     from pipelines import available
     from pipelines.engine import news, registers, upkeep_desk
+    from pipelines.engine.garbage import keep_what_the_start_made
     from pipelines.engine.line import Line
     from pipelines.engine.people.desk import invite
-    from pipelines.engine.service import Service, keep_what_the_start_made
+    from pipelines.engine.service import Service
     from pipelines.engine.supervise import command
 
     settings = _settings(options)
@@ -109,11 +110,13 @@ def web(options: argparse.Namespace) -> int:
     """The web process, or (pages) the one behind it that makes what takes time."""
     # Devices that wait to be answered are let in soon while a page is drawn or a table written.
     sys.setswitchinterval(SWITCH_S)
+    gc.disable()
     import resource
 
     import uvicorn
 
     from components.behind import Behind, Crowd
+    from components.served import Served
     from components.slow_heads import PatientProtocol
     from components.web import build
     from pipelines.engine import api, layout
@@ -135,7 +138,7 @@ def web(options: argparse.Namespace) -> int:
     front = {"host": options.host, "port": options.port, "http": PatientProtocol, "server_header": False}
     told = {"forwarded_allow_ips": "*"} if is_behind else front
     quiet = {"access_log": False, "log_config": None, "timeout_graceful_shutdown": 2, "loop": "asyncio"}
-    uvicorn.Server(uvicorn.Config(application, **told, **quiet)).run(sockets)
+    Served(uvicorn.Config(application, **told, **quiet)).run(sockets)
     return 0
 
 

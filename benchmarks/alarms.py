@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pipelines import available
 from pipelines.engine import registers, settings
 from pipelines.engine.alarms.watch import Alarms
+from pipelines.engine.garbage import keep_what_the_start_made
 from pipelines.engine.model import INSTANT
-from pipelines.engine.service import keep_what_the_start_made
 from pipelines.engine.state import State
 
 LIMIT_MS = 50.0

@@ -26,9 +26,10 @@ from pipelines.demo.prepare import prepare
 from pipelines.engine import flow, registers, settings
 from pipelines.engine.cores import beside_polars
 from pipelines.engine.flow import RawMessage
+from pipelines.engine.garbage import keep_what_the_start_made
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
-from pipelines.engine.service import BEAT_BUDGET_S, keep_what_the_start_made
+from pipelines.engine.service import BEAT_BUDGET_S
 from pipelines.engine.works import LONG_AGO
 
 LIMIT_MS = 200.0

@@ -2,7 +2,8 @@
 
 One board (`app.py serve`, line and web), one process of people, one of devices, all on this machine. A person holds the
 stream of the page, opens a page every ten seconds or so (a third by its address, the rest by the menu, as the page's
-scripts do it) and every twentieth time takes a table along. Every page was opened once before.
+scripts do it) and every twentieth time takes a table along. Every page was opened once before by somebody alone (or
+none was, `--cold`); then the crowd comes, and then rounds without and with exports take turns.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ EXPORTS = (
 DASH = ("/_dash-layout", "/_dash-dependencies")
 ROUTER = "_pages_content"
 SETTLED_S, LOOKED_AT_S = 4.0, 60.0
-GATHERED_S, GIVE_WAY = 14.0, 15
+COMES_S, GIVE_WAY, LOOK_S = 14.0, 15, 4.0
 
 
 @dataclass
@@ -197,31 +199,67 @@ def push(wanted: Devices) -> tuple[list[float], float]:
     return [seconds for seconds, _ in answers], sum(rows for _, rows in answers) / lasted
 
 
-def measure(people: Crowd, devices: Devices, board: subprocess.Popen[bytes]) -> dict[str, float]:
-    """One round; times in seconds."""
+@dataclass
+class Round:
+    """What was seen in one round, or in several of one kind: times in seconds, peaks of memory, shares of a core."""
+
+    answers: list[float]
+    seen: dict[str, list[float]]
+    failed: list[str]
+    accepted: list[float]
+    exported: int
+    peak: int
+    cpu: dict[str, list[float]]
+
+    def beside(self, other: "Round") -> "Round":
+        """Both in one."""
+        kinds, names = self.seen.keys() | other.seen.keys(), self.cpu.keys() | other.cpu.keys()
+        return Round(
+            self.answers + other.answers, {kind: self.seen.get(kind, []) + other.seen.get(kind, []) for kind in kinds},
+            self.failed + other.failed, self.accepted + other.accepted, self.exported + other.exported,
+            max(self.peak, other.peak), {name: self.cpu.get(name, []) + other.cpu.get(name, []) for name in names},
+        )  # fmt: skip
+
+    @property
+    def answer_p99(self) -> float:
+        """Seconds within which 99 of 100 pushes of devices were answered."""
+        return quantile(sorted(self.answers), 0.99)
+
+    def told(self) -> dict[str, float]:
+        """What is printed of it."""
+        answers = sorted(self.answers)
+        found = {"accepted/s": sum(self.accepted) / len(self.accepted), "answer p50": quantile(answers, 0.5)}
+        found |= {"answer p95": quantile(answers, 0.95), "answer p99": self.answer_p99, "answer worst": answers[-1]}
+        for kind, times in sorted(self.seen.items()):
+            ordered = sorted(times)
+            found |= {f"{kind} number": float(len(times)), f"{kind} p50": quantile(ordered, 0.5)}
+            found |= {f"{kind} p95": quantile(ordered, 0.95), f"{kind} worst": ordered[-1]}
+        found |= {"all pages p95": self.page_p95, "failed": float(len(self.failed))}
+        found |= {"exported MB": self.exported / 1e6, "memory MB": self.peak / 1e6}
+        return found | {f"CPU of {name}": sum(shares) / len(shares) for name, shares in sorted(self.cpu.items())}
+
+    @property
+    def page_p95(self) -> float:
+        """Seconds within which 95 of 100 pages came, by their address or by the menu."""
+        return quantile(sorted([*self.seen.get("page", []), *self.seen.get("menu", [])]), 0.95)
+
+
+def measure(people: Crowd, devices: Devices, board: subprocess.Popen[bytes]) -> Round:
+    """One round."""
     pids = glass.processes(board)
     spawn, peaks = multiprocessing.get_context("spawn"), [0]
     with spawn.Pool(2) as pool:
         before, began = {name: cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
         browsing, pushing = pool.apply_async(crowd, (people,)), pool.apply_async(push, (devices,))
         while not (browsing.ready() and pushing.ready()):
-            peaks.append(memory(board.pid))
-            time.sleep(0.5)
+            # Asking for it holds the processes up, so seldom.
+            if time.monotonic() - began > LOOK_S * len(peaks):
+                peaks.append(memory(board.pid))
+            time.sleep(0.1)
         seen, (answers, accepted) = browsing.get(), pushing.get()
         lasted = time.monotonic() - began
-    found: dict[str, float] = {"accepted/s": accepted, "answer p50": quantile(sorted(answers), 0.5)}
-    found |= {"answer p99": quantile(sorted(answers), 0.99), "answer worst": max(answers)}
-    for kind, times in sorted(seen.seen.items()):
-        ordered = sorted(times)
-        found |= {f"{kind} number": float(len(times)), f"{kind} p50": quantile(ordered, 0.5)}
-        found |= {f"{kind} p95": quantile(ordered, 0.95), f"{kind} worst": ordered[-1]}
-    shown = sorted([*seen.seen.get("page", []), *seen.seen.get("menu", [])])
-    found |= {"all pages p95": quantile(shown, 0.95), "failed": float(len(seen.failed))}
-    found |= {"exported MB": seen.exported / 1e6, "memory MB": max(peaks) / 1e6}
-    found |= {f"CPU of {name}": (cpu_s(pid) - before[name]) / lasted for name, pid in pids.items()}
-    for words in sorted(set(seen.failed))[:10]:
-        print(f"  failed: {words} ({seen.failed.count(words)} times)")
-    return found
+    shares = {name: [(cpu_s(pid) - before[name]) / lasted] for name, pid in pids.items()}
+    return Round(answers, seen.seen, seen.failed, [accepted], seen.exported, max(peaks), shares)
 
 
 def prepared(folder: Path) -> tuple[tuple[str, float], ...]:
@@ -241,48 +279,60 @@ def looked_at(port: int) -> None:
 
 
 def main() -> None:
-    """Prepare, serve, measure without and with exports, print."""
+    """Prepare, serve, measure: the crowd as it comes, then pairs of rounds without and with exports; print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.people")
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a round (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=3, help="rounds without and with exports (default: %(default)s)")
     parser.add_argument("--readings", type=int, default=2000, help="readings a second (default: %(default)s)")
     parser.add_argument("--pause", type=float, default=10.0, help="seconds between two pages of a person")
     parser.add_argument("--exporting", type=float, default=0.05, help="share of steps that are exports")
-    parser.add_argument("--rounds", default="both", choices=["both", "browsing", "exporting"])
+    parser.add_argument("--cold", action="store_true", help="nobody has opened a page before the crowd comes")
     parser.add_argument("--town", type=Path, help="a folder in which the town is made once, and used again")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="townboard-people-") as place:
         folder, port = given.town or Path(place) / "town", free_port()
         usual = prepared(folder)
         board = glass.serve(folder, port)
+
+        def round(number: int, seconds: float, share: float) -> Round:
+            people = Crowd(port, given.people, seconds, given.pause, share)
+            return measure(people, Devices(port, seconds, given.readings, usual, number), board)
+
         try:
             time.sleep(SETTLED_S)
-            looked_at(port)
-            # The crowd has been there for a while: the process that makes pages for it runs.
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                pool.apply(crowd, (Crowd(port, given.people, GATHERED_S, given.pause, 0.0),))
-            for number, share in enumerate((0.0, given.exporting)):
-                if given.rounds in ("both", "exporting" if share else "browsing"):
-                    people = Crowd(port, given.people, given.seconds, given.pause, share)
-                    devices = Devices(port, given.seconds, given.readings, usual, number)
-                    report(measure(people, devices, board), given, share)
+            if not given.cold:
+                looked_at(port)
+            report("the crowd comes", round(0, COMES_S, 0.0), given)
+            shares = [0.0, given.exporting] * given.pairs
+            rounds = [round(number, given.seconds, share) for number, share in enumerate(shares, start=1)]
         finally:
             board.send_signal(signal.SIGTERM)
             board.wait(15)
+    if rounds:
+        browsing, exporting = reduce(Round.beside, rounds[::2]), reduce(Round.beside, rounds[1::2])
+        report("nobody exports", browsing, given)
+        report(f"{given.exporting:.0%} of all steps are exports", exporting, given)
+        added = [f"{1000 * (b.answer_p99 - a.answer_p99):+.0f}" for a, b in zip(rounds[::2], rounds[1::2], strict=True)]
+        whole = 1000 * (exporting.answer_p99 - browsing.answer_p99)
+        print(f"\nexports add to acknowledgement p99, pair by pair: {', '.join(added)}; all together {whole:+.0f} ms")
 
 
-def report(found: dict[str, float], given: argparse.Namespace, share: float) -> None:
-    """The round, with how its limits were kept."""
+def report(what: str, found: Round, given: argparse.Namespace) -> None:
+    """The rounds of one kind, with how their limits were kept."""
     print(
-        f"\n{given.people} people, a page each {given.pause:g} s, {share:.0%} exports; {given.readings:,} readings/s; "
-        f"{os.cpu_count()} cores, {given.seconds:g} s"
+        f"\n{what}: {given.people} people, a page each {given.pause:g} s; {given.readings:,} readings/s; "
+        f"{os.cpu_count()} cores, {len(found.accepted)} rounds"
     )
-    for name, value in found.items():
+    for name, value in found.told().items():
         form = ".0%" if name.startswith("CPU") else ".3f" if name.split()[-1][0] in "pw" else ",.0f"
         print(f"  {name:<16}{format(value, form):>9}")
+    for words in sorted(set(found.failed))[:10]:
+        print(f"  failed: {words} ({found.failed.count(words)} times)")
     print(
-        f"page p95 is {found['all pages p95'] / PAGE_S:.2f}, acknowledgement p99 {found['answer p99'] / ANSWER_S:.2f}, "
-        f"memory {found['memory MB'] * 1e6 / MEMORY_BYTES:.2f} of what they may be"
+        f"page p95 is {found.page_p95 / PAGE_S:.2f}, acknowledgement p99 {found.answer_p99 / ANSWER_S:.2f}, "
+        f"memory {found.peak / MEMORY_BYTES:.2f} of what they may be",
+        flush=True,
     )
 
 

@@ -1,7 +1,5 @@
 """The line as a process: sources, schedule, beat, compaction and the local socket around one Line."""
 
-import atexit
-import gc
 import logging
 import signal
 import threading
@@ -9,6 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import pyarrow as pa
 
 from pipelines.engine import flow, outgoing, upkeep
 from pipelines.engine.cores import beside_polars
@@ -39,16 +39,6 @@ PATIENCE_S = 120.0
 BEAT_BUDGET_S = 0.15
 CATCH_UP_S = 0.6
 LONGEST_COMPACTION_S = 3600.0
-# New objects after which Python looks for garbage: a beat makes some ten thousand, nearly all of them freed without.
-GARBAGE_AFTER = 20_000
-
-
-def keep_what_the_start_made() -> None:
-    """Garbage is no longer sought in what exists now, and less often in what comes: 12 ms of a beat."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER)
-    # Libraries that count their own objects at the end complain of what is never looked at again.
-    atexit.register(gc.unfreeze)
 
 
 class Service:
@@ -72,6 +62,8 @@ class Service:
             signal.signal(sign, lambda *_: self._stopping.set())
         # The board of the life before is on the screens at once, with its age; KPIs follow with the first beat.
         flow.beat(self.line, self._clock(), 0.0)
+        # Arrow looks for pandas with its first array, 0.15 s where somebody has installed it: no sender waits for that.
+        pa.array([])
         self.intake.start()
         self.local.start()
         self.schedule.start()
