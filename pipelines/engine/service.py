@@ -8,10 +8,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipelines.engine import flow, outgoing, upkeep
 from pipelines.engine.cores import beside_polars
+from pipelines.engine.decode import plain_columns
 from pipelines.engine.delivery import jobs as deliveries
 from pipelines.engine.errors import SourceDown
 from pipelines.engine.filing import jobs as filings
@@ -62,8 +61,7 @@ class Service:
             signal.signal(sign, lambda *_: self._stopping.set())
         # The board of the life before is on the screens at once, with its age; KPIs follow with the first beat.
         flow.beat(self.line, self._clock(), 0.0)
-        # Arrow looks for pandas with its first array, 0.15 s where somebody has installed it: no sender waits for that.
-        pa.array([])
+        plain_columns.ready()
         self.intake.start()
         self.local.start()
         self.schedule.start()
