@@ -1,9 +1,10 @@
 """`python -m benchmarks.beat`: beats with thirteen domains' worth of KPIs and 10,000 readings before each, by phase.
 
 Thirteen domains' worth: the catalogue names 86 KPIs in thirteen domains; the declared domains have more functions than
-that. After each beat every KPI stands computed whose inputs changed or whose clock ticked; a beat in which every KPI is
-computed from the beginning, changed or not, is timed beside it. Prints medians and spread against the 200 ms that a
-beat may take, how often the line's own budget would have left a KPI waiting, and what a longer history costs a beat.
+that. After each beat every KPI stands computed whose inputs changed or whose clock ticked; those of a day or more rest
+for some seconds in between. Timed beside it: none resting, and every KPI computed from the beginning, changed or not.
+Prints medians and spread against the 200 ms that a beat may take, how often the line's own budget would have left a
+KPI waiting, and what a longer history costs a beat.
 """
 
 import argparse
@@ -105,6 +106,13 @@ def report(line: Line) -> float:
         now += BEAT
         touched.append(_beat(line, phases, now, math.inf))
     _show(f"{BEATS} beats two seconds apart: every KPI whose inputs changed or whose clock ticked", touched)
+    restless = []
+    for _ in range(BEATS):
+        now += BEAT
+        for work in works:
+            work.rests_until = LONG_AGO
+        restless.append(_beat(line, phases, now, math.inf))
+    _show(f"{BEATS} beats of the same with none resting: all KPIs stand as of this beat", restless)
     budgeted = []
     for _ in range(BEATS):
         now += BEAT

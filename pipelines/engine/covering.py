@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import polars as pl
 
 from pipelines.engine import coverage
@@ -61,19 +62,26 @@ class Covering:
 
     def _counted(self, asked: Sequence[Asked]) -> pl.DataFrame:
         """Readings that came and were expected, by part, window and area."""
-        counts, single, windows = [], [], []
-        for part, source, grid in asked:
-            if isinstance(source, str):
-                marks = {PART: pl.lit(part, pl.Int32), "quantity": pl.lit(stem(source))}
-                windows.append(grid.select(**marks, window="window", as_of="as_of"))
-                (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
-                rows = self._inputs.get(source, low, high)
-                if grid.height == 1:
-                    single.append((part, low, between(rows, low, high)))
-                else:
-                    counts.append(coverage.came(rows, grid, part))
-        if not windows:
+        by_readings = [(part, source, grid) for part, source, grid in asked if isinstance(source, str)]
+        if not by_readings:
             return pl.DataFrame(schema=BY_AREA)
+        counts, single = [], []
+        for part, source, grid in by_readings:
+            (low, _), (_, high) = extent(grid["window"]), extent(grid["end"])
+            rows = self._inputs.get(source, low, high)
+            if grid.height == 1:
+                single.append((part, low, between(rows, low, high)))
+            else:
+                counts.append(coverage.came(rows, grid, part))
         counts.append(coverage.came_at_once(single))
-        found = coverage.of_parts(pl.concat(counts), *self._inputs.places, pl.concat(windows))
+        found = coverage.of_parts(pl.concat(counts), *self._inputs.places, _asked(by_readings))
         return found.rename({"n": "_n", "n_expected": "_n_expected", "as_of": "_as_of_area"})
+
+
+def _asked(by_readings: Sequence[tuple[int, str, pl.DataFrame]]) -> pl.DataFrame:
+    """The windows of the parts, each with its quantity (shape: PART, quantity, window, as_of)."""
+    which = np.repeat(np.arange(len(by_readings)), [grid.height for _, _, grid in by_readings])
+    parts = pl.Series(PART, [part for part, _, _ in by_readings], pl.Int32)
+    quantities = pl.Series("quantity", [stem(source) for _, source, _ in by_readings])
+    windows = pl.concat([grid[["window", "as_of"]] for _, _, grid in by_readings])
+    return windows.with_columns(parts.gather(which), quantities.gather(which))

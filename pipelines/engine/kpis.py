@@ -30,7 +30,6 @@ TOLERANCE = 1e-9
 SHARE_OF_OPEN = 0.75
 # Completing its rows together with the others' comes on top of calling a function.
 COMPLETING = 1.15
-AS_IS = {name: pl.col(name) for name in VALUE}
 CAST = {name: pl.col(name).cast(kind) for name, kind in VALUE.items()}
 NO_RESULT = pl.DataFrame(schema={**VALUE, "kpi": pl.String()})
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -258,8 +257,13 @@ class Kpis:
         if not results:
             return NO_RESULT
         parts, ends, areas = self._covering.of(called)
-        marks = pl.Series(PART, np.repeat(parts, [result.height for result in results]), pl.Int32)
-        rows = pl.concat([NO_RESULT, *results], how="diagonal").with_columns(marks)
+        heights = [result.height for result in results]
+        names = pl.Series("kpi", [work.kpi.id for work, _ in called])
+        marks = (
+            pl.Series(PART, np.repeat(parts, heights), pl.Int32),
+            names.gather(np.repeat(np.arange(len(called)), heights)),
+        )
+        rows = pl.concat([NOTHING, *results], how="diagonal").with_columns(marks)
         rows = rows.drop("end").join(ends, on=[PART, "window"], how="inner")
         return complete(rows.join(areas, on=[PART, *KEYS], how="left"), self._judging)
 
@@ -273,12 +277,10 @@ class Kpis:
             if kpi.hears:
                 given["arrivals"] = given["arrivals"].filter(pl.col("feed").is_in(work.heard))
             result = kpi.function(**given, **self._settings.tuning.get(kpi.id, {}))
-            known = [
-                AS_IS[name] if kind == VALUE[name] else CAST[name]
-                for name, kind in result.schema.items()
-                if name in VALUE
-            ]
-            rows = result.select(*known, pl.lit(kpi.id).alias("kpi"))
+            known = {name: kind for name, kind in result.schema.items() if name in VALUE}
+            rows = result[list(known)]
+            if other := [CAST[name] for name, kind in known.items() if kind != VALUE[name]]:
+                rows = rows.with_columns(other)
         except Exception as error:
             if kpi.id not in self.faults:
                 log.exception("KPI %s could not be computed", kpi.id)

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 
 import polars as pl
 
+from pipelines.engine.calendar import earliest, latest
 from pipelines.engine.model import INSTANT
 
 KEYS = ["window", "area"]
@@ -32,12 +33,21 @@ def in_windows(frame: pl.DataFrame, windows: pl.DataFrame, at: str = "observed_a
     spans = sorted(zip(windows["window"], windows["end"], strict=True))
     if len(spans) == 1:
         inside, start = _within(at, *spans[0])
-        return frame.filter(inside).with_columns(start)
+        # Most inputs were read for this very window, and to look costs less than to sift.
+        rows = frame if _all_within(frame[at], *spans[0]) else frame.filter(inside)
+        return rows.with_columns(start)
     rows, ordered = frame.filter(pl.col(at).is_not_null()), windows.select("window", "end").sort("window")
     if any(after < end for (_, end), (after, _) in pairwise(spans)):
         return rows.join_where(ordered, pl.col(at) >= pl.col("window"), pl.col(at) < pl.col("end")).drop("end")
     joined = rows.sort(at).join_asof(ordered, left_on=at, right_on="window", coalesce=False, check_sortedness=False)
     return joined.filter(pl.col(at) < pl.col("end")).drop("end")
+
+
+def _all_within(instants: pl.Series, start: datetime, end: datetime) -> bool:
+    if instants.null_count():
+        return False
+    first, last = earliest(instants), latest(instants)
+    return first is None or last is None or (first >= start and last < end)
 
 
 @lru_cache(maxsize=256)
@@ -56,13 +66,17 @@ def by_area(frame: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
 
     A level other than town is a column of the frame; rows where it is null do not count on that level.
     """
-    rows = frame.lazy()
+    return stacked(frame.lazy(), levels).collect(engine="in-memory", optimizations=AS_WRITTEN)
+
+
+def stacked(rows: pl.LazyFrame, levels: Sequence[str]) -> pl.LazyFrame:
+    """As `by_area`, as a step of a longer plan."""
     parts = [rows.with_columns(TOWN)] if "town" in levels else []
     for level in levels:
         if level != "town":
             named, known = _named(level)
             parts.append(rows.filter(known).with_columns(named))
-    return pl.concat(parts).collect(engine="in-memory", optimizations=AS_WRITTEN)
+    return pl.concat(parts)
 
 
 @lru_cache(maxsize=64)

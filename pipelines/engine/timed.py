@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from pipelines.engine.model import INSTANT
 
-# A frame that is added to at every beat has so many pieces at most; all is copied when the rest is a quarter of it.
-MOST_PIECES, GROWN = 16, 4
+# A frame that is added to at every beat has so many small pieces at most besides its large ones, which are not copied;
+# when it has more, so many at least become one.
+MOST_PIECES, AT_LEAST_PIECES, LARGE_PIECE = 16, 8, 1 << 16
 FAR = datetime.max.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -21,9 +22,18 @@ def micros(instants: pl.Series) -> NDArray[np.int64]:
 
 
 def place(frame: pl.DataFrame, at: datetime, column: str = "observed_at") -> int:
-    """How many rows of a frame in order of a column of instants (without nulls) lie before an instant."""
+    """How many rows of a frame in order of a column of instants (without nulls) lie before an instant.
+
+    The piece that holds the place is found first: as one array, all pieces would be copied.
+    """
+    instants = frame[column]
+    after, piece = instants.len(), 0
+    for length in reversed(instants.chunk_lengths()):
+        after, piece = after - length, length
+        if length and instants[after] < at:
+            break
     instant = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
-    return int(np.searchsorted(frame[column].to_numpy(), instant))
+    return after + int(np.searchsorted(instants.slice(after, piece).to_numpy(), instant))
 
 
 def between(frame: pl.DataFrame, start: datetime | None, end: datetime, column: str = "observed_at") -> pl.DataFrame:
@@ -42,15 +52,32 @@ def replaced(
     first, last = place(frame, start, column), place(frame, end, column)
     if first == last and fresh.is_empty():
         return frame
-    return _in_few_pieces(pl.concat([frame.head(first), fresh[frame.columns], frame.slice(last)]))
+    parts = [part for part in (frame.head(first), fresh[frame.columns], frame.slice(last)) if part.height]
+    if not parts:
+        return frame.clear()
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined.vstack(part)
+    return _in_few_pieces(joined)
 
 
 def _in_few_pieces(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame, with its small pieces made one when it has many; the large first one is copied only now and then."""
-    if frame.n_chunks() <= MOST_PIECES:
+    """The frame with its small pieces made one when it has many; large ones are left as they are.
+
+    Those at the end are gathered until the piece before them is larger than they are: so each row is copied a few
+    times, however long a frame is added to.
+    """
+    lengths = frame.to_series().chunk_lengths()
+    small = sum(length < LARGE_PIECE for length in lengths)
+    if small <= MOST_PIECES + len(lengths) - small:
         return frame
-    large = frame.to_series().chunk_lengths()[0]
-    tail = frame.slice(large)
-    if tail.height * GROWN > large:
+    count, rows = 0, 0
+    for length in reversed(lengths):
+        if length >= LARGE_PIECE or (count >= AT_LEAST_PIECES and length > rows):
+            break
+        count, rows = count + 1, rows + length
+    if count < AT_LEAST_PIECES:
+        # Late rows have cut up what lies before.
         return frame.rechunk()
-    return pl.concat([frame.head(large), tail.rechunk()])
+    whole = frame.tail(rows).rechunk()
+    return frame.head(-rows).vstack(whole) if rows < frame.height else whole

@@ -20,13 +20,16 @@ LEVELS = ["town", "asset"]
 
 def on_links(readings: pl.DataFrame, assets: pl.DataFrame, road_links: pl.DataFrame) -> pl.DataFrame:
     """The readings with their road link's columns; `asset` is the link, also of a counter's sensor."""
-    rows = readings.join(_links_above(assets, road_links), on="asset", how="left")
-    return rows.with_columns(asset=pl.coalesce("parent", "asset")).drop("parent").join(road_links, on="asset")
+    found = readings.rename({"asset": "_from"}).join(_links_of(assets, road_links), on="_from")
+    return found[[*readings.columns, *(name for name in road_links.columns if name != "asset")]]
 
 
 @lasting
-def _links_above(assets: pl.DataFrame, road_links: pl.DataFrame) -> pl.DataFrame:
-    return assets.select("asset", "parent").filter(~pl.col("asset").is_in(road_links["asset"].implode()))
+def _links_of(assets: pl.DataFrame, road_links: pl.DataFrame) -> pl.DataFrame:
+    """Which link is meant by each asset (`_from`) that readings may come from, with the link's columns."""
+    links = road_links["asset"].implode()
+    above = assets.filter(~pl.col("asset").is_in(links)).select(_from="asset", asset=pl.coalesce("parent", "asset"))
+    return pl.concat([above, road_links.select("asset", _from="asset")[above.columns]]).join(road_links, on="asset")
 
 
 def traffic_volume(traffic_count: pl.DataFrame, sensors: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
