@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 KEPT := PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev glass system run serve install uninstall test check messages sbom vectors bench torture clean
+.PHONY: help venv venv-dev glass system run serve install uninstall test check messages sbom vectors bench soak torture clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,10 @@ bench: venv-dev ## Run the benchmarks (minutes; prints ratios)
 	@$(BIN)/python -m benchmarks.alarm_quality
 	@$(BIN)/python -m benchmarks.glass
 	@$(BIN)/python -m benchmarks.people
+	@$(BIN)/python -m benchmarks.page_beat
+
+soak: venv-dev system ## A day of the demo town on a wall and a domain page: leaks, and lies about being live (MINUTES=90: shorter)
+	@$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 torture: venv-dev system ## Kills, power cuts, torn files, full disks, bad payloads (at most 15 minutes)
 	@$(BIN)/python -m tests.torture

@@ -61,22 +61,30 @@
   /* The server's time, carried on by a clock that nobody sets: the computer's own may be wrong, or put right meanwhile. */
   const now = () => board.epoch + performance.now();
   const zone = () => document.getElementById('shell-clock')?.dataset.zone || 'UTC';
-  const parts = (at, options) => new Intl.DateTimeFormat('en-GB', {timeZone: zone(), hourCycle: 'h23', ...options}).format(at);
-  const hms = (at) => native(parts(at, {hour: '2-digit', minute: '2-digit', second: '2-digit'}));
+  /* One that formats is kept for each kind of words: to make it takes a hundred times as long as to use it. */
+  const DAY = {day: 'numeric', month: 'short', year: 'numeric'}, YEAR = {year: 'numeric'}, HM = {hour: '2-digit', minute: '2-digit'}, HMS = {...HM, second: '2-digit'};
+  const ALL = {year: 'numeric', month: '2-digit', day: '2-digit', ...HMS}, made = new WeakMap();
+  const formatter = (options) => {
+    const timeZone = zone(), known = made.get(options);
+    if (known?.timeZone === timeZone) return known.format;
+    const format = new Intl.DateTimeFormat('en-GB', {timeZone, hourCycle: 'h23', ...options});
+    made.set(options, {timeZone, format});
+    return format;
+  };
+  const parts = (at, options) => formatter(options).format(at);
+  const hms = (at) => native(parts(at, HMS));
   /* A day with the parts that the skeleton names, in the order the language has. */
   const dayOf = (y, m, d, skeleton) => native(tongue.dates[skeleton].replace(/'[^']*'|d|MMM|y/g,
     (part) => ({d: String(d), MMM: tongue.months[m - 1], y: String(y)})[part] ?? part.replaceAll("'", '')));
   const clock = (iso) => {
     if (!iso) return '–';
-    const at = new Date(iso), day = {day: 'numeric', month: 'short', year: 'numeric'};
-    const time = native(parts(at, {hour: '2-digit', minute: '2-digit'}));
-    if (parts(at, day) === parts(now(), day)) return time;
+    const at = new Date(iso), time = native(parts(at, HM));
+    if (parts(at, DAY) === parts(now(), DAY)) return time;
     const [y, m, d] = localText(iso).split(/\D/).map(Number);
-    return `${dayOf(y, m, d, parts(now(), {year: 'numeric'}) === String(y) ? 'MMMd' : 'yMMMd')} ${time}`;
+    return `${dayOf(y, m, d, parts(now(), YEAR) === String(y) ? 'MMMd' : 'yMMMd')} ${time}`;
   };
   const localText = (iso) => {
-    const f = Object.fromEntries(new Intl.DateTimeFormat('en-GB', {timeZone: zone(), hourCycle: 'h23', year: 'numeric', month: '2-digit',
-      day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit'}).formatToParts(new Date(iso)).map((p) => [p.type, p.value]));
+    const f = Object.fromEntries(formatter(ALL).formatToParts(new Date(iso)).map((p) => [p.type, p.value]));
     return `${f.year}-${f.month}-${f.day}T${f.hour}:${f.minute}:${f.second}`;
   };
   const span = (start, end) => {

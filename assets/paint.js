@@ -4,6 +4,7 @@
   const board = window.townboard;
   const {_, n_, STATES, SEVERITY, PRIORITIES, number, age, now, hms, clock, localText, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count} = board;
   const URGENT = ['critical', 'high'];
+  const FRESH_MS = 500, fresh = new Map();
   let painting = 0, charting = 0;
 
   const text = (node, words) => { if (node && node.textContent !== words) node.textContent = words; };
@@ -54,11 +55,12 @@
   const paintKpi = (node) => {
     const row = board.state.kpis[node.dataset.kpi];
     if (!row) return;
-    const status = aged(row, +node.dataset.every);
+    const status = aged(row, +node.dataset.every), value = field(node, 'value'), shown = number(row.value, row.decimals);
+    if (node._row === row && node.dataset.state === status && (!value || value.textContent === shown)) return;   // ages are the clock's
+    node._row = row;
     mark(node, 'state', status);
     for (const chip of node.querySelectorAll('.chip')) { mark(chip, 'state', status); text(chip, STATES[status] || status); }
-    const value = field(node, 'value'), shown = number(row.value, row.decimals);
-    if (value && value.textContent !== shown) { value.textContent = shown; value.classList.remove('fresh-value'); void value.offsetWidth; value.classList.add('fresh-value'); }
+    if (value && value.textContent !== shown) { value.textContent = shown; value.classList.add('fresh-value'); fresh.set(value, performance.now()); }
     text(field(node, 'trend'), trend(row));
     text(field(node, 'when'), when(row, status));
     text(field(node, 'coverage'), node.tagName !== 'TR' ? completeness(row) : row.coverage === null || row.coverage === undefined ? '–' : coverage(row.coverage));
@@ -173,6 +175,11 @@
     }
   };
 
+  /* What has changed is marked until the clock's next turn but one, on and off in one go: what fades is painted sixty times a second. */
+  const fade = () => {
+    for (const [node, at] of fresh) if (performance.now() - at > FRESH_MS) { node.classList.remove('fresh-value'); fresh.delete(node); }
+  };
+
   // ---- one painting -------------------------------------------------------------------------------------------
   const paint = () => {
     painting = 0;
@@ -191,6 +198,7 @@
 
   const tick = () => {
     all('[data-f="now"]').forEach((n) => text(n, hms(now())));
+    fade();
     all('[data-age]').forEach((n) => text(n, age(now() - new Date(n.dataset.age))));
     if (board.state && !document.hidden) {
       for (const node of current('[data-kpi]')) {

@@ -28,20 +28,22 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 def memory(root: int) -> int:
     """Bytes of memory of a process and all that it has started, what they share counted once (PSS)."""
-    found = 0
-    for pid in (root, *_children(root)):
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            # It has ended meanwhile.
-            continue
-        found += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return found
+    return sum(map(share, family(root)))
 
 
-def _children(pid: int) -> list[int]:
+def share(pid: int) -> int:
+    """Bytes of memory of one process, of what it shares its part (PSS); none when it has ended meanwhile."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started, and so on."""
     try:
         own = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
-        return []
-    return [*own, *(below for one in own for below in _children(one))]
+        own = []
+    return [pid, *(below for one in own for below in family(one))]

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -129,9 +130,15 @@ class Wire:
         turn = min(self._turns, key=lambda turn: turn.streams)
         turn.streams += 1
         pouring = asyncio.create_task(self._pour(send, turn, zipped=zipped))
+        pouring.add_done_callback(partial(_end_with, asyncio.current_task()))
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
+        except asyncio.CancelledError:
+            # Told to the server, which hangs up: a screen that hears nothing more opens the stream anew.
+            if error := failure(pouring):
+                raise error from None
+            raise
         finally:
             turn.streams -= 1
             pouring.cancel()
@@ -180,6 +187,17 @@ class Wire:
         how = encoding(scope)
         extra = [] if how == b"identity" else [(b"content-encoding", how)]
         return await answer(scope, send, 200, packed[how], [*headers, *extra, (b"content-type", b"application/json")])
+
+
+def failure(done: "asyncio.Task[None]") -> BaseException | None:
+    """What a task ended with that nobody had foreseen."""
+    return done.exception() if done.done() and not done.cancelled() else None
+
+
+def _end_with(request: "asyncio.Task[None] | None", pouring: "asyncio.Task[None]") -> None:
+    """A request whose stream can be written no more waits for nothing."""
+    if request is not None and failure(pouring):
+        request.cancel()
 
 
 def previous(snapshot: Snapshot) -> int:

@@ -49,6 +49,7 @@ class Served:
     paused: bool = False
     values: dict[str, float | None] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
+    _publishing: threading.Lock = field(default_factory=threading.Lock)
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
 
@@ -75,9 +76,11 @@ class Served:
         self._thread.join(10)
 
     def publish(self, **values: float | None) -> None:
-        self.values |= values
-        self.seq += 1
-        self.town.beat(self.seq, self.statuses, **self.values)
+        # A test and the heart of this town may both be at it: what has the higher number comes later.
+        with self._publishing:
+            self.values |= values
+            self.seq += 1
+            self.town.beat(self.seq, self.statuses, **self.values)
 
     def turn(self, **statuses: str) -> None:
         self.statuses |= statuses

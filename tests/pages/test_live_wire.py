@@ -112,6 +112,44 @@ def test_screens_are_told_in_one_what_changed_while_they_were_being_told(town: F
     asyncio.run(watch())
 
 
+def test_a_stream_that_cannot_be_written_ends_its_request_so_that_the_browser_opens_another(town: FakeTown) -> None:
+    class Broken(Screen):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if b"event: delta" in self.raw:
+                raise RuntimeError("the flow is in no state to be written to")
+
+    async def watch() -> None:
+        wire = Wire(town.board, "b1")
+        screen = Broken(wire, zipped=False)
+        await screen.until(lambda e: e[-1][0] == "full")
+        assert wire.viewers == 1
+        town.beat(1001)
+        with pytest.raises(RuntimeError, match="in no state"):
+            await asyncio.wait_for(screen.task, 5)
+        assert wire.viewers == 0
+        again = Screen(wire)
+        await again.until(lambda e: e[-1][1].get("seq") == 1001)
+        await again.leave()
+        wire.stop()
+
+    asyncio.run(watch())
+
+
+def test_a_stream_that_the_server_cancels_stays_cancelled(town: FakeTown) -> None:
+    async def watch() -> None:
+        wire = Wire(town.board, "b1")
+        screen = Screen(wire)
+        await screen.until(lambda e: e[-1][0] == "full")
+        screen.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await screen.task
+        assert wire.viewers == 0
+        wire.stop()
+
+    asyncio.run(watch())
+
+
 def test_a_quiet_wire_beats(town: FakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.02)
 
