@@ -25,8 +25,8 @@ GRACE_S = 5.0
 # A process that makes pages for a crowd is there from the crowd on until so long after it: it takes 150 MB or more.
 CROWD_LASTS_S = 600.0
 # Allocators keep what was let go for later use: glibc in an arena for each thread, Arrow in a pool of its own, Polars
-# (jemalloc) for ten seconds and until it is next asked. A town's memory is needed by others. What glibc may keep is as
-# much as a payload takes while it is read: pages that are given back and fetched anew each time cost a third of a flood.
+# (jemalloc) for ten seconds and until it is next asked. A town's memory is needed by others. What glibc may keep is
+# what a payload takes while it is read: pages that are given back and fetched anew each time cost a third of a flood.
 MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "8388608",
     "MALLOC_MMAP_THRESHOLD_": "2097152",
