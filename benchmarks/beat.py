@@ -31,6 +31,7 @@ from pipelines.engine.garbage import keep_what_the_start_made
 from pipelines.engine.line import Line
 from pipelines.engine.local import pushed
 from pipelines.engine.service import BEAT_BUDGET_S
+from pipelines.engine.supervise import MEMORY
 from pipelines.engine.works import LONG_AGO
 
 LIMIT_MS = 200.0
@@ -53,10 +54,10 @@ def main() -> None:
         "--days", type=int, nargs="+", default=[8, 40], help="days of history behind the beats (default: 8 40)"
     )
     days = parser.parse_args().days
-    if pl.thread_pool_size() != 1:
-        # As app.py starts the line; Polars reads it once, when it is imported.
+    if not MEMORY.keys() <= os.environ.keys():
+        # As the line is started; allocators read it once, at their own start.
         again = [sys.executable, "-m", "benchmarks.beat", *sys.argv[1:]]
-        os.execve(sys.executable, again, {**os.environ, "POLARS_MAX_THREADS": "1"})
+        os.execve(sys.executable, again, MEMORY | os.environ)
     whole = {}
     for length in days:
         with tempfile.TemporaryDirectory(prefix="townboard-beat-") as folder:
