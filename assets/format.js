@@ -61,32 +61,33 @@
   /* The server's time, carried on by a clock that nobody sets: the computer's own may be wrong, or put right meanwhile. */
   const now = () => board.epoch + performance.now();
   const zone = () => document.getElementById('shell-clock')?.dataset.zone || 'UTC';
-  /* One that formats is kept for each kind of words: to make it takes a hundred times as long as to use it. */
-  const DAY = {day: 'numeric', month: 'short', year: 'numeric'}, YEAR = {year: 'numeric'}, HM = {hour: '2-digit', minute: '2-digit'}, HMS = {...HM, second: '2-digit'};
-  const ALL = {year: 'numeric', month: '2-digit', day: '2-digit', ...HMS}, made = new WeakMap();
-  const formatter = (options) => {
-    const timeZone = zone(), known = made.get(options);
-    if (known?.timeZone === timeZone) return known.format;
-    const format = new Intl.DateTimeFormat('en-GB', {timeZone, hourCycle: 'h23', ...options});
-    made.set(options, {timeZone, format});
-    return format;
+  /* How far the town's clock is from UTC changes at a quarter of an hour at most: asked once for each, for Intl is slow. */
+  const QUARTER = 900000, apartAt = new Map();
+  let teller = null, told = '';
+  const offset = (ms) => {
+    const here = zone(), quarter = Math.floor(ms / QUARTER);
+    if (told !== here) { told = here; apartAt.clear(); teller = new Intl.DateTimeFormat('en-GB', {timeZone: here, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric'}); }
+    if (!apartAt.has(quarter)) {
+      const f = Object.fromEntries(teller.formatToParts(quarter * QUARTER).map((p) => [p.type, +p.value]));
+      if (apartAt.size > 5000) apartAt.clear();
+      apartAt.set(quarter, Date.UTC(f.year, f.month - 1, f.day, f.hour, f.minute, f.second) - quarter * QUARTER);
+    }
+    return apartAt.get(quarter);
   };
-  const parts = (at, options) => formatter(options).format(at);
-  const hms = (at) => native(parts(at, HMS));
+  /* An instant on the town's clock, as if that were UTC. */
+  const local = (at) => { const ms = +new Date(at); return new Date(ms + offset(ms)).toISOString(); };
+  const hms = (at) => native(local(at).slice(11, 19));
   /* A day with the parts that the skeleton names, in the order the language has. */
   const dayOf = (y, m, d, skeleton) => native(tongue.dates[skeleton].replace(/'[^']*'|d|MMM|y/g,
     (part) => ({d: String(d), MMM: tongue.months[m - 1], y: String(y)})[part] ?? part.replaceAll("'", '')));
   const clock = (iso) => {
     if (!iso) return '–';
-    const at = new Date(iso), time = native(parts(at, HM));
-    if (parts(at, DAY) === parts(now(), DAY)) return time;
-    const [y, m, d] = localText(iso).split(/\D/).map(Number);
-    return `${dayOf(y, m, d, parts(now(), YEAR) === String(y) ? 'MMMd' : 'yMMMd')} ${time}`;
+    const at = local(iso), today = local(now()), time = native(at.slice(11, 16));
+    if (at.slice(0, 10) === today.slice(0, 10)) return time;
+    const [y, m, d] = at.split(/\D/).map(Number);
+    return `${dayOf(y, m, d, at.slice(0, 4) === today.slice(0, 4) ? 'MMMd' : 'yMMMd')} ${time}`;
   };
-  const localText = (iso) => {
-    const f = Object.fromEntries(formatter(ALL).formatToParts(new Date(iso)).map((p) => [p.type, p.value]));
-    return `${f.year}-${f.month}-${f.day}T${f.hour}:${f.minute}:${f.second}`;
-  };
+  const localText = (iso) => local(iso).slice(0, 19);
   const span = (start, end) => {
     const first = localText(start), last = localText(end), [y, m, d] = first.split(/\D/).map(Number), [, m2, d2] = last.split(/\D/).map(Number);
     const midnight = (text) => Date.parse(text.slice(0, 10)), days = Math.round((midnight(last) - midnight(first)) / 864e5);
@@ -149,5 +150,5 @@
     for (const part of ['alarms', 'alarm_summary', 'jobs', 'ledger', 'town', 'build']) if (part in delta) merged[part] = delta[part];
     return merged;
   };
-  Object.assign(board, {_, n_, N_, said, apart, native, merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, parts, hms, clock, localText, span, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count});
+  Object.assign(board, {_, n_, N_, said, apart, native, merge, STATES, SEVERITY, PRIORITIES, number, age, now, zone, hms, clock, localText, span, when, whenShort, old, completeness, detail, trend, corrected, coverage, reason, count});
 })();

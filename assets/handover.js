@@ -10,7 +10,12 @@
   const placed = (node) => { const {kpi, alarm, feed, chart, assetRow} = node.dataset; return `${node.tagName} ${node.id || kpi || alarm || feed || chart || assetRow}`; };
   const said = (node) => node.getAttribute('href') || node.getAttribute('name') || (/^(DETAILS|BUTTON)$/.test(node.tagName) ? (node.querySelector('summary') || node).textContent : '');
   const sign = (node) => { const place = node.parentElement?.closest(PLACES); return `${place && !ROOTS.includes(place.id) ? placed(place) : ''} > ${node.tagName} ${said(node)}`; };
-  const alike = (root, tag, name) => [...root.querySelectorAll(tag)].filter((node) => sign(node) === name);
+  /* All elements of these tags by what they are, in their order: one walk, however many are looked for. */
+  const byName = (root, tags) => {
+    const found = new Map();
+    for (const node of root.querySelectorAll(tags)) { const key = `${node.tagName} ${sign(node)}`; if (found.has(key)) found.get(key).push(node); else found.set(key, [node]); }
+    return found;
+  };
 
   // ---- what was done --------------------------------------------------------------------------------------------------
   const changed = (field) => field.type === 'checkbox' || field.type === 'radio' ? field.checked !== field.defaultChecked
@@ -24,7 +29,7 @@
   };
   const focus = (node, chosen) => { node.focus({preventScroll: true}); if (chosen) try { node.setSelectionRange(...chosen); } catch { /* numbers and days have none */ } };
   const deeds = () => {
-    const found = [], note = (node, again) => { const name = sign(node); found.push({tag: node.tagName, name, nth: alike(first, node.tagName, name).indexOf(node), again}); };
+    const done = [], found = [], note = (node, again) => done.push([node, again]);
     for (const box of first.querySelectorAll('details')) { const {open} = box; note(box, (other) => { if (other.open !== open) other.open = open; }); }
     for (const field of first.querySelectorAll(FIELDS)) if (changed(field)) { const {value, checked} = field; note(field, (other) => fill(other, {value, checked})); }
     for (const box of first.querySelectorAll(SCROLLS)) {
@@ -33,6 +38,8 @@
     }
     const active = document.activeElement;
     if (first.contains(active)) { const chosen = active.selectionStart === null || active.selectionStart === undefined ? null : [active.selectionStart, active.selectionEnd]; note(active, (other) => focus(other, chosen)); }
+    const written = done.length ? byName(first, [...new Set(done.map(([node]) => node.tagName))].join()) : null;
+    for (const [node, again] of done) { const key = `${node.tagName} ${sign(node)}`; found.push({tag: node.tagName, key, nth: written.get(key).indexOf(node), again}); }
     return found;
   };
 
@@ -40,8 +47,8 @@
   const again = () => {
     if (!waiting.length && !lastly) return;
     if (performance.now() > until) { waiting = []; lastly = 0; return; }
-    const second = document.getElementById('react-entry-point');
-    waiting = waiting.filter((one) => { const other = alike(second, one.tag, one.name)[one.nth]; if (other) one.again(other); return !other; });
+    const drawn = waiting.length ? byName(document.getElementById('react-entry-point'), [...new Set(waiting.map((one) => one.tag))].join()) : null;
+    waiting = waiting.filter((one) => { const other = drawn.get(one.key)?.[one.nth]; if (other) one.again(other); return !other; });
     if (scrollY < lastly) scrollTo({top: lastly, behavior: 'instant'});
     if (scrollY >= lastly - 1) lastly = 0;
   };
@@ -55,11 +62,24 @@
     waitedFrom = busy ? waitedFrom || performance.now() : 0;
     return busy && performance.now() - waitedFrom < PATIENCE_MS;
   };
+  /* The style sheets that the written page names stay when it goes: named in the head as well, and there. */
+  board.dressed = (node) => {
+    for (const link of node.querySelectorAll('link[rel=stylesheet]:not([data-kept])')) {
+      const kept = link.cloneNode();
+      link.dataset.kept = 'yes';
+      kept.addEventListener('load', () => board.dressPage());
+      kept.addEventListener('error', () => { kept.remove(); delete link.dataset.kept; });
+      kept.dataset.sheet = 'kept';
+      document.head.append(kept);
+    }
+    return [...document.querySelectorAll('head link[data-sheet]')].every((link) => link.sheet);
+  };
   board.handOver = (written) => {
     first = written;
     waiting = deeds();
     lastly = scrollY;
     until = performance.now() + PATIENCE_MS;
+    board.carryCharts?.(first, document.getElementById('react-entry-point'));
     first.remove();
     document.body.classList.add('ready');
     board.badge?.();

@@ -7,7 +7,7 @@
 
   const dressPage = () => {
     const first = document.getElementById('first'), content = document.getElementById('_pages_content');
-    if (first && content?.firstElementChild && !board.inHand(first)) board.handOver(first);
+    if (first && content?.firstElementChild && board.dressed(first) && !board.inHand(first)) board.handOver(first);
     const query = new URLSearchParams(location.search);
     for (const select of all('select[data-filter]')) {
       const asked = query.get(select.dataset.filter);
@@ -86,6 +86,7 @@
   foldForPhones();
   new MutationObserver((changes) => {
     foldForPhones();
+    board.lookAtCharts?.();
     if (!document.body.classList.contains('ready')) dressPage(); else board.handAgain?.();
     if (changes.some((c) => c.addedNodes.length && c.target.nodeType === 1 && !c.target.closest('[data-f],[data-age],.js-plotly-plot'))) board.soon?.();
   }).observe(document.documentElement, {childList: true, subtree: true});

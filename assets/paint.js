@@ -158,6 +158,11 @@
 
   // ---- charts: one per task, only those in view, only when a point is new --------------------------------------
   const inView = (node) => { const r = node.getBoundingClientRect(); return r.width > 0 && r.bottom > 0 && r.top < innerHeight; };
+  /* The axes were drawn for what was known then; what lies beyond makes them follow what is there. */
+  const widen = ({layout: {xaxis, yaxis}}, at, value) => {
+    if (at > xaxis.range[1]) xaxis.autorange = true;
+    if (value < yaxis.range[0] || value > yaxis.range[1]) Object.assign(yaxis, {autorange: true, tickmode: 'auto', nticks: 5});
+  };
   const feedCharts = () => {
     charting = 0;
     if (document.hidden || !board.state || !window.Plotly) return;
@@ -165,6 +170,7 @@
       const plot = box.querySelector('.js-plotly-plot'), row = board.state.kpis[box.dataset.chart];
       if (!plot || !plot.data || !plot.data[0] || !row || row.value === null || !row.window_start || !inView(box)) continue;
       const trace = plot.data[0], at = localText(box.dataset.at === 'end' ? row.window_end : row.window_start), last = trace.x[trace.x.length - 1];
+      widen(plot, at, row.value);
       if (at > last) Plotly.extendTraces(plot, {x: [[at]], y: [[row.value]]}, [0]);
       else if (at === last && trace.y[trace.y.length - 1] !== row.value) {
         const y = [...trace.y]; y[y.length - 1] = row.value;

@@ -124,7 +124,7 @@
   document.addEventListener('click', (e) => {
     const button = e.target.closest?.('[data-save]'), panel = button?.closest('.panel');
     if (!panel) return;
-    const saved = panel.querySelector('.drawn svg') ? savePanel(panel) : panel.querySelector('.js-plotly-plot') ? saveChart(panel) : null;
+    const saved = panel.querySelector('.drawn svg') ? savePanel(panel) : panel.querySelector('.chart') ? board.drawChart(panel.querySelector('.chart')).then(() => saveChart(panel)) : null;
     saved?.catch(() => { button.textContent = _('This browser could not write the picture.'); });
   });
   /* A sheet of paper is narrower than the screen: charts are drawn anew for it, and for the screen again. */

@@ -4,7 +4,7 @@
   const board = window.townboard;
   const {_, all, mark, text, clock, now, base} = board;
   const quietAfter = 10000, staleLineAfter = 30000, uptime = () => performance.now();
-  let stream = null, timer = 0, etag = null, build = null, fails = 0, beatAt = 0, startedAt = uptime();
+  let stream = null, timer = 0, etag = null, build = null, fails = 0, beatAt = 0, heardAt = 0, startedAt = uptime();
   let hiddenFor = 0, touchedAt = 0, pollUntil = 0, deadSince = 0;
 
   const badge = () => {
@@ -13,7 +13,7 @@
     const dead = silent > quietAfter, stopped = !dead && lineOld > staleLineAfter;
     if (dead && !deadSince) deadSince = now() - silent;
     if (!dead) deadSince = 0;
-    const words = dead ? _('Not live') : stopped ? _('Line stopped') : !beatAt ? _('Connecting') : board.state ? _('Live') : _('Waiting for figures');
+    const words = dead ? _('Not live') : stopped ? _('Line stopped') : beatAt && board.state ? _('Live') : heardAt && uptime() - heardAt > quietAfter ? _('Waiting for figures') : _('Connecting');
     const look = dead || stopped ? 'dead' : beatAt && board.state ? 'live' : 'wait';
     all('.live').forEach((n) => { mark(n, 'mode', look); text(n, words); });
     const since = dead ? deadSince : stopped ? built : 0;
@@ -24,7 +24,7 @@
     });
     document.documentElement.classList.toggle('is-not-live', Boolean(since));
   };
-  const beat = (serverNow) => { beatAt = uptime(); if (serverNow) board.epoch = serverNow - beatAt; };
+  const beat = (serverNow) => { beatAt = uptime(); heardAt ||= beatAt; if (serverNow) board.epoch = serverNow - beatAt; };
 
   // ---- state in --------------------------------------------------------------------------------------------------
   const onFull = (state) => { board.state = state; board.seq = state.seq; board.heard?.(); board.soon(); badge(); };

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dash import dcc, html
+from dash import html
 
 from components import wording
+from components.drawing import Drawing
 from components.props import props
 from components.tongue import _, current
 
@@ -33,7 +34,7 @@ def _day(text: str) -> str:
 
 
 def drawn(
-    graph: dcc.Graph,
+    graph: Drawing,
     line: tuple[Sequence[str], Values],
     unit: str,
     *,

@@ -9,16 +9,21 @@ from dash.development.base_component import Component
 class Drawing(Component):
     """A box whose content is markup made by us; the page's script may change it afterwards.
 
-    `markup` is never a person's text: whoever makes it escapes names with `html.escape`.
+    `markup` is never a person's text: whoever makes it escapes names with `html.escape`. `tag` and `attributes` (as
+    React names them) make it an element of another kind: see settled.py.
     """
 
     _children_props: Any = []  # noqa: RUF012  Dash reads plain attributes
     _base_nodes: Any = ["children"]  # noqa: RUF012  Dash reads plain attributes
     _namespace = "townboard"
     _type = "Drawing"
-    _prop_names: Any = ["id", "className", "markup", "role", "label", "data-*"]  # noqa: RUF012  Dash reads plain attributes
+    _prop_names: Any = [  # noqa: RUF012  Dash reads plain attributes
+        "id", "className", "markup", "role", "label", "tag", "attributes", "data-*",
+    ]  # fmt: skip
     _valid_wildcard_attributes: Any = ["data-", "aria-"]  # noqa: RUF012  Dash reads plain attributes
-    available_properties: Any = ["id", "className", "markup", "role", "label"]  # noqa: RUF012  Dash reads plain attributes
+    available_properties: Any = [  # noqa: RUF012  Dash reads plain attributes
+        "id", "className", "markup", "role", "label", "tag", "attributes",
+    ]  # fmt: skip
     available_wildcard_properties: Any = ["data-", "aria-"]  # noqa: RUF012  Dash reads plain attributes
 
     def __init__(self, markup: str, className: str = "", **rest: object) -> None:

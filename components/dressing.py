@@ -1,7 +1,9 @@
 """What a page holds for its language: direction, style sheet, fonts of its script, the words of its scripts."""
 
 import hashlib
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from components import catalogues, glass, theme
@@ -10,6 +12,8 @@ from components.static import FOREVER, VENDOR
 from components.tongue import DIGITS, Tongue, offered
 
 # Script -> font file, name, and the letters it is asked for; everything else stays with the system's own fonts.
+ASSETS = VENDOR.parent
+REMARKS = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
 FONTS = {
     "Deva": ("devanagari", "Town Devanagari", "U+0900-097F,U+1CD0-1CFA,U+200C-200D,U+20A8,U+20B9,U+25CC,U+A830-A8FF"),
     "Arab": ("arabic", "Town Naskh", "U+0600-06FF,U+0750-077F,U+0870-08FF,U+200C-200F,U+FB50-FDFF,U+FE70-FEFC"),
@@ -28,10 +32,15 @@ def html_tag(tongue: Tongue) -> str:
 
 
 def head(tongue: Tongue) -> str:
-    """Palette, fonts and Bootstrap's style sheet, for the head of a page."""
-    style = VENDOR / ("bootstrap.rtl.min.css" if tongue.direction == "rtl" else "bootstrap.min.css")
-    sheet = f'<link rel="stylesheet" href="{vendored(style.name)}">' if style.exists() else ""
-    return f"<style>{theme.css()}{_faces(tongue)}</style>{sheet}"
+    """Palette, fonts and the rules of what the window shows first, for the head of a page: nothing is waited for."""
+    first = "bootstrap.rtl.min.css" if tongue.direction == "rtl" else "bootstrap.min.css"
+    return f"<style>{theme.css()}{_faces(tongue)}{_rules(VENDOR / first)}{_rules(ASSETS / 'first.css')}</style>"
+
+
+@cache
+def _rules(sheet: Path) -> str:
+    """A style sheet without its remarks; none where it was not fetched."""
+    return REMARKS.sub("", sheet.read_text("utf-8")) if sheet.exists() else ""
 
 
 def words(tongue: Tongue) -> str:

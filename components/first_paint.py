@@ -42,11 +42,13 @@ PLAIN = {
 FLAGS = {"open", "hidden", "selected", "disabled", "checked"}
 OTHER_TAGS = {"Link": "a", "Select": "select", "Input": "input", "Button": "button", "Table": "table"}
 BOOTSTRAP_CLASS = {"Select": "form-select", "Input": "form-control", "Button": "btn", "Table": "table"}
+# The element that bears this is the last that the window shows first; behind it stands what names the other rules.
+FIRST, REST = "data-first", "<!--rest-->"
 UNSEEN = {"Location", "Store", "Interval"}
 
 
 def to_html(node: Any) -> str:
-    """The node and all below it as HTML; charts become empty boxes, ids are kept only for anchors."""
+    """The node and all below it as HTML; ids are kept only for anchors."""
     if node is None or isinstance(node, bool):
         return ""
     if isinstance(node, list | tuple):
@@ -64,14 +66,13 @@ def _component(node: Component) -> str:
         return ""
     if name == "Drawing":
         return f"<div{_attributes(node)}>{getattr(node, 'markup', '')}</div>"
-    if name == "Graph":
-        return '<div class="chart-wait" aria-hidden="true"></div>'
     if name == "Select" and namespace == "dash_bootstrap_components":
         return f"<select{_attributes(node)}>{_options(node)}</select>"
     tag = OTHER_TAGS.get(name, name.lower())
     if tag in VOID:
         return f"<{tag}{_attributes(node)}>"
-    return f"<{tag}{_attributes(node)}>{to_html(getattr(node, 'children', None))}</{tag}>"
+    rest = REST if hasattr(node, FIRST) else ""
+    return f"<{tag}{_attributes(node)}>{to_html(getattr(node, 'children', None))}</{tag}>{rest}"
 
 
 def _options(node: Component) -> str:

@@ -7,6 +7,7 @@ from dash import html
 
 from components import glass, wording
 from components.drawing import Drawing, bars, spark
+from components.first_paint import FIRST
 from components.props import props
 from components.tongue import N_, _
 from pipelines.engine.model import Kpi
@@ -60,7 +61,7 @@ def tiles(state: Mapping[str, Any], kpis: Sequence[Kpi], area: str, wards: Mappi
         [tile(state, kpi, area, wards) for kpi in kpis],
         className="tiles headline",
         style=columns,
-        **props({"aria-label": _("Headline KPIs")}),
+        **props({"aria-label": _("Headline KPIs"), FIRST: "yes"}),
     )
 
 

@@ -50,6 +50,7 @@ from components.reports.addresses import Reports
 from components.rules_page import RulesPage
 from components.second_step import SecondStep
 from components.security import completed, policy
+from components.settled import named, settled
 from components.shift_page import ShiftPage
 from components.signing_in import SigningIn
 from components.static import Static
@@ -66,7 +67,8 @@ MAKERS = 4
 # What a page's script posts when the menu is followed, and how long it may be to be looked at.
 MENU, MOST_ASKED = b'"_pages_content"', 4096
 MARKER = b"<!--first-->"
-HEAD, WORDS = b"<!--tongue-->", b"<!--words-->"
+HEAD, WORDS, REST = b"<!--tongue-->", b"<!--words-->", first_paint.REST.encode()
+SHEETS = re.compile(rb"<!--sheets-->(.*?)<!--/sheets-->", re.DOTALL)
 
 
 Make = Callable[[], Awaitable[Answer]]
@@ -203,8 +205,9 @@ class Outer:
         index = await ask(self.inner, self.prefix)
         heads = "".join(map(dressing.head, tongue.offered()))
         await self.static.warm(index.body.decode() + heads)
-        files = b"".join(self.static.files[name].tag for name in sorted(self.static.files)) + dressing.tags()
-        self.wire.build = hashlib.sha1(files + index.body, usedforsecurity=False).hexdigest()[:12]
+        tags = (self.static.files[name].tag for name in sorted(self.static.files))
+        content = b"".join((*tags, dressing.tags(), heads.encode(), index.body))
+        self.wire.build = hashlib.sha1(content, usedforsecurity=False).hexdigest()[:12]
         self.wire.start()
 
     # pages
@@ -245,10 +248,9 @@ class Outer:
             status, first = 500, first_paint.to_html(failed(error)).encode()
         spoken = tongue.current()
         body = index.body.replace(b"<html>", dressing.html_tag(spoken).encode(), 1)
-        body = body.replace(HEAD, dressing.head(spoken).encode(), 1).replace(MARKER, first, 1)
+        body = body.replace(HEAD, dressing.head(spoken).encode(), 1)
+        body = dressed(body, first)
         body = body.replace(WORDS, dressing.words(spoken).encode(), 1)
-        if b'class="chart-wait"' in first:
-            body = body.replace(b'rel="prefetch" as="script"', b'rel="preload" as="script" fetchpriority="low"', 1)
         return status, re.sub(rb"<title>.*?</title>", f"<title>{_text(title)}</title>".encode(), body, count=1)
 
     def _find(self, path: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
@@ -294,8 +296,8 @@ class Outer:
     async def _followed(self, scope: Scope, path: str, search: str) -> Answer:
         """A page by the menu."""
         page, content = await self._content(path, search)
-        how = encoding(scope)
-        body = await asyncio.to_thread(lambda: squeezed(menu.answer(content, page), how))
+        how, needed = encoding(scope), named(self.dash.callback_map)
+        body = await asyncio.to_thread(lambda: squeezed(menu.answer(settled(content, needed), page), how))
         packed = [] if how == b"identity" else [(b"content-encoding", how), (b"vary", b"accept-encoding")]
         return Answer(200, [*menu.HEADERS, *self._policy, *packed], body)
 
@@ -372,6 +374,17 @@ def remembering(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return told
+
+
+def dressed(index: bytes, first: bytes) -> bytes:
+    """The page with its first figures; the style sheets are named behind what the window shows first, if that is known.
+
+    A browser paints what stands before the name of a style sheet without waiting for it.
+    """
+    if REST in first and (named := SHEETS.search(index)):
+        index = index.replace(named[0], b"", 1)
+        first = first.replace(REST, named[1], 1)
+    return index.replace(MARKER, first, 1)
 
 
 def _text(title: object) -> str:

@@ -4,6 +4,8 @@ import asyncio
 import re
 from pathlib import Path
 
+import plotly
+
 from components.asgi import App, Headers, Receive, Scope, Send, answer, ask, encoding, header
 from components.packed import File, pack, sweep
 
@@ -14,6 +16,12 @@ SLIM_PLOTLY = "plotly-basic.min.js"
 PACKED_AT_ONCE = 2
 FOREVER = b"public, max-age=31536000, immutable"
 FINGERPRINT = re.compile(r"\.v\d[\w.]*m\d+")
+
+
+def plotly_tag() -> str:
+    """What changes when Plotly's script does."""
+    slim = VENDOR / SLIM_PLOTLY
+    return str(int(slim.stat().st_mtime)) if slim.exists() else plotly.__version__
 
 
 class Static:
@@ -76,8 +84,9 @@ class Static:
 
     async def warm(self, page: str) -> None:
         """Pack every file that this page names, before the port opens."""
-        urls = [u.split("?")[0] for u in re.findall(r'(?:src|href)="([^"]+)"', page) if u.startswith(self.prefix)]
-        urls += [u.replace("dash_core_components.v", "async-graph.v") for u in urls if "dash_core_components.v" in u]
+        urls = [
+            u.split("?")[0] for u in re.findall(r'(?:src|href|content)="([^"]+)"', page) if u.startswith(self.prefix)
+        ]
         turn = asyncio.Semaphore(PACKED_AT_ONCE)
 
         async def packed(url: str) -> None:

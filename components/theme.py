@@ -79,16 +79,8 @@ def chart_layout() -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": "#7d8790"},
-        "xaxis": {
-            **axis,
-            "type": "date",
-            "showgrid": False,
-            "fixedrange": True,
-            "nticks": 5,
-            "tickangle": 0,
-            "tickformatstops": TICKS,
-        },
-        "yaxis": {**axis, "rangemode": "normal", "fixedrange": True, "nticks": 5, "automargin": True},
+        "xaxis": {**axis, "type": "date", "showgrid": False, "fixedrange": True, "tickangle": 0},
+        "yaxis": {**axis, "fixedrange": True},
         "showlegend": False,
         "hovermode": "x unified",
         "uirevision": "keep",
@@ -96,12 +88,7 @@ def chart_layout() -> dict[str, Any]:
     }
 
 
-TICKS = [
-    {"dtickrange": [None, 86_399_999], "value": "%H:%M<br>%-d %b"},
-    {"dtickrange": [86_400_000, "M1"], "value": "%-d %b"},
-    {"dtickrange": ["M1", None], "value": "%b %Y"},
-]
-CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": True, "displaylogo": False}
+CHART_CONFIG: dict[str, Any] = {"displayModeBar": False, "responsive": False, "displaylogo": False}
 SERIES = "#6b86a3"
 TARGET = "#8a6d3b"
 BAND = "rgba(125,135,144,.20)"

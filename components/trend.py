@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dash import dcc, html
+import orjson
+from dash import html
 
-from components import glass, theme, wording
+from components import chart_axes, glass, theme, wording
 from components.address import View, ward_names
+from components.chart_picture import picture
 from components.chart_words import drawn
+from components.drawing import Drawing
 from components.dressing import chart_locale
 from components.histories import Points, placed_at, points
 from components.kpi_tile import area_for, csv_link
@@ -23,6 +26,8 @@ MOST_CHARTS = 6
 AHEAD = timedelta(days=2)
 FEWEST_POINTS = 2
 # Up to so many values are drawn as bars when they are those of months or years.
+# About how high a chart and the two lines of a limit's name are, in pixels.
+HIGH, NAME = 160.0, 28.0
 BAR_WIDTH = {"month": timedelta(days=18), "year": timedelta(days=220), "fiscal_year": timedelta(days=220)}
 BAR_ROOM = {"month": timedelta(days=31), "year": timedelta(days=366), "fiscal_year": timedelta(days=366)}
 FEWEST_PLACES = 6
@@ -61,11 +66,15 @@ def line_figure(
         "x": list(x),
         "y": list(y),
         "connectgaps": False,
+        "cliponaxis": False,
         "line": {"color": theme.SERIES, "width": 1.8, "shape": "linear"},
         "marker": {"size": 6, "color": theme.SERIES},
         "hovertemplate": "%{y}<extra></extra>",
     }
-    figure = _figure(trace, limits)
+    ends = [*x, *band.x]
+    reach = {"xaxis": {**chart_axes.of_time(min(ends), max(ends)), "hoverformat": "%-d %b %Y %H:%M"},
+             "yaxis": chart_axes.upright([*y, *band.low, *band.high, *limits.values()])}  # fmt: skip
+    figure = _figure(trace, limits, reach)
     # The line stays the first trace: new points are added to it.
     figure["data"] += _shade(band)
     return figure
@@ -92,36 +101,28 @@ def bar_figure(
         "marker": {"color": theme.SERIES},
         "hovertemplate": "%{y}<extra></extra>",
     }
-    figure = _figure(trace, limits)
     first, last = (datetime.fromisoformat(at) for at in (x[0], x[-1]))
     lead = max(timedelta(0), BAR_ROOM[step] * (FEWEST_PLACES - 1) - (last - first))
     room = BAR_ROOM[step] * 0.7
-    figure["layout"]["xaxis"]["range"] = [(first - lead - room).isoformat(), (last + room).isoformat()]
-    figure["layout"]["xaxis"]["dtick"] = _bar_ticks(step, len(x))
-    figure["layout"]["yaxis"]["rangemode"] = "tozero"
-    return figure
+    reach = {
+        "xaxis": {**chart_axes.of_bars(x, (first - lead - room, last + room), step), "hoverformat": "%b %Y"},
+        "yaxis": chart_axes.upright([*y, *limits.values()], from_zero=True),
+    }
+    return _figure(trace, limits, reach)
 
 
-def _bar_ticks(step: str, count: int) -> str:
-    return f"M{12 * max(1, count // 8)}" if step in ("year", "fiscal_year") else f"M{max(1, -(-count // 6))}"
-
-
-def _figure(trace: dict[str, Any], limits: Mapping[str, float | None]) -> dict[str, Any]:
+def _figure(
+    trace: dict[str, Any], limits: Mapping[str, float | None], reach: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     layout = theme.chart_layout()
+    for axis, own in reach.items():
+        layout[axis] |= own
+    layout["margin"]["l"] = chart_axes.left(layout["yaxis"]["ticktext"])
     drawn = {name: at for name, at in limits.items() if at is not None}
     layout["shapes"] = [_limit(at) for at in drawn.values()]
-    layout["annotations"] = [_name(name, at, drawn.values()) for name, at in drawn.items()]
-    layout["margin"]["r"] = 58 if drawn else 12
-    # An unseen mark at each limit, so that the axis always reaches it.
-    unseen = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [trace["x"][-1]] * len(drawn),
-        "y": list(drawn.values()),
-        "marker": {"opacity": 0},
-        "hoverinfo": "skip",
-    }
-    return {"data": [trace, unseen] if drawn else [trace], "layout": layout}
+    layout["annotations"] = [_name(name, at, drawn.values(), layout["yaxis"]["range"]) for name, at in drawn.items()]
+    layout["margin"]["r"] = 58 if drawn else 22
+    return {"data": [trace], "layout": layout}
 
 
 def save_button(what: str) -> html.Button:
@@ -131,10 +132,10 @@ def save_button(what: str) -> html.Button:
     return html.Button(words, type="button", className="as-link needs-script", **props(named))
 
 
-def graph(figure: dict[str, Any]) -> dcc.Graph:
-    """The figure in a box as high as the style sheet says, without Plotly's tools."""
-    config: Any = {**theme.CHART_CONFIG, **chart_locale(current())}
-    return dcc.Graph(figure=figure, config=config, className="chart", style={"height": "100%"})
+def graph(figure: dict[str, Any]) -> Drawing:
+    """The figure in a box as high as the style sheet says: drawn here, and by Plotly once it is looked at."""
+    told = {**figure, "config": {**theme.CHART_CONFIG, **chart_locale(current())}}
+    return Drawing(picture(figure), "chart", **props({"data-figure": orjson.dumps(told).decode()}))
 
 
 def _limit(at: float) -> dict[str, Any]:
@@ -149,10 +150,17 @@ def _limit(at: float) -> dict[str, Any]:
     }
 
 
-def _name(name: str, at: float, all_limits: Iterable[float]) -> dict[str, Any]:
+def _name(name: str, at: float, all_limits: Iterable[float], reach: Sequence[float]) -> dict[str, Any]:
+    """A limit's name beside its end; two keep apart, and none reaches down among the names of the time."""
+    pixels = HIGH / (reach[1] - reach[0])
     others = [other for other in all_limits if other != at]
     anchor = "middle" if not others else "bottom" if at > max(others) else "top"
+    if (min([at, *others]) - reach[0]) * pixels < NAME:
+        anchor = "bottom"
+    below = [NAME - (at - other) * pixels for other in others if other < at]
+    shift = max([0.0, *below]) if anchor == "bottom" else 0.0
     return {
+        "yshift": round(shift),
         "xref": "paper",
         "x": 1,
         "xshift": 4,

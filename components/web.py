@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dash
 import numpy  # noqa: F401  plotly imports it lazily and two threads may race for it
@@ -16,7 +17,8 @@ from components.asgi import App
 from components.behind import Behind
 from components.outer import Outer
 from components.security import EARLY_SCRIPT, THEME_SCRIPT
-from components.static import PLOTLY_URL
+from components.settled import named, settled
+from components.static import PLOTLY_URL, plotly_tag
 
 if TYPE_CHECKING:
     from pipelines.engine.town import Town
@@ -26,15 +28,19 @@ INDEX = """<!DOCTYPE html>
 <html>
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-{%%metas%%}<title>{%%title%%}</title><link rel="icon" type="image/svg+xml" href="%(prefix)sassets/icon.svg">
-<script>%(theme)s</script><script>%(early)s</script><!--tongue-->{%%css%%}
-<link rel="prefetch" as="script" href="%(prefix)s%(plotly)s">
+{%%metas%%}<title>{%%title%%}</title><link rel="icon" type="image/svg+xml" href="%(prefix)sassets/icon.svg?m=%(icon)s">
+<script>%(theme)s</script><script>%(early)s</script><!--tongue--><!--sheets-->{%%css%%}<!--/sheets-->
+<meta name="townboard-plotly" content="%(plotly)s">
 <noscript><meta http-equiv="refresh" content="30">
 <style>.needs-script{display:none!important}.only-without-script{display:inline-block!important}</style></noscript>
 </head>
 <body><div id="first"><!--first--></div>{%%app_entry%%}
 <footer><!--words-->{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>
 </html>"""
+
+# Dash names its table on every page; React needs what the polyfills bring only in browsers that know no modules.
+UNUSED = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>')
+OF_OLD = re.compile(r'<script src=(?="[^"]*/polyfill@)')
 
 
 class AsyncDash(Dash):
@@ -47,6 +53,12 @@ class AsyncDash(Dash):
     @_use_async.setter
     def _use_async(self, value: bool) -> None:
         """What Dash finds out about asgiref changes nothing here."""
+
+    def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]
+        """The page around the app, without the scripts that no browser of today and no page of ours runs."""
+        scripts = UNUSED.sub("", parts["scripts"])
+        parts["scripts"] = OF_OLD.sub("<script nomodule src=", scripts)
+        return str(super().interpolate_index(**parts))  # type: ignore[no-untyped-call]
 
 
 def build(town: Town, api: App, prefix: str = "/", behind: Behind | None = None) -> Outer:
@@ -68,7 +80,7 @@ def _dash(town: Town, prefix: str) -> Dash:
         use_pages=True,
         pages_folder=str(ROOT / "pages"),
         assets_folder=str(ROOT / "assets"),
-        assets_ignore=r".*\.mjs$",
+        assets_ignore=r"(.*\.mjs|first\.css)$",
         assets_path_ignore=["vendor", "plain"],
         url_base_pathname=prefix if prefix != "/" else None,
         index_string=_index(prefix),
@@ -76,9 +88,11 @@ def _dash(town: Town, prefix: str) -> Dash:
         suppress_callback_exceptions=True,
         title=town.name,
     )
-    app.layout = shell.layout
+    app.layout = lambda: settled(shell.layout(), named(app.callback_map))
     return app
 
 
 def _index(prefix: str) -> str:
-    return INDEX % {"theme": THEME_SCRIPT, "early": EARLY_SCRIPT, "prefix": prefix, "plotly": PLOTLY_URL}
+    icon = int((ROOT / "assets" / "icon.svg").stat().st_mtime)
+    plotly = f"{prefix}{PLOTLY_URL}?m={plotly_tag()}"
+    return INDEX % {"theme": THEME_SCRIPT, "early": EARLY_SCRIPT, "prefix": prefix, "plotly": plotly, "icon": icon}

@@ -11,6 +11,7 @@ from components import glass, kpi_tile, shell, wording
 from components.address import View, filters
 from components.alarm_list import alarm_list
 from components.domain_page import headlines, legend
+from components.first_paint import FIRST
 from components.freshness import feed_strip, feeds_in_a_sentence
 from components.kpi_tile import csv_link
 from components.map_words import as_table
@@ -51,6 +52,7 @@ def overview(query: Mapping[str, Any]) -> html.Div:
                     filters(view),
                 ],
                 className="page-head",
+                **props({FIRST: "yes"}),
             ),
             _flood(state),
             html.Div([_alarms(state, view), _map(state, view), html.Div(cards, className="cards")], className="three"),

@@ -3,7 +3,7 @@
   'use strict';
   const wall = document.querySelector('[data-wall]'), board = window.townboard;
   if (!wall || !board) return;
-  const {_, n_, said, apart, text, make, field, all, number, age, now, parts, alarmWords, PRIORITIES} = board;
+  const {_, n_, said, apart, text, make, field, all, number, age, now, localText, alarmWords, PRIORITIES} = board;
   const WAITING = ['unacknowledged', 'returned_unacknowledged', 'latched_unacknowledged'], OFF = ['breach', 'watch'];
   const TURN_MS = 15000, SHIFT_MS = 30000, RANG_LATELY_MS = 120000, NIGHT_HOUR = 3, OLD_MS = 20 * 3600000, MOST_WARDS = 4;
   const uptime = () => performance.now();
@@ -99,7 +99,7 @@
 
   // ---- afresh once a night, and with a new version when nothing just rang -------------------------------------------------
   board.busy = () => uptime() - rangAt < RANG_LATELY_MS;
-  setInterval(() => { if (uptime() > OLD_MS && +parts(now(), {hour: '2-digit'}) === NIGHT_HOUR) board.reloadWhenQuiet(); }, 10 * 60000);
+  setInterval(() => { if (uptime() > OLD_MS && +localText(now()).slice(11, 13) === NIGHT_HOUR) board.reloadWhenQuiet(); }, 10 * 60000);
 
   board.heard = listen;
   board.painters.push(['[data-wall-alarms]', paintAlarms], ['[data-worst]', (node) => text(node, worstWard(node.dataset.worst.split(' ').filter(Boolean)))],

@@ -29,8 +29,7 @@ def across(at: datetime, span: tuple[datetime, datetime]) -> float:
 
 def ticks(span: tuple[datetime, datetime], zone: str) -> list[tuple[float, str]]:
     """Places in per cent and their names."""
-    length = span[1] - span[0]
-    step = next((one for one in STEPS if length / one <= MOST_TICKS), STEPS[-1])
+    step = _step(span[1] - span[0])
     here = ZoneInfo(zone)
     first = span[0].astimezone(here).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     found, at = [], first
@@ -39,6 +38,21 @@ def ticks(span: tuple[datetime, datetime], zone: str) -> list[tuple[float, str]]
             found.append((across(instant, span), _name(at, step)))
         at += step
     return found
+
+
+def local_ticks(first: datetime, last: datetime) -> list[tuple[datetime, str]]:
+    """Instants on the town's clock from one to the other, which are on it already, and their names."""
+    step = _step(last - first)
+    found, at = [], first.replace(hour=0, minute=0, second=0, microsecond=0)
+    while at <= last:
+        if at >= first:
+            found.append((at, _name(at, step)))
+        at += step
+    return found
+
+
+def _step(length: timedelta) -> timedelta:
+    return next((one for one in STEPS if length / one <= MOST_TICKS), STEPS[-1])
 
 
 def _name(at: datetime, step: timedelta) -> str:
