@@ -2,7 +2,7 @@
 (() => {
   'use strict';
   const Drawing = (props) => {
-    const rest = {className: props.className || undefined, id: props.id, role: props.role, 'aria-label': props.label, ...props.attributes};
+    const rest = {className: props.className, id: props.id, role: props.role, 'aria-label': props.label, ...props.attributes};
     for (const key of Object.keys(props)) if (/^(data|aria)-/.test(key)) rest[key] = props[key];
     const html = React.useMemo(() => ({__html: props.markup}), [props.markup]);
     return React.createElement(props.tag || 'div', {...rest, dangerouslySetInnerHTML: html});

@@ -1,7 +1,14 @@
 """First paint in Chromium, cold and warm, on slow lines, beside an ordinary Dash app; and 200 cold visitors at once.
 
 The board (`app.py serve`) of the demo town without its simulator; the ordinary app is benchmarks/peer_dash.py. Times
-are in seconds from the start of the navigation, taken in the page: first paint, the first figure, all charts in view.
+are in seconds from the start of the navigation, taken in the page of a phone whose processor is slowed four times:
+
+- figures: the first figure in view is painted (in the page, and after the first contentful paint);
+- picture: the chart that is gone to stands as the server drew it, with its axes; the reader goes there at once;
+- chart: the same chart is drawn by Plotly and answers a pointer;
+- ready: the board's scripts have taken the page over.
+
+`shift` is the layout shift of the whole load, with nobody scrolling, which must be none.
 """
 
 import argparse
@@ -30,53 +37,46 @@ from benchmarks.viewers import answering
 CHROMIUM = "/usr/bin/chromium"
 # Kilobit a second, latency in milliseconds, how many times slower the processor.
 LINES = {"400 kbit/s": (400, 400, 4), "1.6 Mbit/s": (1600, 150, 4), "no limit": (None, 0, 1)}
-PAGES = ("/", "/water", "/energy", "/transport", "/pollution", "/grievances")
-FIGURE_S, CHARTS_S, WARM_S, PUBLIC_S, STORM_S, VISITORS = 1.0, 8.0, 3.0, 1.0, 2.0, 200
+DOMAINS = ("/water", "/energy", "/transport", "/pollution", "/grievances")
+PAGES = ("/", *DOMAINS, "/alarms", "/feeds", "/council", "/wall", "/public")
+QUICK = ("/", "/water", "/alarms", "/public")
+TIMES = ("paint", "figures", "picture", "chart", "ready")
+FIGURE_S, CHARTS_S, WARM_S, PUBLIC_S, STORM_S, SHIFT, VISITORS = 1.0, 8.0, 3.0, 1.0, 2.0, 0.01, 200
 PATIENCE_S = 45.0
-# Notes in the page when the first figure stands and when every chart in view is drawn. Figures of the ordinary app
-# replace a dash; those of the board come with the page.
-WATCH = """(() => {
-  const seen = (window.__seen = {});
-  const inView = (box) => box.top < innerHeight && box.bottom > 0 && box.width > 0;
-  const look = () => {
-    const now = performance.now();
-    const value = document.querySelector('[data-f="value"], #value-0') || document.querySelector('main');
-    if (!seen.figure && value && /[0-9]/.test(value.textContent)) seen.figure = now;
-    const charts = [...document.querySelectorAll('.dash-graph, .chart-wait, .js-plotly-plot')]
-      .filter((box) => inView(box.getBoundingClientRect()));
-    const all = document.querySelectorAll('.dash-graph, .chart-wait');
-    const drawn = (box) => box.querySelector('.main-svg') || box.closest('.js-plotly-plot')?.querySelector('.main-svg');
-    if (!seen.charts && all.length && charts.every(drawn) && [...all].some(drawn)) seen.charts = now;
-    if (!all.length && document.readyState === 'complete') seen.none = true;
-    requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})()"""
+Line = tuple[int | None, int, int]
+WATCH = Path(__file__).with_name("paint_watch.js").read_text("utf-8")
 
 
 @dataclass(frozen=True)
 class Load:
-    """One load of a page; `charts` is None where it has none."""
+    """One load of a page; what it has none of is None, what did not come in time is infinite."""
 
-    paint: float
-    figure: float
-    charts: float | None
+    times: dict[str, float | None]
     bytes: int
+    requests: int
+    shift: float
 
 
-def load(context: BrowserContext, url: str, line: tuple[int | None, int, int]) -> Load:
+def load(context: BrowserContext, url: str, line: Line, watch: str = WATCH) -> Load:
     """Open a page over such a line and wait until all of it is there."""
-    rate, latency_ms, slower = line
-    page = context.new_page()
-    size = 0
-
-    def finished(event: dict[str, Any]) -> None:
-        nonlocal size
-        size += int(event["encodedDataLength"])
-
+    page, sizes = context.new_page(), []
     wire = context.new_cdp_session(page)
     wire.send("Network.enable")
-    wire.on("Network.loadingFinished", finished)
+    wire.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
+    slowed(wire, line)
+    page.add_init_script(watch)
+    page.goto(url, wait_until="commit")
+    until, seen = time.monotonic() + PATIENCE_S, {}
+    while not seen.get("done") and time.monotonic() < until:
+        page.wait_for_timeout(150)
+        seen = page.evaluate("window.__seen || {}")
+    page.close()
+    return Load(times(seen), sum(sizes), sum(size > 0 for size in sizes), float(seen.get("shift", 0.0)))
+
+
+def slowed(wire: Any, line: Line) -> None:
+    """The line and the processor of a phone."""
+    rate, latency_ms, slower = line
     if rate is not None:
         through = rate * 1000 / 8
         wire.send(
@@ -84,21 +84,18 @@ def load(context: BrowserContext, url: str, line: tuple[int | None, int, int]) -
             {"offline": False, "latency": latency_ms, "downloadThroughput": through, "uploadThroughput": through},
         )
     wire.send("Emulation.setCPUThrottlingRate", {"rate": slower})
-    page.add_init_script(WATCH)
-    page.goto(url, wait_until="commit")
-    until = time.monotonic() + PATIENCE_S
-    seen: dict[str, Any] = {}
-    while time.monotonic() < until and not ("figure" in seen and ("charts" in seen or "none" in seen)):
-        page.wait_for_timeout(100)
-        seen = page.evaluate("window.__seen || {}")
-    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
-    page.close()
-    never = float("inf")
-    charts = None if "none" in seen and "charts" not in seen else seen.get("charts", never) / 1000
-    return Load((painted or never) / 1000, seen.get("figure", never) / 1000, charts, size)
 
 
-def visits(browser: Browser, url: str, line: tuple[int | None, int, int], rounds: int) -> tuple[list[Load], list[Load]]:
+def times(seen: dict[str, Any]) -> dict[str, float | None]:
+    """Seconds until each thing stood."""
+    has_chart, found = bool(seen.get("charts")), {}
+    for name in TIMES:
+        missing = float("inf") if has_chart or name not in ("picture", "chart") else None
+        found[name] = seen[name] / 1000 if name in seen else missing
+    return found
+
+
+def visits(browser: Browser, url: str, line: Line, rounds: int) -> tuple[list[Load], list[Load]]:
     """Cold and warm loads."""
     cold, warm = [], []
     for _ in range(rounds):
@@ -109,20 +106,53 @@ def visits(browser: Browser, url: str, line: tuple[int | None, int, int], rounds
     return cold, warm
 
 
-def middle(loads: Sequence[Load], what: str) -> str:
-    """The median of one time, with its spread where there were several loads."""
-    values = [getattr(one, what) for one in loads if getattr(one, what) is not None]
-    if not values:
+def still(browser: Browser, url: str) -> float:
+    """The layout shift of a cold load that nobody touches."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, bypass_csp=True)
+    shift = load(context, url, LINES["1.6 Mbit/s"], f"window.__stays = true;{WATCH}").shift
+    context.close()
+    return shift
+
+
+def middle(loads: Sequence[Load], what: str) -> float | None:
+    """The median of one time; None where the page has no such thing."""
+    values = [value for one in loads if (value := one.times[what]) is not None]
+    return statistics.median(values) if values else None
+
+
+def cell(loads: Sequence[Load], what: str) -> str:
+    """The median with its spread where there were several loads."""
+    median = middle(loads, what)
+    values = [value for one in loads if (value := one.times[what]) is not None]
+    if median is None:
         return "-"
-    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
-    return f"{statistics.median(values):.2f}{spread}"
+    return f"{median:.2f}" + (f" ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else "")
 
 
-def row(name: str, line: str, when: str, loads: Sequence[Load]) -> str:
+def row(name: str, when: str, loads: Sequence[Load]) -> str:
     """One line of the report."""
     size = statistics.median(one.bytes for one in loads) / 1000
-    times = "".join(f"{middle(loads, what):>22}" for what in ("paint", "figure", "charts"))
-    return f"  {name:<16}{line:<12}{when:<6}{times}{size:>9,.0f} kB"
+    asked = statistics.median(one.requests for one in loads)
+    cells = "".join(f"{cell(loads, what):>19}" for what in TIMES)
+    return f"  {name:<14}{when:<5}{cells}{size:>8,.0f} kB{asked:>5.0f}"
+
+
+def judged(name: str, line: str, cold: Sequence[Load], warm: Sequence[Load]) -> list[str]:
+    """What of a page is over its limit on this line, in words."""
+    said = []
+    if line == "400 kbit/s":
+        said += over(f"{name} figures, cold", middle(cold, "figures"), PUBLIC_S if name == "/public" else FIGURE_S)
+    if line == "1.6 Mbit/s":
+        said += over(f"{name} chart, cold", middle(cold, "chart"), CHARTS_S)
+        said += over(f"{name} chart, warm", middle(warm, "chart"), WARM_S)
+    if name == "/public":
+        said += over(f"{name} whole, cold, {line}", middle(cold, "ready"), PUBLIC_S)
+    return said
+
+
+def over(what: str, found: float | None, limit: float) -> list[str]:
+    """A sentence where a time is over its limit."""
+    return [f"{what}: {found:.2f} s, limit {limit:g} s"] if found is not None and found >= limit else []
 
 
 async def storm(url: str) -> tuple[float, int]:
@@ -189,40 +219,61 @@ def both() -> Iterator[tuple[str, str]]:
                 process.wait(15)
 
 
-def main() -> None:
-    """Every page over every line, then the crowd."""
+def paints(given: argparse.Namespace, ours: str, theirs: str) -> list[str]:
+    """Every page over every line, the ordinary app last; gives what is over its limit."""
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for name in given.lines:
+            print(f"{name}\n  {'':<19}" + "".join(f"{what:>19}" for what in TIMES) + f"{'bytes':>11}{'asked':>5}")
+            for path in given.pages:
+                cold, warm = visits(browser, ours + path, LINES[name], given.rounds)
+                print(row(path, "cold", cold), row(path, "warm", warm), sep="\n", flush=True)
+                faults += judged(path, name, cold, warm)
+            if not given.no_peer:
+                cold, warm = visits(browser, f"{theirs}/", LINES[name], 1)
+                print(row("ordinary Dash", "cold", cold), row("ordinary Dash", "warm", warm), sep="\n", flush=True)
+        for path in given.pages if not given.no_shift else ():
+            shift = still(browser, ours + path)
+            print(f"  {path:<14}layout shift {shift:.4f}", flush=True)
+            faults += [f"{path}: layout shift {shift:.4f}, limit {SHIFT}"] if shift > SHIFT else []
+        browser.close()
+    return faults
+
+
+def arguments() -> argparse.Namespace:
+    """What to measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paint")
     parser.add_argument("--pages", nargs="+", default=list(PAGES))
-    parser.add_argument("--lines", nargs="+", default=list(LINES), choices=list(LINES))
+    parser.add_argument("--lines", nargs="+", default=["400 kbit/s", "1.6 Mbit/s"], choices=list(LINES))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help=f"one round of {', '.join(QUICK)}, without the crowd")
     parser.add_argument("--no-peer", action="store_true", help="without the ordinary app")
     parser.add_argument("--no-storm", action="store_true", help="without the crowd")
+    parser.add_argument("--no-shift", action="store_true", help="without a look at the layout shift")
     given = parser.parse_args()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; medians of {given.rounds}, smallest to largest")
-    print(f"  {'':<34}{'first paint':>22}{'figures':>22}{'charts':>22}{'bytes':>12}")
+    if given.quick:
+        given.pages, given.rounds, given.no_storm = list(QUICK), 1, True
+    return given
+
+
+def main() -> None:
+    """Every page over every line, then the crowd, then what is over its limit."""
+    given = arguments()
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; medians of {given.rounds} (smallest-largest), seconds"
+    )
     with both() as (ours, theirs):
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            for name in given.lines:
-                for path in [*given.pages, "/public"]:
-                    told(path, name, *visits(browser, ours + path, LINES[name], given.rounds))
-                if not given.no_peer:
-                    told("ordinary Dash", name, *visits(browser, f"{theirs}/", LINES[name], 1))
-            browser.close()
+        faults = paints(given, ours, theirs)
         for name, url in (("board", f"{ours}/"), ("ordinary Dash", f"{theirs}/")) if not given.no_storm else ():
             lasted, size = asyncio.run(storm(url))
-            each = size / VISITORS / 1000
-            print(f"  {VISITORS} cold visitors at once, {name}: {lasted:.2f} s, {each:,.0f} kB each")
+            print(f"  {VISITORS} cold visitors at once, {name}: {lasted:.2f} s, {size / VISITORS / 1000:,.0f} kB each")
+            faults += over(f"{VISITORS} visitors", lasted, STORM_S) if name == "board" else []
     print(
-        f"limits: figures {FIGURE_S:g} s at 400 kbit/s, charts {CHARTS_S:g} s at 1.6 Mbit/s, warm {WARM_S:g} s, "
-        f"/public {PUBLIC_S:g} s, the crowd {STORM_S:g} s"
+        f"limits: figures {FIGURE_S:g} s at 400 kbit/s, charts {CHARTS_S:g} s cold, {WARM_S:g} s warm at 1.6 Mbit/s, "
+        f"/public {PUBLIC_S:g} s whole, layout shift {SHIFT}, the crowd {STORM_S:g} s"
     )
-
-
-def told(page: str, line: str, cold: Sequence[Load], warm: Sequence[Load]) -> None:
-    """Print both kinds of visit."""
-    print(row(page, line, "cold", cold), flush=True)
-    print(row(page, line, "warm", warm), flush=True)
+    print("all within their limits" if not faults else "over: " + "; ".join(faults))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Drawing(Component):
 
     def __init__(self, markup: str, className: str = "", **rest: object) -> None:
         self._prop_names = list(self._prop_names)
-        super().__init__(markup=markup, className=className, **rest)  # type: ignore[no-untyped-call]
+        super().__init__(markup=markup, **({"className": className} if className else {}), **rest)  # type: ignore[no-untyped-call]
 
 
 def spark(values: Sequence[float | None], target: float | None = None) -> str:

@@ -65,7 +65,8 @@ def _component(node: Component) -> str:
     if name in UNSEEN:
         return ""
     if name == "Drawing":
-        return f"<div{_attributes(node)}>{getattr(node, 'markup', '')}</div>"
+        tag = getattr(node, "tag", "div")
+        return f"<{tag}{_attributes(node)}>{getattr(node, 'markup', '')}</{tag}>"
     if name == "Select" and namespace == "dash_bootstrap_components":
         return f"<select{_attributes(node)}>{_options(node)}</select>"
     tag = OTHER_TAGS.get(name, name.lower())
@@ -87,6 +88,7 @@ def _option(value: str, label: str, chosen: str) -> str:
 
 def _attributes(node: Component) -> str:
     props = dict(vars(node))
+    props |= props.pop("attributes", {})
     extra = BOOTSTRAP_CLASS.get(node._type, "") if node._namespace == "dash_bootstrap_components" else ""
     if extra:
         props["className"] = f"{extra} {props.get('className', '')}".strip()

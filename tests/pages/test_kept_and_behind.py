@@ -7,14 +7,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import dash_bootstrap_components as dbc
 import httpx
 import orjson
 import pytest
 import uvicorn
+from dash import dcc, html
 
 from components import menu
 from components.asgi import Answer
 from components.behind import CROWD, SAID_EVERY_S, WITHIN_S, Behind, Crowd
+from components.drawing import Drawing
+from components.first_paint import REST, to_html
 from components.kept_pages import LONGEST_S, KeptPages
 from components.lately import Lately
 from pipelines.engine.line_client import private_socket
@@ -35,6 +39,9 @@ PATHS = (
 )
 
 
+KINDS = {"dash_html_components": html, "dash_core_components": dcc, "dash_bootstrap_components": dbc}
+
+
 def asked_by_menu(path: str, search: str = "") -> dict[str, Any]:
     """What a page's script posts when somebody follows the menu."""
     place = {"id": "_pages_location"}
@@ -46,9 +53,21 @@ def asked_by_menu(path: str, search: str = "") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def built(told: Any) -> Any:
+    """What Dash's renderer makes of a piece of an answer."""
+    if isinstance(told, list):
+        return [built(one) for one in told]
+    if not isinstance(told, dict):
+        return told
+    given = {name: built(value) if name == "children" else value for name, value in told["props"].items()}
+    made = Drawing if told["type"] == "Drawing" else getattr(KINDS[told["namespace"]], told["type"])
+    return made(**given)
+
+
 def timeless(told: Any) -> str:
-    """The answer as text without instants and ages: between two questions a second may end."""
-    text = orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
+    """What the browser shows, without instants and ages: between two questions a second may end."""
+    content = told["response"].pop("_pages_content")["children"]
+    text = orjson.dumps(told).decode() + to_html(built(content)).replace(REST, "")
     return re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.]+|\b\d+ (s|min)\b|\d\d:\d\d:\d\d", "#", text)
 
 

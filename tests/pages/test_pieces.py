@@ -240,7 +240,7 @@ def test_months_are_bars_from_zero_with_the_target_in_the_margin() -> None:
 
     figure = bar_figure(["2026-09-01T00:00:00", "2026-10-01T00:00:00"], [28.0, 29.0], {"target": 20}, "month")
     assert figure["data"][0]["type"] == "bar"
-    assert figure["layout"]["yaxis"]["rangemode"] == "tozero"
+    assert figure["layout"]["yaxis"]["range"][0] == 0.0
     label = figure["layout"]["annotations"][0]
     assert (label["x"], label["xanchor"], label["text"]) == (1, "left", "target<br>20")
     first, last = figure["layout"]["xaxis"]["range"]
