@@ -106,7 +106,23 @@ def test_the_map_s_sentence_and_table_say_the_same_from_the_script_as_from_the_s
 
 def test_charts_are_drawn_on_a_domain_page(watched: Watched) -> None:
     page = watched.open("/water")
+    page.wait_for_selector(".chart-panel .ch-plot path.ch-line")
+    # Nobody has looked at a chart yet, so nothing was fetched to draw it.
+    assert not page.evaluate("Boolean(window.Plotly)")
+    chart = page.locator(".chart-panel .chart").first
+    place = ".ch-plot svg"
+    before = chart.locator(place).bounding_box()
+    chart.scroll_into_view_if_needed()
+    scrolled = chart.locator(place).bounding_box() if chart.locator(place).count() else None
     page.wait_for_selector(".chart-panel .js-plotly-plot .scatterlayer path.js-line", timeout=20_000)
+    assert chart.locator(".ch-plot").count() == 0
+    ground = chart.locator(".nsewdrag").first.bounding_box()
+    assert (
+        before
+        and ground
+        and (before["width"], before["height"]) == pytest.approx((ground["width"], ground["height"]), abs=1.5)
+    )
+    assert scrolled is None or scrolled["y"] == pytest.approx(ground["y"], abs=1.5)
     assert page.locator(".map svg .ward").count() == 12
 
 

@@ -59,5 +59,5 @@ def test_a_saved_picture_has_its_colours_title_and_source(page: Any) -> None:
     assert image.height > 2 * (box["height"] + 60)
     assert share(image, (0, 0, 0)) < 0.01
     assert share(image, (0xB3, 0x20, 0x1B)) > 0.0005
-    chart = saved(page, ".chart-panel:has(.js-plotly-plot) [data-save]")
+    chart = saved(page, ".chart-panel:has(.chart) [data-save]")
     assert share(chart, (0, 0, 0)) < 0.01 and share(chart, (255, 255, 255)) > 0.5
