@@ -88,7 +88,8 @@ def test_nothing_is_held_back_while_an_admin_uses_the_board_and_a_foreign_script
     page.click("button[value=add]")
     assert page.locator("#accounts-code code").inner_text().count("-") == 3
     user.go("/water", live=True)
-    page.locator(".chart").first.scroll_into_view_if_needed()
+    page.wait_for_selector("body.ready .chart")
+    page.evaluate("document.querySelector('#react-entry-point .chart').scrollIntoView()")
     page.wait_for_selector(".js-plotly-plot", timeout=20_000)
     page.click("#shell-languages summary")
     page.click("#shell-languages a[lang=ur]")
