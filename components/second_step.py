@@ -73,8 +73,8 @@ class SecondStep:
         await self._codes(scope, send, Entered("", codes), "")
 
     async def _remove(self, scope: Scope, send: Send, form: Form) -> None:
-        await self._door.remove(current(), form.one("code"), peer=peer(scope))
-        await answer(scope, send, 303, b"", redirect(glass.href("account/second")))
+        secret = await self._door.remove(current(), form.one("code"), peer=peer(scope))
+        await answer(scope, send, 303, b"", [*redirect(glass.href("account/second")), cookie(scope, secret)])
 
     async def _codes(self, scope: Scope, send: Send, entered: Entered, place: str) -> None:
         """The recovery codes, this once."""

@@ -18,7 +18,7 @@ from pipelines.engine.feeds import spoken
 from pipelines.engine.layout import LAYOUT
 from pipelines.engine.line_client import run_folder
 from pipelines.engine.model import Domain
-from pipelines.engine.people import audit
+from pipelines.engine.people import audit, sealing, second_factor
 from pipelines.engine.settings import BackupPlan, Settings
 from pipelines.engine.snapshot import Board
 
@@ -72,6 +72,7 @@ def examine(
     found += _backup(place)
     found += _jobs(place)
     found += _people(place)
+    found += _factors(place)
     return found
 
 
@@ -97,6 +98,19 @@ def _layout(place: Place) -> Iterator[Finding]:
     if stand is not None and stand.layout < LAYOUT:
         words = f"the store is of layout {stand.layout}; the next start brings it to {LAYOUT}, after a backup."
         yield Finding(Level.LOOK, "Layout", words)
+
+
+def _factors(place: Place) -> Iterator[Finding]:
+    """Whether each second factor opens with the key that lies beside the state and in no backup."""
+    state = place.store / "state.sqlite"
+    try:
+        shut = [name for name in sorted(second_factor.having(state)) if not second_factor.opens(state, name)]
+    except StoreError as error:
+        yield Finding(Level.MEND, "Second factors", str(error))
+        return
+    if shut:
+        words = f"those of {', '.join(shut)} do not open with {sealing.key_path(state)}. {sealing.MEND}"
+        yield Finding(Level.MEND, "Second factors", words)
 
 
 def _people(place: Place) -> Iterator[Finding]:

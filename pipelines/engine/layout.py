@@ -1,7 +1,8 @@
 """The layout of a store: its number, kept beside the manifest; of stores that are older than the number, what it is.
 
 1 values as they came, nothing sealed; 2 seals in the state, records of few rows; 3 whole multiples, checksums of files;
-4 rollups by month; 5 what happened to alarms by ISA-18.2; 6 quarter hours, rollups without sums of squares.
+4 rollups by month; 5 what happened to alarms by ISA-18.2; 6 quarter hours, rollups without sums of squares;
+7 secrets of second factors sealed.
 """
 
 import json
@@ -20,7 +21,7 @@ from pipelines.engine.journal import segments, sync_folder
 from pipelines.engine.manifest import Manifest
 from pipelines.engine.version import VERSION
 
-LAYOUT = 6
+LAYOUT = 7
 NAME = "layout.json"
 DAY = len("2026-03-10")
 
@@ -119,7 +120,8 @@ def _recognised(manifest: Manifest, store: Path, state: Path) -> int:
         return 3
     if state_layouts.has_old_log(state):
         return 4
-    return 5 if any(_squares(store / part.file) for part in manifest.parts.get("roll_daily", {}).values()) else LAYOUT
+    # 7 has its number, unless that was deleted; sealing what is sealed changes nothing.
+    return 5 if any(_squares(store / part.file) for part in manifest.parts.get("roll_daily", {}).values()) else 6
 
 
 def _squares(path: Path) -> bool:

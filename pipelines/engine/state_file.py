@@ -125,6 +125,19 @@ def changing(path: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
+def without_what_was(path: Path) -> None:
+    """The file without what was deleted or replaced in it; SQLite leaves that where it stood.
+
+    Raises StoreError when the disk does not take it.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be written anew ({error}). Check the disk: python app.py doctor") from error
+
+
 def read_all(
     path: Path, table: str, columns: str, where: str = "1", wanted: Sequence[object] = ()
 ) -> list[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from pipelines.engine.errors import StoreError
 from pipelines.engine.layout import LAYOUT, Stand
 from pipelines.engine.manifest import Manifest, Part
 from pipelines.engine.model import Table
+from pipelines.engine.people import second_factor
 from pipelines.engine.rollups import Rollups
 from pipelines.engine.tables import ENGINE_TABLES
 
@@ -157,6 +158,10 @@ def _roll_anew(work: Work, stand: Stand) -> None:
         rolled = layout.noted(work.store, rolled, rolled=some[-1])
 
 
+def _seal_factors(work: Work, _: Stand) -> None:
+    second_factor.seal_all(work.store / "state.sqlite")
+
+
 def _some_days(days: Mapping[str, Part]) -> Iterator[list[str]]:
     """Days in order, as many together as may be held in memory."""
     some: list[str] = []
@@ -176,6 +181,7 @@ STEPS = (
     Step(3, "every file is written with its checksum, readings in half the room", _write_anew),
     Step(5, "what happened to alarms is put in the words of ISA-18.2", _move_log),
     Step(6, "sums by quarter hour, hour, day and month, by ward and by value, are made of all readings", _roll_anew),
+    Step(7, "the secrets of second factors are sealed", _seal_factors),
 )
 
 

@@ -19,12 +19,14 @@ from pipelines.engine import (
     manifest,
     registers,
     state_alarms,
+    state_file,
     upgrade,
     upkeep_desk,
 )
 from pipelines.engine.calendar import local_day
 from pipelines.engine.errors import StoreError
 from pipelines.engine.layout import LAYOUT, Stand
+from pipelines.engine.people import sealing, second_factor
 from pipelines.engine.upgrade import Work
 from pipelines.engine.version import VERSION
 from tests.engine.small_town import open_line, read
@@ -111,6 +113,30 @@ def test_files_after_an_upgrade_are_those_that_this_version_writes(number: int, 
     assert days.height == 3 * rows.select(local_day("observed_at", "Asia/Kolkata")).n_unique()
 
 
+def test_secrets_of_second_factors_are_sealed_and_leave_nothing_in_the_file(tmp_path: Path) -> None:
+    town = unpacked(6, tmp_path / "town")
+    state, secret = town / "store" / "state.sqlite", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    facts = {"secret": secret, "confirmed_at": LATER.isoformat(), "step": 7, "recovery": ["ab", "cd"]}
+    with state_file.changing(state) as db:
+        db.execute("REPLACE INTO factors VALUES (?, ?)", ["asha", state_file.sealed(facts)])
+    forward(town)
+    assert all(secret.encode() not in path.read_bytes() for path in state.parent.glob("state.sqlite*"))
+    found = second_factor.of(state, "asha")
+    assert found is not None
+    assert (found.secret, found.confirmed_at, found.step, found.recovery) == (secret, LATER, 7, ("ab", "cd"))
+
+
+def test_key_of_second_factors_is_in_no_backup(tmp_path: Path) -> None:
+    town = unpacked(6, tmp_path / "town")
+    forward(town)
+    key = sealing.key_path(town / "store" / "state.sqlite")
+    sealing.seal(town / "store" / "state.sqlite", "asha", "GEZDGNBV")
+    made = backup.make(town, tmp_path / "town.tar", LATER)
+    assert key.is_file() and made.files > 3
+    listed = subprocess.run(["tar", "-tf", made.file], capture_output=True, text=True, check=True).stdout
+    assert "state.sqlite" in listed and sealing.NAME not in listed
+
+
 class Cut(BaseException):
     """Stands for SIGKILL."""
 
@@ -184,7 +210,7 @@ def test_check_says_what_an_upgrade_would_do_and_does_nothing(
     assert upkeep_desk.upgrade_check(read(town)) == 0
     told = capsys.readouterr().out
     assert f"is of layout 4, Townboard {VERSION} writes layout {LAYOUT}" in told
-    assert [line.split(":")[0].strip() for line in told.splitlines()[2:]] == ["layout 5", "layout 6"]
+    assert [line.split(":")[0].strip() for line in told.splitlines()[2:]] == ["layout 5", "layout 6", "layout 7"]
     assert contents(town) == before
     layout.write(town / "store", Stand(LAYOUT + 1, "9.0.0"))
     assert upkeep_desk.upgrade_check(read(town)) == 1

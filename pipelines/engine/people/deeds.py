@@ -46,8 +46,8 @@ def _begin_factor(path: Path, now: datetime, *, name: str, secret: str) -> None:
     second_factor.begin(path, name, secret)
 
 
-def _confirm_factor(path: Path, now: datetime, *, name: str, step: int, recovery: Sequence[str]) -> None:
-    second_factor.confirm(path, name, step, recovery, now)
+def _confirm_factor(path: Path, now: datetime, *, name: str, step: int, recovery: Sequence[str], keep: str) -> None:
+    second_factor.confirm(path, name, step, recovery, now, but=keep)
 
 
 def _use_factor(path: Path, now: datetime, *, name: str, step: int) -> None:
@@ -62,8 +62,8 @@ def _renew_recovery(path: Path, now: datetime, *, name: str, recovery: Sequence[
     second_factor.renew(path, name, recovery, now)
 
 
-def _remove_factor(path: Path, now: datetime, *, name: str, by: str) -> bool:
-    return second_factor.remove(path, name, now, by=by)
+def _remove_factor(path: Path, now: datetime, *, name: str, by: str, keep: str) -> bool:
+    return second_factor.remove(path, name, now, by=by, but=keep)
 
 
 def _redeem(path: Path, now: datetime, *, code: str, name: str, password: str | None) -> str:
@@ -79,8 +79,9 @@ def _rehash(path: Path, now: datetime, *, name: str, password: str) -> None:
 
 
 def _set_password(path: Path, now: datetime, *, name: str, password: str, keep: str) -> None:
-    accounts.set_password(path, name, password, now, by=name)
+    # In this order: cut off between the two, nobody stays signed in with a password that was changed.
     sessions.end(path, name, now, by=name, but=keep)
+    accounts.set_password(path, name, password, now, by=name)
 
 
 def _seen(path: Path, now: datetime, *, key: str) -> None:

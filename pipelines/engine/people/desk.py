@@ -65,8 +65,8 @@ def run(settings: Settings, asked: Mapping[str, Any], now: datetime) -> int:
             accounts.limit(path, name, wards, now, by=by)
             print(f"`{name}` is for {', '.join(wards) or 'the whole town'} now; it signs in anew.")
         case "second-factor":
-            gone = second_factor.remove(path, name, now, by=by)
             ended = sessions.end(path, name, now, by=by)
+            gone = second_factor.remove(path, name, now, by=by)
             words = "is taken away" if gone else "was none"
             print(f"The second factor of `{name}` {words}; {ended} sessions ended. A new one is set up at sign-in.")
     return 0

@@ -72,7 +72,7 @@ class FactorDoor:
             raise Misasked(second_factor.WRONG, 403)
         codes = second_factor.fresh_codes()
         kept = [digest(plain(code)) for code in codes]
-        await self._porter.told("confirm_factor", name=session.name, step=step, recovery=kept)
+        await self._porter.told("confirm_factor", name=session.name, step=step, recovery=kept, keep=session.id)
         if visit.session is not None:
             return Entered(await self._porter.rotated(session), tuple(codes))
         secret = await self._porter.whole(session.name, peer=peer, agent=agent, before=session.digest)
@@ -90,8 +90,10 @@ class FactorDoor:
         await self._porter.told("renew_recovery", name=session.name, recovery=kept)
         return tuple(codes)
 
-    async def remove(self, visit: Visit, typed: str, *, peer: str) -> None:
+    async def remove(self, visit: Visit, typed: str, *, peer: str) -> str:
         """Take the second factor away, for whoever shows a code of it; where the town asks for one, not at all.
+
+        Every other session of the account ends; this one goes on under the new secret that is given.
 
         Raises Misasked.
         """
@@ -99,7 +101,8 @@ class FactorDoor:
         if self._porter.access.needs_second_factor(visit.actor.role or "viewer"):
             raise Misasked(NEEDED, 403)
         await self._proven(session, typed, peer)
-        await self._porter.told("remove_factor", name=session.name, by=session.name)
+        await self._porter.told("remove_factor", name=session.name, by=session.name, keep=session.id)
+        return await self._porter.rotated(session)
 
     async def _proven(self, session: Session, typed: str, peer: str) -> None:
         """Nothing, when it is a code of somebody signed in that was never used."""

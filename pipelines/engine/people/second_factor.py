@@ -14,9 +14,9 @@ import pyotp
 import segno
 
 from pipelines.engine.asking import Misasked
-from pipelines.engine.people import audit
+from pipelines.engine.people import audit, sealing, sessions
 from pipelines.engine.people.accounts import ALPHABET, digest, plain
-from pipelines.engine.state_file import changing, read_all, sealed, unsealed
+from pipelines.engine.state_file import changing, read_all, sealed, unsealed, without_what_was
 
 # RFC 6238, 5.2: half a minute, and one step either way for clocks that differ.
 STEP_S, DRIFT = 30, 1
@@ -27,21 +27,40 @@ USED = "This code was used already. Wait for the next one; that is half a minute
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
-    """What is kept for one account; `confirmed_at` None: begun, not yet in use. `step`: the last that was used."""
+    """What is kept for one account; `confirmed_at` None: begun, not yet in use. `step`: the last that was used.
 
-    secret: str = field(repr=False)
+    `secret` stands there where it was opened to be computed with; on disk it is `kept` sealed.
+    """
+
+    secret: str = field(default="", repr=False)
+    kept: str = field(default="", repr=False)
     confirmed_at: datetime | None = None
     step: int = 0
     recovery: tuple[str, ...] = field(default=(), repr=False)
 
 
 def of(path: Path, name: str) -> Factor | None:
-    """The second factor of an account, or what was begun of it; None when it has none.
+    """The second factor of an account, its secret opened, or what was begun of it; None when it has none.
 
     Raises StoreError when it cannot be read.
     """
     found = [unsealed(facts) for _, facts in read_all(path, "factors", "name, facts", "name = ?", [name])]
-    return _factor(found[0]) if found else None
+    if not found:
+        return None
+    factor = _factor(found[0])
+    # What was damaged, or no key opens, stays in use and fits no code: a recovery code does, or an admin takes it away.
+    return replace(factor, secret=sealing.unseal(path, name, factor.kept) or pyotp.random_base32())
+
+
+def opens(path: Path, name: str) -> bool:
+    """Whether the secret of an account can be computed with here.
+
+    Raises StoreError when it cannot be read.
+    """
+    return any(
+        sealing.unseal(path, name, _factor(unsealed(facts)).kept) is not None
+        for _, facts in read_all(path, "factors", "name, facts", "name = ?", [name])
+    )
 
 
 def having(path: Path) -> set[str]:
@@ -95,12 +114,13 @@ def begin(path: Path, name: str, secret: str) -> None:
     with changing(path) as db:
         if (known := _known(db, name)) and known.confirmed_at is not None:
             raise Misasked("A second factor is in use already. Take it away first, then set up the new one.")
-        _keep(db, name, Factor(secret=secret))
+        _keep(db, name, Factor(kept=sealing.seal(path, name, secret)))
 
 
-def confirm(path: Path, name: str, step: int, recovery: Sequence[str], now: datetime) -> None:
+def confirm(path: Path, name: str, step: int, recovery: Sequence[str], now: datetime, *, but: str = "") -> None:
     """Use the second factor that was begun from now on, with these recovery codes (their digests).
 
+    Sessions that were opened without it end, all `but` the one in which it was set up.
     Raises Misasked when none was begun, or one is in use already.
     """
     with changing(path) as db:
@@ -109,6 +129,7 @@ def confirm(path: Path, name: str, step: int, recovery: Sequence[str], now: date
             raise Misasked("Nothing was begun here. Begin to set up the second factor once more.")
         _keep(db, name, replace(known, confirmed_at=now, step=step, recovery=tuple(recovery)))
         audit.note(db, now, name, "second factor set up")
+        sessions.end_within(db, name, now, by=name, but=but)
 
 
 def use(path: Path, name: str, step: int) -> None:
@@ -151,13 +172,25 @@ def renew(path: Path, name: str, recovery: Sequence[str], now: datetime) -> None
         audit.note(db, now, name, "recovery codes renewed")
 
 
-def remove(path: Path, name: str, now: datetime, *, by: str) -> bool:
-    """Take a second factor away; whether there was one."""
+def remove(path: Path, name: str, now: datetime, *, by: str, but: str = "") -> bool:
+    """Take a second factor away, with which all sessions end `but` one; whether there was one."""
     with changing(path) as db:
         gone = db.execute("DELETE FROM factors WHERE name = ?", [name]).rowcount > 0
         if gone:
             audit.note(db, now, by, "second factor taken away", {"name": name})
+            sessions.end_within(db, name, now, by=by, but=but)
         return gone
+
+
+def seal_all(path: Path) -> None:
+    """Seal the secrets that an earlier version kept as they are; nothing of them stays in the file."""
+    with changing(path) as db:
+        for name, text in db.execute("SELECT name, facts FROM factors").fetchall():
+            facts = unsealed(text) or {}
+            if "secret" in facts:
+                facts["sealed"] = sealing.seal(path, name, facts.pop("secret"))
+                db.execute("REPLACE INTO factors VALUES (?, ?)", [name, sealed(facts)])
+    without_what_was(path)
 
 
 def _known(db: sqlite3.Connection, name: str) -> Factor | None:
@@ -167,16 +200,18 @@ def _known(db: sqlite3.Connection, name: str) -> Factor | None:
 
 def _keep(db: sqlite3.Connection, name: str, factor: Factor) -> None:
     at = factor.confirmed_at
-    facts = {**vars(factor), "confirmed_at": at.isoformat() if at else None, "recovery": list(factor.recovery)}
+    facts = {
+        "sealed": factor.kept, "confirmed_at": at.isoformat() if at else None, "step": factor.step,
+        "recovery": list(factor.recovery),
+    }  # fmt: skip
     db.execute("REPLACE INTO factors VALUES (?, ?)", [name, sealed(facts)])
 
 
 def _factor(facts: Mapping[str, Any] | None) -> Factor:
-    # One whose entry was damaged on disk stays in use and fits no code: an admin takes it away.
-    facts = facts or {"secret": pyotp.random_base32(), "confirmed_at": "1970-01-01T00:00:00+00:00", "recovery": ()}
+    facts = facts or {"confirmed_at": "1970-01-01T00:00:00+00:00", "recovery": ()}
     at = facts["confirmed_at"]
     return Factor(
-        secret=facts["secret"],
+        kept=facts.get("sealed", ""),
         confirmed_at=datetime.fromisoformat(at) if at else None,
         step=facts.get("step", 0),
         recovery=tuple(facts["recovery"]),

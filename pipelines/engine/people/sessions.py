@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -149,12 +149,21 @@ def end(path: Path, name: str, now: datetime, *, by: str, id: str | None = None,
         found = [one for one in _of(db, name) if id is None or one.id == id]
         if id is not None and not found:
             raise Misasked(f"`{name}` has no session `{id[:40]}`.")
-        ending = [one for one in found if one.open(now) and one.id != but]
-        for one in ending:
-            _end(db, one, now)
-            did = "signed out" if by == name else "session ended"
-            audit.note(db, now, by, did, {"name": name, "session": one.id})
-        return len(ending)
+        return _ended(db, [one for one in found if one.id != but], now, by)
+
+
+def end_within(db: sqlite3.Connection, name: str, now: datetime, *, by: str, but: str = "") -> int:
+    """The same for all sessions of an account `but` one, within the change that is the reason; how many ended."""
+    return _ended(db, [one for one in _of(db, name) if one.id != but], now, by)
+
+
+def _ended(db: sqlite3.Connection, found: Sequence[Session], now: datetime, by: str) -> int:
+    ending = [one for one in found if one.open(now)]
+    for one in ending:
+        _end(db, one, now)
+        did = "signed out" if by == one.name else "session ended"
+        audit.note(db, now, by, did, {"name": one.name, "session": one.id})
+    return len(ending)
 
 
 def listed(path: Path) -> list[Session]:

@@ -1,13 +1,14 @@
 """The second factor: RFC 6238's own numbers, set up step by step, never twice the same code, recovery, and by role."""
 
 import re
+import stat
 from datetime import UTC, datetime, timedelta
 
 import pyotp
 import pytest
 
 from pipelines.engine.asking import Misasked
-from pipelines.engine.people import accounts, audit, second_factor, sessions
+from pipelines.engine.people import accounts, audit, sealing, second_factor, sessions
 from pipelines.engine.people.factor_door import Entered, FactorDoor
 from pipelines.engine.people.plan import Access
 from pipelines.engine.people.roles import VISITOR
@@ -60,11 +61,11 @@ def now_code(door: Doorstep, name: str = "asha") -> str:
     return pyotp.TOTP(factor.secret).generate_otp(int(door.now.timestamp()) // STEP_S)
 
 
-def set_up(door: Doorstep, secret: str) -> Entered:
+def set_up(door: Doorstep, secret: str, name: str = "asha") -> Entered:
     """The second factor set up by whoever has this session; a moment later."""
     desk, visit = FactorDoor(door.porter), door.visit(secret)
     door.wait_for(desk.begin(visit))
-    entered = door.wait_for(desk.confirm(visit, now_code(door), peer=PEER, agent="test"))
+    entered = door.wait_for(desk.confirm(visit, now_code(door, name), peer=PEER, agent="test"))
     door.later(STEP)
     return entered  # type: ignore[no-any-return]
 
@@ -165,11 +166,60 @@ def test_nobody_replaces_a_factor_in_use_without_a_code_of_it(door: Doorstep) ->
     assert door.visit(door.sign_in("asha")).actor.name == "asha"
 
 
-def test_admin_takes_a_lost_factor_away_once(door: Doorstep) -> None:
+def test_admin_takes_a_lost_factor_away_once_and_ends_what_was_open(door: Doorstep) -> None:
     entered = set_up(door, door.add("asha", "operator"))
     assert second_factor.having(door.path) == {"asha"}
+    assert door.visit(entered.secret).actor.name == "asha"
     assert second_factor.remove(door.path, "asha", door.now, by="boss")
     assert second_factor.having(door.path) == set()
     assert not second_factor.remove(door.path, "asha", door.now, by="boss")
-    assert door.visit(entered.secret).actor.name == "asha"
-    assert [entry.did for entry in audit.entries(door.path)][-1] == "second factor taken away"
+    door.porter.visitors.look_again()
+    assert door.visit(entered.secret).actor == VISITOR
+    told = [(entry.who, entry.did) for entry in audit.entries(door.path)]
+    assert told[-2:] == [("boss", "second factor taken away"), ("boss", "session ended")]
+
+
+def test_second_factor_set_up_or_taken_away_ends_the_other_sessions_of_its_person_alone(door: Doorstep) -> None:
+    before, other = door.add("asha", "operator"), door.add("ravi", "operator")
+    entered = set_up(door, door.sign_in("asha"))
+    assert [door.visit(one).actor.name for one in (before, entered.secret, other)] == ["", "asha", "ravi"]
+    second = pass_by(door, door.sign_in("asha"), now_code(door)).secret
+    door.later(STEP)
+    gone = FactorDoor(door.porter).remove(door.visit(second), now_code(door), peer=PEER)
+    third = door.wait_for(gone)
+    assert [door.visit(one).actor.name for one in (entered.secret, second, third, other)] == ["", "", "asha", "ravi"]
+
+
+# sealed --------------------------------------------------------------------------------------------------------------
+
+
+def test_secret_is_nowhere_beside_the_key_and_the_key_is_its_owners_alone(door: Doorstep) -> None:
+    set_up(door, door.add("asha", "operator"))
+    factor = second_factor.of(door.path, "asha")
+    assert factor is not None and len(factor.secret) == 32
+    files = [path for path in door.path.parent.iterdir() if path.is_file()]
+    assert sealing.key_path(door.path) in files
+    assert all(factor.secret.encode() not in path.read_bytes() for path in files)
+    assert stat.S_IMODE(sealing.key_path(door.path).stat().st_mode) == 0o600
+    assert factor.secret not in repr(factor) and factor.kept not in repr(factor)
+
+
+def test_lost_key_leaves_recovery_codes_and_one_that_was_kept_apart_opens_beside_a_newer(door: Doorstep) -> None:
+    codes = set_up(door, door.add("asha", "operator")).codes
+    path, code = sealing.key_path(door.path), now_code(door)
+    apart = path.read_text()
+    path.unlink()
+    assert not second_factor.opens(door.path, "asha")
+    with pytest.raises(Misasked, match="not right"):
+        pass_by(door, door.sign_in("asha"), code)
+    assert door.visit(pass_by(door, door.sign_in("asha"), codes[0]).secret).actor.name == "asha"
+    set_up(door, door.add("ravi", "operator"), "ravi")
+    path.write_text(path.read_text() + apart)
+    assert second_factor.opens(door.path, "asha") and second_factor.opens(door.path, "ravi")
+    assert door.visit(pass_by(door, door.sign_in("asha"), now_code(door)).secret).actor.name == "asha"
+
+
+def test_secret_of_one_account_does_not_serve_another(door: Doorstep) -> None:
+    kept = sealing.seal(door.path, "asha", RFC_SECRET)
+    assert sealing.unseal(door.path, "asha", kept) == RFC_SECRET
+    assert sealing.unseal(door.path, "ravi", kept) is None
