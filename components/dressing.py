@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from components import catalogues, glass, theme
-from components.asgi import Receive, Scope, Send, answer, encoding, squeezed
+from components.asgi import Headers, Receive, Scope, Send, answer, encoding, squeezed
+from components.security import policy
 from components.static import FOREVER, VENDOR
-from components.tongue import DIGITS, Tongue, offered
+from components.tongue import DIGITS, Tongue, current, offered
 
 # Script -> font file, name, and the letters it is asked for; everything else stays with the system's own fonts.
 ASSETS = VENDOR.parent
@@ -23,6 +24,7 @@ ON_DEVICES = {
     "devanagari": ("Noto Sans Devanagari", "NotoSansDevanagari-Regular", "Nirmala UI", "Kohinoor Devanagari"),
     "arabic": ("Noto Naskh Arabic", "NotoNaskhArabic-Regular", "Segoe UI", "Geeza Pro"),
 }
+BARE = Path(__file__).resolve().parent / "templates" / "public.css"
 WEIGHTS = {400: "400", 600: "600 800"}
 
 
@@ -33,14 +35,29 @@ def html_tag(tongue: Tongue) -> str:
 
 def head(tongue: Tongue) -> str:
     """Palette, fonts and the rules of what the window shows first, for the head of a page: nothing is waited for."""
+    return f"<style>{sheet_within(tongue)}</style>"
+
+
+def sheet_within(tongue: Tongue) -> str:
+    """They as they stand in the head of a page, and as its policy names them."""
     first = "bootstrap.rtl.min.css" if tongue.direction == "rtl" else "bootstrap.min.css"
-    return f"<style>{theme.css()}{_faces(tongue)}{_rules(VENDOR / first)}{_rules(ASSETS / 'first.css')}</style>"
+    return f"{theme.css()}{_faces(tongue)}{_rules(VENDOR / first)}{_rules(ASSETS / 'first.css')}"
 
 
 @cache
 def _rules(sheet: Path) -> str:
     """A style sheet without its remarks; none where it was not fetched."""
     return REMARKS.sub("", sheet.read_text("utf-8")) if sheet.exists() else ""
+
+
+def bare_sheet(tongue: Tongue) -> str:
+    """All the style of a page for residents, as it stands in its head."""
+    return theme.bare_css() + small_face(tongue) + BARE.read_text("utf-8")
+
+
+def guard() -> Headers:
+    """The policy of a page without Dash in the language that is spoken now."""
+    return policy(styles=(sheet_within(current()), bare_sheet(current())))
 
 
 def words(tongue: Tongue) -> str:

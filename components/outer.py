@@ -201,7 +201,7 @@ class Outer:
             got = await ask(self.inner, self.prefix + path)
             if got.status != 200:
                 raise StartFailed(f"{path} answered {got.status}: {got.body[:400].decode(errors='replace')}")
-        self._policy = policy(tuple(self.dash.csp_hashes()))
+        self._policy = policy(tuple(self.dash.csp_hashes()), tuple(map(dressing.sheet_within, tongue.offered())))
         index = await ask(self.inner, self.prefix)
         heads = "".join(map(dressing.head, tongue.offered()))
         await self.static.warm(index.body.decode() + heads)

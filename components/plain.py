@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from components import dressing, first_paint, glass, shell, tongue, wording
 from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, squeezed
-from components.security import THEME_SCRIPT, policy
+from components.security import THEME_SCRIPT, WITHOUT_SCRIPT
 from components.visitor import current
 from components.words_page import failed
 
@@ -46,7 +46,8 @@ def bare(title: str, framed: str, *, extra: tuple[str, ...] = (), styles: tuple[
     head = {
         "html": Markup(dressing.html_tag(spoken)), "head": Markup(dressing.head(spoken)),
         "words": Markup(dressing.words(spoken)),
-        "title": f"{title} · {glass.town().name}", "theme": Markup(THEME_SCRIPT), "icon": glass.href("assets/icon.svg"),
+        "title": f"{title} · {glass.town().name}", "theme": Markup(THEME_SCRIPT),
+        "without": Markup(WITHOUT_SCRIPT), "icon": glass.href("assets/icon.svg"),
         "styles": [asset(name) for name in ("townboard.css", *styles)],
         "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
     }  # fmt: skip
@@ -61,7 +62,8 @@ def asset(name: str) -> str:
 async def give(scope: Scope, send: Send, body: bytes, status: int = 200, more: Headers | None = None) -> None:
     """Answer with a page that is for nobody else and kept nowhere."""
     how = encoding(scope)
-    headers = [*policy(), (b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+    kind = (b"content-type", b"text/html; charset=utf-8")
+    headers = [*dressing.guard(), kind, (b"cache-control", b"no-store")]
     headers += more or []
     if how != b"identity":
         body = await asyncio.to_thread(squeezed, body, how)

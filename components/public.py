@@ -5,10 +5,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from components import plain, public_page
+from components import dressing, plain, public_page
 from components.asgi import App, Headers, Receive, Scope, Send, answer, encoding, header, query, squeezed
 from components.lately import Lately
-from components.security import policy
 from components.tongue import current
 
 FRESH_S = 20.0
@@ -57,7 +56,7 @@ class Public:
 
 async def _give(scope: Scope, send: Send, kept: Kept) -> None:
     headers: Headers = [
-        *policy(),
+        *dressing.guard(),
         (b"content-type", b"text/html; charset=utf-8"),
         (b"cache-control", CACHED),
         (b"etag", kept.tag),

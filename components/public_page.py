@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components import dressing, glass, kpi_tile, plain, said, theme, wording
+from components import dressing, glass, kpi_tile, plain, said, wording
 from components.address import ward_names
 from components.domain_page import headlines
 from components.tongue import _, current, offered
@@ -17,7 +17,6 @@ from pipelines.engine.model import Domain
 KPIS = "kpis"
 # Figures older than this are told to be old before anything else.
 OLD = timedelta(minutes=10)
-STYLE = plain.ROOT / "templates" / "public.css"
 
 
 def known_ward(asked: str) -> str:
@@ -33,8 +32,8 @@ def known_table(asked: str) -> str:
 def written(template: str, title: str, **more: Any) -> bytes:
     """A whole page with its style in it, so that nothing else has to be fetched."""
     head = {
-        "title": f"{title} · {glass.town().name}", "palette": Markup(theme.bare_css()),
-        "style": Markup(dressing.small_face(current()) + STYLE.read_text("utf-8")), "lang": current().code,
+        "title": f"{title} · {glass.town().name}", "style": Markup(dressing.bare_sheet(current())),
+        "lang": current().code,
         "dir": current().direction, "languages": offered(),
     }  # fmt: skip
     return plain.content(template, **head, **more).encode()

@@ -16,7 +16,7 @@ from components import glass, shell
 from components.asgi import App
 from components.behind import Behind
 from components.outer import Outer
-from components.security import EARLY_SCRIPT, THEME_SCRIPT
+from components.security import EARLY_SCRIPT, THEME_SCRIPT, WITHOUT_SCRIPT
 from components.settled import named, settled
 from components.static import PLOTLY_URL, plotly_tag
 
@@ -32,7 +32,7 @@ INDEX = """<!DOCTYPE html>
 <script>%(theme)s</script><script>%(early)s</script><!--tongue--><!--sheets-->{%%css%%}<!--/sheets-->
 <meta name="townboard-plotly" content="%(plotly)s">
 <noscript><meta http-equiv="refresh" content="30">
-<style>.needs-script{display:none!important}.only-without-script{display:inline-block!important}</style></noscript>
+<style>%(without)s</style></noscript>
 </head>
 <body><div id="first"><!--first--></div>{%%app_entry%%}
 <footer><!--words-->{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body>
@@ -95,4 +95,5 @@ def _dash(town: Town, prefix: str) -> Dash:
 def _index(prefix: str) -> str:
     icon = int((ROOT / "assets" / "icon.svg").stat().st_mtime)
     plotly = f"{prefix}{PLOTLY_URL}?m={plotly_tag()}"
-    return INDEX % {"theme": THEME_SCRIPT, "early": EARLY_SCRIPT, "prefix": prefix, "plotly": plotly, "icon": icon}
+    told = {"theme": THEME_SCRIPT, "early": EARLY_SCRIPT, "without": WITHOUT_SCRIPT}
+    return INDEX % {**told, "prefix": prefix, "plotly": plotly, "icon": icon}

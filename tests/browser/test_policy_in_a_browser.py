@@ -102,6 +102,10 @@ def test_nothing_is_held_back_while_an_admin_uses_the_board_and_a_foreign_script
     page.evaluate(
         "const it = document.createElement('script'); it.textContent = 'window.ran = 1'; document.body.append(it)"
     )
+    page.evaluate(
+        "const it = document.createElement('style'); it.textContent = 'body{display:none}'; document.head.append(it)"
+    )
     page.evaluate(FETCHED)
     held = {one.split()[0] for one in user.held_back}
-    assert held == {"script-src-elem", "connect-src"} and page.evaluate("window.ran === undefined")
+    assert held == {"script-src-elem", "style-src-elem", "connect-src"} and page.evaluate("window.ran === undefined")
+    assert page.evaluate("getComputedStyle(document.body).display") == "block"

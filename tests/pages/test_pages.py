@@ -1,6 +1,8 @@
 """Every page of a made-up town: what it says, with data, without, and to whom nothing is known."""
 
 import asyncio
+import base64
+import hashlib
 import re
 from typing import Any
 
@@ -49,9 +51,6 @@ def test_head_is_answered_as_get_without_a_body(town: FakeTown) -> None:
 
 
 def test_pages_carry_a_strict_policy_that_names_every_inline_script(town: FakeTown) -> None:
-    import base64
-    import hashlib
-
     answer = get(town, "/water")[0]
     policy = answer.headers["content-security-policy"]
     scripts = policy.split("script-src")[1].split(";")[0]
@@ -60,6 +59,19 @@ def test_pages_carry_a_strict_policy_that_names_every_inline_script(town: FakeTo
     assert inline
     for text in inline:
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in scripts
+
+
+@pytest.mark.parametrize("path", ["/", "/water", "/council", "/public", "/public/data", "/signin"])
+@pytest.mark.parametrize("language", ["en", "hi", "ur"])
+def test_policy_names_every_style_that_stands_in_a_page_and_lets_no_other_in(
+    town: FakeTown, path: str, language: str
+) -> None:
+    answer = get(town, f"{path}?lang={language}")[0]
+    directives = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    within = re.findall(r"<style[^>]*>(.*?)</style>", answer.text, re.S)
+    assert within and "unsafe" not in directives["style-src-elem"]
+    for text in within:
+        assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in directives["style-src-elem"]
 
 
 def test_nothing_on_a_page_points_outside_the_server(town: FakeTown) -> None:
