@@ -115,9 +115,9 @@ def web(options: argparse.Namespace) -> int:
 
     import uvicorn
 
+    from components import slow_heads
     from components.behind import Behind, Crowd
     from components.served import Served
-    from components.slow_heads import PatientProtocol
     from components.web import build
     from pipelines.engine import api, layout
     from pipelines.engine.api.access import loopback
@@ -135,7 +135,8 @@ def web(options: argparse.Namespace) -> int:
     behind = None if is_behind else Behind(pages, Crowd(crowd_mark(settings.store)))
     application = build(town, api.build(town, local=local), options.prefix, behind)
     sockets = [private_socket(pages)] if is_behind else None
-    front = {"host": options.host, "port": options.port, "http": PatientProtocol, "server_header": False}
+    speaks = slow_heads.bounded(town.porter.access.connections_per_address)
+    front = {"host": options.host, "port": options.port, "http": speaks, "server_header": False}
     told = {"forwarded_allow_ips": "*"} if is_behind else front
     quiet = {"access_log": False, "log_config": None, "timeout_graceful_shutdown": 2, "loop": "asyncio"}
     Served(uvicorn.Config(application, **told, **quiet)).run(sockets)

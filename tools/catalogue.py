@@ -262,6 +262,8 @@ REPORT = {
 ACCESS = {
     "second_factor_from": f"Least role that needs a second factor: {', '.join(ROLES)}. Without it nobody needs one.",
     "requests_per_minute": "How much one address may ask in a minute before it has to wait (1200).",
+    "connections_per_address": "How many connections one address may hold at a time (512): seven for each browser. "
+    "This computer, and proxies that the web process was told to believe, as many as they like.",
     "openid": "The town's own sign-in, where it has one: the section [access.openid].",
 }
 OPENID = {

@@ -86,6 +86,7 @@ EXPECTED = {
     "report_tells_nobody": (9, "`counsel`", "Did you mean `council`?"),
     "second_factor_from_unknown_role": (7, "'chief'", "viewer, council, operator, clerk, admin"),
     "unknown_access_key": (7, "`second_factor`", "Did you mean `second_factor_from`?"),
+    "too_few_connections": (7, "`connections_per_address = 4`", "from 16 on"),
     "too_few_requests": (7, "`requests_per_minute = 5`", "from 60 on"),
     "openid_over_http": (7, "`issuer` must be the https address", 'issuer = "https://'),
     "openid_without_roles": (6, "who may do what", "[access.openid.roles]"),

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from components import bounds, slow_heads
 from components.asgi import Receive, Scope, Send, answer
@@ -162,6 +163,55 @@ def test_head_without_end_is_refused_and_others_are_served(port: int) -> None:
     lines = b"".join(b"x-%d: %s\r\n" % (n, b"y" * 1_000) for n in range(100))
     assert b"431 Request Header Fields Too Large" in on_the_wire(port, GET, lines[:50_000], lines[50_000:])
     assert on_the_wire(port, GET, b"\r\n").endswith(b"0")
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted", "answers"),
+    [
+        ("203.0.113.7", "127.0.0.1", [200, 200, 503]), ("203.0.113.7", "*", [200] * 3),
+        ("203.0.113.7", "127.0.0.1, 203.0.113.0/24", [200] * 3), ("127.0.0.1", "127.0.0.1", [200] * 3),
+    ],
+    ids=["stranger", "any proxy", "proxies of a network", "this machine"],
+)  # fmt: skip
+def test_address_holds_so_many_connections_and_no_more_until_it_closes_one(
+    peer: str, trusted: str, answers: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Line(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__({"peername": (peer, 1), "sockname": ("127.0.0.1", 80)})
+            self.told, self.is_closed = b"", False
+
+        def write(self, data: Any) -> None:
+            self.told += data
+
+        def is_closing(self) -> bool:
+            return self.is_closed
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    protocol = slow_heads.bounded(2)
+    config = uvicorn.Config(counts, lifespan="off", log_config=None, http=protocol, forwarded_allow_ips=trusted)
+    config.load()
+
+    async def run() -> list[int]:
+        state, lines, speaking = ServerState(), [Line() for _ in answers], []
+        for line in lines:
+            speaking.append(protocol(config, state, {}))
+            speaking[-1].connection_made(line)
+        told = [503 if line.is_closed and line.told.startswith(b"HTTP/1.1 503") else 200 for line in lines]
+        for one in speaking:
+            one.connection_lost(None)
+        further = Line()
+        again = protocol(config, state, {})
+        again.connection_made(further)
+        assert not further.is_closed
+        again.connection_lost(None)
+        return told
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(run()) == answers
+    assert ("further ones are refused" in caplog.text) is (503 in answers) and protocol.held == {}
 
 
 def test_large_body_behind_a_small_head_is_no_large_head(port: int) -> None:

@@ -31,6 +31,7 @@ class Access:
 
     second_factor_from: str | None = None
     requests_per_minute: int = 1_200
+    connections_per_address: int = 512
     openid: OpenId | None = None
 
     def needs_second_factor(self, role: str) -> bool:

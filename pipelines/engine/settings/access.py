@@ -9,12 +9,14 @@ from pipelines.engine.people.plan import Access, OpenId
 from pipelines.engine.people.roles import ROLES
 from pipelines.engine.settings.document import Document, choice
 
-ACCESS_KEYS = {"second_factor_from", "requests_per_minute", "openid"}
+ACCESS_KEYS = {"second_factor_from", "requests_per_minute", "connections_per_address", "openid"}
 OPENID_KEYS = {
     "issuer", "client_id", "client_secret_file", "title", "address", "scopes", "name_claim", "role_claim", "roles",
 }  # fmt: skip
 SECTION, OPENID = "access", "access.openid"
 FEWEST_A_MINUTE = 60
+# A browser opens six at once, and its page holds one.
+FEWEST_HELD = 16
 
 
 def read_access(document: Document, raw: Any, folder: Path) -> Access:
@@ -25,12 +27,22 @@ def read_access(document: Document, raw: Any, folder: Path) -> Access:
     for key in set(raw) - ACCESS_KEYS:
         document.unknown(SECTION, key, ACCESS_KEYS)
     least = choice(document, SECTION, raw, "second_factor_from", ROLES, None) if "second_factor_from" in raw else None
-    most = raw.get("requests_per_minute", Access.requests_per_minute)
-    if not isinstance(most, int) or isinstance(most, bool) or most < FEWEST_A_MINUTE:
-        words = f"`requests_per_minute = {most!r}` must be a whole number from {FEWEST_A_MINUTE} on."
-        document.wrong(SECTION, "requests_per_minute", words)
-        most = Access.requests_per_minute
-    return Access(second_factor_from=least, requests_per_minute=most, openid=_openid(document, raw, folder))
+    return Access(
+        second_factor_from=least,
+        requests_per_minute=_most(document, raw, "requests_per_minute", FEWEST_A_MINUTE),
+        connections_per_address=_most(document, raw, "connections_per_address", FEWEST_HELD),
+        openid=_openid(document, raw, folder),
+    )
+
+
+def _most(document: Document, raw: Mapping[str, Any], key: str, fewest: int) -> int:
+    """How much one address may have, a number that lets a person work."""
+    usual = int(getattr(Access, key))
+    most = raw.get(key, usual)
+    if isinstance(most, int) and not isinstance(most, bool) and most >= fewest:
+        return most
+    document.wrong(SECTION, key, f"`{key} = {most!r}` must be a whole number from {fewest} on.")
+    return usual
 
 
 def _openid(document: Document, above: Mapping[str, Any], folder: Path) -> OpenId | None:
