@@ -21,6 +21,12 @@ SCHEMES = ("rsync", "ssh+rsync", "sftp")
 # A copy of some gigabytes over a slow link takes hours; a link that says nothing is given up sooner by the tools.
 LONGEST_S = 6 * 3600
 QUIET_S = 300
+AFTERWARDS = (
+    "rsync error",
+    "Connection closed",
+    "rsync: connection unexpectedly closed",
+    "rsync: [sender] write error",
+)
 WAY = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=20")
 
 
@@ -163,7 +169,7 @@ class Sftp:
         port = ["-P", str(found.port)] if found.port else []
         host = f"{found.username}@{found.hostname}" if found.username else str(found.hostname)
         inside = [f"cd {_quoted(unquote(found.path) or '/')}", *orders]
-        command = ["sftp", "-q", "-b", "-", *self.way, *key, *port, host]
+        command = ["sftp", "-b", "-", *self.way, *key, *port, host]
         return _told(command, found.geturl(), "\n".join(inside) + "\n")
 
 
@@ -186,8 +192,10 @@ def _told(command: Sequence[str], place: str, orders: str | None = None) -> str:
     except subprocess.TimeoutExpired as error:
         raise StoreError(f"the second place {place} did not take the copy within six hours.") from error
     if done.returncode:
-        words = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("rsync error")]
-        why = words[-1].strip() if words else f"{command[0]} ended with {done.returncode}"
+        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        # Why comes first; that the connection is closed therefore comes after it.
+        telling = [line for line in words if not line.startswith(AFTERWARDS)] or words
+        why = telling[-1].rstrip(".") if telling else f"{command[0]} ended with {done.returncode}"
         raise StoreError(f"the second place {place} did not take the copy: {why}. It is tried again within the hour.")
     return done.stdout
 

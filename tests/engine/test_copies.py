@@ -1,9 +1,14 @@
 """Copies of the town: which stay, and a second place that holds what was sent, by folder, rsync and SFTP."""
 
+import getpass
+import os
+import resource
+import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +25,7 @@ from tests.scenarios.test_processes import free_port
 
 DAY = timedelta(days=1)
 SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
+SSHD = Path("/usr/sbin/sshd")
 
 
 def plan(tmp_path: Path, **more: object) -> BackupPlan:
@@ -171,9 +177,6 @@ def test_backup_that_grows_old_is_said(tmp_path: Path) -> None:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """An rsync server of our own on this machine."""
-    import shutil
-    import socket
-
     if not shutil.which("rsync"):
         pytest.skip("rsync is not installed")
     (tmp_path / "served").mkdir()
@@ -244,3 +247,76 @@ def test_second_place_by_sftp_holds_what_was_sent_and_is_thinned(
         assert copies.run(rule, town, NOON + n * DAY).faults == ()
     assert sorted(path.name for path in there.iterdir()) == [named(NOON + n * DAY) for n in (1, 2, 3)]
     assert (there / named(NOON + 3 * DAY)).read_bytes() == (rule.to / named(NOON + 3 * DAY)).read_bytes()
+
+
+@contextmanager
+def sshd(folder: Path, port: int, most_bytes: int | None = None) -> Iterator[None]:
+    """A real SSH server for whoever runs the tests; with `most_bytes` no file gets longer, and its session dies."""
+    told = {
+        "Port": port, "ListenAddress": "127.0.0.1", "HostKey": folder / "host", "PidFile": "none", "UsePAM": "no",
+        "AuthorizedKeysFile": folder / "key.pub", "StrictModes": "no", "PasswordAuthentication": "no",
+        "Subsystem": f"sftp {SFTP_SERVER}",
+    }  # fmt: skip
+    (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in told.items()))
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+
+    def bounded() -> None:
+        if most_bytes:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    command = [SSHD, "-D", "-f", folder / "sshd_config"]
+    server = subprocess.Popen(command, preexec_fn=bounded, stderr=subprocess.PIPE, text=True)  # noqa: PLW1509
+    try:
+        assert server.stderr is not None
+        until = time.monotonic() + 10
+        while time.monotonic() < until and server.poll() is None:
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        if server.poll() is not None:
+            pytest.skip(f"the SSH server does not run here: {server.stderr.read()[-200:]}")
+        yield
+    finally:
+        server.terminate()
+        server.wait(10)
+        if server.stderr is not None:
+            server.stderr.close()
+
+
+@pytest.mark.skipif(not SSHD.exists() or not shutil.which("rsync"), reason="no SSH server, or no rsync, is installed")
+@pytest.mark.parametrize("scheme", ["sftp", "ssh+rsync"])
+def test_copy_over_ssh_is_cut_off_taken_up_again_verified_and_restored_from(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, there, port = tmp_path / "ssh", tmp_path / "there", free_port()
+    folder.mkdir()
+    there.mkdir()
+    for name in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    known = ("-o", f"UserKnownHostsFile={folder / 'known'}", "-o", "GlobalKnownHostsFile=/dev/null")
+    monkeypatch.setattr(second_place, "WAY", (*second_place.WAY, *known))
+    monkeypatch.setattr(copies, "place_of", lambda address, key: place(address, key, known))
+    town = town_of(tmp_path)
+    address = f"{scheme}://{getpass.getuser()}@127.0.0.1:{port}{there}"
+    rule = plan(tmp_path, second=address, key_file=folder / "key")
+    with sshd(folder, port):
+        (words,) = copies.run(rule, town, NOON).faults
+        assert "Host key verification failed" in words and not any(there.iterdir())
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    copy = rule.to / named(NOON)
+    with sshd(folder, port, copy.stat().st_size // 2):
+        assert len(copies.run(rule, town, NOON + timedelta(hours=1)).faults) == 1
+        assert copy.name not in {path.name for path in there.iterdir()}
+    with sshd(folder, port):
+        done = copies.run(rule, town, NOON + timedelta(hours=2))
+        assert (done.made, done.sent, done.faults) == (False, True, ())
+    assert (there / copy.name).read_bytes() == copy.read_bytes()
+    backup.restore(there / copy.name, tmp_path / "again")
+    assert (tmp_path / "again" / "town.toml").read_bytes() == (town / "town.toml").read_bytes()
+
+
+def place(address: str, key: Path | None, known: tuple[str, ...]) -> second_place.Place:
+    """The place behind an address, with hosts that are known to this test alone."""
+    found = second_place.place_of(address, key)
+    return Sftp(found.address, found.key_file, second_place.WAY) if isinstance(found, Sftp) else found
