@@ -120,8 +120,9 @@ def _recognised(manifest: Manifest, store: Path, state: Path) -> int:
         return 3
     if state_layouts.has_old_log(state):
         return 4
-    # 7 has its number, unless that was deleted; sealing what is sealed changes nothing.
-    return 5 if any(_squares(store / part.file) for part in manifest.parts.get("roll_daily", {}).values()) else 6
+    if any(_squares(store / part.file) for part in manifest.parts.get("roll_daily", {}).values()):
+        return 5
+    return 6 if state_layouts.has_open_factors(state) else LAYOUT
 
 
 def _squares(path: Path) -> bool:

@@ -28,6 +28,11 @@ def has_old_log(path: Path) -> bool:
     return _any(path, "SELECT 1 FROM sqlite_master WHERE name = 'alarm_log'")
 
 
+def has_open_factors(path: Path) -> bool:
+    """Whether a secret of a second factor stands there for everybody who reads the file."""
+    return _any(path, """SELECT 1 FROM factors WHERE facts LIKE '%"secret":%' LIMIT 1""")
+
+
 def _any(path: Path, question: str) -> bool:
     if not path.exists():
         return False
