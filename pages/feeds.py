@@ -11,6 +11,7 @@ from dash import html
 
 from components import glass, visitor, wording
 from components.device_list import clocks, devices
+from components.first_paint import FIRST
 from components.freshness import ago, feed_table, feeds_in_a_sentence, ledger
 from components.kpi_tile import csv_link
 from components.props import props
@@ -43,6 +44,7 @@ def feeds(query: Mapping[str, Any]) -> html.Div:
             html.Div(
                 html.Div([html.H1(_("Feeds")), html.P(feeds_in_a_sentence(state), className="sub", **props(SENTENCE))]),
                 className="page-head",
+                **props({FIRST: "yes"}),
             ),
             html.Section(
                 [html.Div(html.H2(_("The books of all feeds")), className="panel-head"), ledger(state)],
