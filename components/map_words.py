@@ -57,7 +57,8 @@ def as_table(state: State, kpi: str | None, unit: str = "") -> html.Details:
     top = html.Thead(html.Tr([html.Th(text, scope="col") for text in heads]))
     body = html.Tbody([_row(state, kpi, ward, name) for ward, name in ward_names().items()])
     table = html.Table([top, body], className="table table-quiet raw")
-    return html.Details([html.Summary(_("As a table")), table], className="explain chart-table map-table")
+    mark = props({"data-map-table": kpi or ""})
+    return html.Details([html.Summary(_("As a table")), table], className="explain chart-table map-table", **mark)
 
 
 def _row(state: State, kpi: str | None, ward: str, name: str) -> html.Tr:
