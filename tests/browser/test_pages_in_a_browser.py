@@ -1,7 +1,5 @@
 """Every page in a real browser: quiet console, nothing fetched from elsewhere, fits, lives, says when it does not."""
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -211,38 +209,6 @@ def test_without_scripts_the_figures_the_map_and_the_filters_are_there(chromium:
     page.click("form.filters button")
     assert "days=30" in page.url and "ward=W03" in page.url
     context.close()
-
-
-def test_not_live_appears_when_the_server_is_gone_and_heals_by_itself(watched: Watched, served: Served) -> None:
-    page = watched.open("/water")
-    served.stop()
-    page.wait_for_selector(".not-live:not([hidden])", timeout=20_000)
-    assert page.inner_text(".not-live").startswith("NOT LIVE SINCE ")
-    assert greyed(page)
-    served.start()
-    page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
-    assert page.locator(".not-live").is_hidden()
-
-
-def test_the_page_says_so_when_the_line_stops_but_the_server_answers(watched: Watched, served: Served) -> None:
-    page = watched.open("/")
-    served.paused = True
-    served.seq += 1
-    served.town.publish(served.town.state_at(served.seq, datetime.now(UTC) - timedelta(minutes=5)))
-    banner = page.locator(".not-live")
-    banner.filter(has_text="no new figures are made").wait_for(timeout=10_000)
-    assert re.match(r"NOT LIVE SINCE \d\d:\d\d", banner.inner_text())
-    assert page.locator(".live").get_attribute("data-mode") != "live"
-    assert greyed(page)
-    served.paused = False
-    page.wait_for_selector(".live[data-mode=live]", timeout=10_000)
-    assert banner.is_hidden()
-    assert not greyed(page)
-
-
-def greyed(page: Any) -> bool:
-    """Whether the figures look as dead as they are."""
-    return page.evaluate("getComputedStyle(document.querySelector('.content')).filter") == "grayscale(1)"
 
 
 def test_the_chosen_theme_is_kept_over_a_reload(watched: Watched) -> None:

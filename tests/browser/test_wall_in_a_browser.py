@@ -1,7 +1,7 @@
 """The wall in a real browser: fits, is read from afar, follows the wire, rings, and never looks live when it is not."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,13 +30,19 @@ def wall(chromium: Any, served: Served, request: Any) -> Iterator[Callable[..., 
     open_ones: list[Watched] = []
 
     def look(
-        width: int = 1920, height: int = 1080, script: str = "", at: Any = served, lang: str = "en", **options: Any
+        width: int = 1920,
+        height: int = 1080,
+        script: str = "",
+        at: Any = served,
+        lang: str = "en",
+        path: str = "/wall",
+        **options: Any,
     ) -> Watched:
         view = Watched(chromium, at, width, height, **options)
         open_ones.append(view)
         if script:
             view.page.add_init_script(script)
-        view.page.goto(f"{at.address}/wall?lang={lang}", wait_until="domcontentloaded")
+        view.page.goto(f"{at.address}{path}?lang={lang}", wait_until="domcontentloaded")
         view.page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
         return view
 
@@ -168,17 +174,20 @@ def test_sound_that_the_browser_blocks_is_told_on_the_wall(wall: Callable[..., W
 def looks_dead(page: Any) -> bool:
     """The figures are grey and pale, and the words stand over them."""
     return page.evaluate("""() => {
-        const look = getComputedStyle(document.querySelector('.w-columns')), banner = document.querySelector('.not-live');
-        return look.filter === 'grayscale(1)' && +look.opacity < .6 && !banner.hidden && banner.getBoundingClientRect().height > 50;
+        const wall = document.querySelector('.w-columns'), look = getComputedStyle(wall || document.querySelector('.content'));
+        const banner = document.querySelector('.not-live'), tall = banner.getBoundingClientRect().height;
+        return look.filter === 'grayscale(1)' && +look.opacity < (wall ? .6 : 1) && !banner.hidden && tall > (wall ? 50 : 30);
     }""")
 
 
-def second_by_second(page: Any, until: str, most: int = 25) -> list[tuple[str, str]]:
-    """Badge and banner at each second until something shows."""
+def second_by_second(page: Any, until: str, most: int = 25, *, beside: Sequence[Any] = ()) -> list[tuple[str, str]]:
+    """Badge and banner at each second until something shows; pages beside it show the same at the same second."""
     seen = []
     for _ in range(most):
         seen.append((page.locator(".live").inner_text(), page.locator(".not-live").inner_text()))
         if page.locator(until).count():
+            for other in beside:
+                other.wait_for_selector(until, timeout=1500)
             return seen
         page.wait_for_timeout(1000)
     raise AssertionError(seen)
@@ -189,21 +198,30 @@ def heals(page: Any) -> None:
     assert page.locator(".not-live").is_hidden() and not looks_dead(page)
 
 
-def test_a_killed_server_turns_the_wall_grey_within_seconds_and_it_heals_by_itself(
+def beside(wall: Callable[..., Watched], *paths: str) -> list[Any]:
+    """Other pages of the same board, live."""
+    return [wall(path=path).page for path in paths]
+
+
+def test_a_killed_server_turns_every_page_grey_within_seconds_and_they_heal_by_themselves(
     wall: Callable[..., Watched], served: Served
 ) -> None:
-    page = wall().page
+    page, others = wall().page, beside(wall, "/water", "/council")
     served.stop()
     gone = datetime.now(UTC)
-    seen = second_by_second(page, ".not-live:not([hidden])", 14)
+    seen = second_by_second(page, ".not-live:not([hidden])", 14, beside=others)
     assert 9 <= len(seen) <= 14
     assert all(badge == "Live" and not banner for badge, banner in seen[:9])
-    said = re.match(r"NOT LIVE SINCE (\d\d:\d\d)\. The link to the server is lost", page.inner_text(".not-live"))
     here = [(gone - timedelta(seconds=s) + timedelta(hours=5, minutes=30)).strftime("%H:%M") for s in (0, 5)]
-    assert said and said[1] in here
-    assert looks_dead(page)
+    for one in (page, *others):
+        said = re.match(
+            r"NOT LIVE SINCE (\d\d:\d\d)\. The link to the server is lost", one.inner_text(".not-live"), re.I
+        )
+        assert said and said[1] in here
+        assert looks_dead(one), one.url
     served.start()
-    heals(page)
+    for one in (page, *others):
+        heals(one)
 
 
 def test_a_cut_network_turns_the_wall_grey_and_it_heals_by_itself(wall: Callable[..., Watched], served: Served) -> None:
@@ -219,14 +237,17 @@ def test_a_cut_network_turns_the_wall_grey_and_it_heals_by_itself(wall: Callable
 
 
 def test_a_line_that_stopped_is_told_although_the_server_answers(wall: Callable[..., Watched], served: Served) -> None:
-    page = wall().page
+    pages = [wall().page, *beside(wall, "/", "/council")]
     served.paused = True
     served.seq += 1
     served.town.publish(served.town.state_at(served.seq, datetime.now(UTC) - timedelta(minutes=5)))
-    page.locator(".not-live", has_text="no new figures are made").wait_for(timeout=10_000)
-    assert looks_dead(page)
+    for page in pages:
+        page.locator(".not-live", has_text="no new figures are made").wait_for(timeout=10_000)
+        assert re.match(r"NOT LIVE SINCE \d\d:\d\d", page.inner_text(".not-live"), re.I)
+        assert page.locator(".live").get_attribute("data-mode") == "dead" and looks_dead(page), page.url
     served.paused = False
-    heals(page)
+    for page in pages:
+        heals(page)
 
 
 def test_a_stopped_feed_makes_its_values_stale_on_the_wall(wall: Callable[..., Watched], served: Served) -> None:

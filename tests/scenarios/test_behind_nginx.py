@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import Served, free_port
+from tests.browser.conftest import CHROMIUM, FLAGS, Served, free_port
+from tests.browser.test_wall_in_a_browser import heals, looks_dead, second_by_second
 from tests.conftest import ROOT
 from tests.glass.fake_town import FakeTown
 from tests.glass.serve import plain_api
@@ -123,3 +124,30 @@ def test_metrics_are_for_this_computer_alone_and_plain_http_leads_to_tls(proxy: 
     answer = plain.getresponse()
     assert (answer.status, answer.headers["location"]) == (308, "https://board.town.example/town/water?days=7")
     plain.close()
+
+
+@pytest.mark.browser
+def test_wall_below_a_path_goes_grey_when_the_board_behind_the_proxy_dies_and_heals(
+    proxy: Proxy, board: Served
+) -> None:
+    if not CHROMIUM.exists():
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        page = browser.new_page(ignore_https_errors=True)
+        board.publish()
+        page.goto(f"https://127.0.0.1:{proxy.tls}/town/wall")
+        page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
+        board.publish(peak_loading=55.5)
+        page.locator("[data-kpi='peak_loading|town'] .value:text-is('55.5')").wait_for(timeout=5000)
+        board.stop()
+        # nginx ends the stream at once and answers 502 from then on.
+        seen = second_by_second(page, ".not-live:not([hidden])", 14)
+        assert len(seen) <= 14 and all(not banner for _, banner in seen[:-1]) and looks_dead(page)
+        board.publish(peak_loading=44.5)
+        board.start()
+        heals(page)
+        page.locator("[data-kpi='peak_loading|town'] .value:text-is('44.5')").wait_for(timeout=5000)
+        browser.close()
