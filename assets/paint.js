@@ -168,14 +168,15 @@
     if (document.hidden || !board.state || !window.Plotly) return;
     for (const box of all('[data-chart]')) {
       const plot = box.querySelector('.js-plotly-plot'), row = board.state.kpis[box.dataset.chart];
-      if (!plot || !plot.data || !plot.data[0] || !row || row.value === null || !row.window_start || !inView(box)) continue;
+      if (!plot || !plot.data || !plot.data[0] || !row || row.value === null || !row.window_start) continue;
       const trace = plot.data[0], at = localText(box.dataset.at === 'end' ? row.window_end : row.window_start), last = trace.x[trace.x.length - 1];
+      if (at < last || (at === last && trace.y[trace.y.length - 1] === row.value) || !inView(box)) continue;   // where it stands is asked last: it lays the page out
       widen(plot, at, row.value);
       if (at > last) Plotly.extendTraces(plot, {x: [[at]], y: [[row.value]]}, [0]);
-      else if (at === last && trace.y[trace.y.length - 1] !== row.value) {
+      else {
         const y = [...trace.y]; y[y.length - 1] = row.value;
         Plotly.react(plot, [{...trace, x: [...trace.x], y}, ...plot.data.slice(1)], plot.layout);   // restyle would drop the axis type
-      } else continue;
+      }
       charting = setTimeout(feedCharts, 30);
       return;
     }

@@ -18,7 +18,7 @@
     all('.live').forEach((n) => { mark(n, 'mode', look); text(n, words); });
     const since = dead ? deadSince : stopped ? built : 0;
     all('.not-live').forEach((n) => {
-      n.hidden = !since;
+      if (n.hidden !== !since) n.hidden = !since;
       if (since) text(n, dead ? _('NOT LIVE SINCE {clock}. The link to the server is lost; figures are as they were then. This heals by itself.', {clock: clock(since)})
         : _('NOT LIVE SINCE {clock}. The server answers, but no new figures are made. Tell whoever runs it.', {clock: clock(since)}));
     });

@@ -122,9 +122,11 @@ class Watched:
 
 def ours(page: Watched, board: Town, beats: int) -> tuple[Seen, Seen, Seen, int]:
     """Quiet, beats without a chart, beats with a new point in every chart in view, and how many charts those are."""
-    charts = page.page.evaluate(CHARTS_IN_VIEW)
     quiet = page.during(board.quiet, max(5, beats // 2), EVERY_S)
     plain = page.during(board.beat, beats, EVERY_S)
+    page.page.evaluate("document.querySelector('[data-chart]')?.scrollIntoView()")
+    page.page.wait_for_timeout(3000)
+    charts = page.page.evaluate(CHARTS_IN_VIEW)
     drawn = page.during(lambda: board.beat(*charts), beats, EVERY_S) if charts else Seen([], [])
     return quiet, plain, drawn, len(charts)
 
