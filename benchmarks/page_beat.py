@@ -101,7 +101,7 @@ class Watched:
         # Time that the thread worked, whoever else had the processor meanwhile.
         self._wire.send("Performance.enable", {"timeDomain": "threadTicks"})
         self.page.goto(url)
-        self.page.wait_for_selector(ready, timeout=60_000)
+        self.page.wait_for_selector(ready, state="attached", timeout=60_000)
         self.page.wait_for_timeout(6000)
 
     def during(self, act: Callable[[], None], times: int, seconds: float) -> Seen:
