@@ -210,12 +210,13 @@ def conclude(found: dict[str, tuple[Seen, Seen, Seen, int]], theirs: Seen | None
     long = sum(len(part.long_ms) for seen in found.values() for part in seen[:3])
     if theirs:
         dash = statistics.median(theirs.busy_ms)
-        for path, (quiet, beat, drawn, charts) in found.items():
+        for path, (_, beat, drawn, charts) in found.items():
             shares = [("a beat", beat), (f"a beat with {charts} charts", drawn)]
+            # Of neither is taken off what its page does in a second without a beat.
             words = " and ".join(
-                f"{what} {statistics.median(one.above(quiet)) / dash:.3f}" for what, one in shares if one.busy_ms
+                f"{what} {statistics.median(one.busy_ms) / dash:.3f}" for what, one in shares if one.busy_ms
             )
-            print(f"{path}: {words} of a beat of the ordinary app")
+            print(f"{path}: {words} of a beat of the ordinary app, the second around it counted on both sides")
     print(f"a beat without a chart: {plain:.1f} ms at most (limit {PLAIN_MS:g}); long tasks: {long} (limit none)")
 
 

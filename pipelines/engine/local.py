@@ -10,7 +10,7 @@ from datetime import datetime
 import httpx
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -50,7 +50,7 @@ class LocalServer:
             ("/filing", self._filing),
         )  # fmt: skip
         routes = [Route(path, answer, methods=["POST"]) for path, answer in asked]
-        app = Starlette(routes=[*routes, Route("/alive", self._alive)])
+        app = Starlette(routes=[*routes, Route("/alive", self._alive)], exception_handlers={ClientDisconnect: _gone})
         self._replaying = threading.Lock()
         path = self._path = socket_path(settings)
         path.unlink(missing_ok=True)
@@ -201,6 +201,11 @@ def replayed(settings: Settings, wish: Wish) -> Outcome | None:
     if answer.status_code != httpx.codes.OK:
         raise OSError(5, answer.json().get("detail", "the line refused"))
     return Outcome(**answer.json())
+
+
+async def _gone(request: Request, error: Exception) -> JSONResponse:
+    """Whoever asked is not there any more: nothing was taken, and there is nobody to tell."""
+    return JSONResponse({"detail": "it was cut off; nothing was stored."}, 400)
 
 
 def hand_over(settings: Settings, feed: str, payload: bytes) -> Receipt | None:

@@ -1,5 +1,6 @@
 """Ingest over HTTP, through the local socket, into a line that runs; answers only when it is on disk."""
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -9,9 +10,11 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from fastapi import Request
 
 from pipelines.engine import api
 from pipelines.engine.api import bodies, ingest
+from pipelines.engine.asking import Misasked
 from pipelines.engine.journal import Tail
 from pipelines.engine.line import Line
 from pipelines.engine.town import Town
@@ -57,6 +60,23 @@ def test_readings_are_durable_when_they_are_answered(ask: Asker, line: Line) -> 
     assert sum(entry.rows.height for entry in on_disk) == 2
     given = ask.get("/api/v1/readings", format="json").json()["readings"]
     assert [(row["sensor"], row["value"]) for row in given] == [("P1.p", 11.5), ("P2.p", 12.5)]
+
+
+def test_sender_who_hangs_up_midway_leaves_nothing_behind_and_is_no_fault() -> None:
+    coming = [{"type": "http.request", "body": b'{"readings": [', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def taken(room: bodies.Room) -> bytes:
+        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+        with room.hold() as hold:
+            return await bodies.body_of(request, hold)
+
+    room = bodies.Room()
+    with pytest.raises(Misasked, match="hung up before all of it had come") as refused:
+        asyncio.run(taken(room))
+    assert (refused.value.status, room.held) == (400, 0) and room.peak > 0
 
 
 def test_one_bad_row_does_not_fail_the_others(ask: Asker) -> None:

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from pipelines.engine.api.problems import NotNow
 from pipelines.engine.asking import Misasked
@@ -16,6 +17,7 @@ MOST_HELD_BYTES = 64 << 20
 RETRY_S = 2
 GZIP_WINDOW = 31
 TOO_LARGE = "That is more than 8 MB (unpacked). Nothing was stored. Send it in smaller pieces."
+CUT_OFF = "The sender hung up before all of it had come. Nothing of this was stored. Send it again."
 TOO_MUCH = "Too much is being sent at once. Nothing of this was stored. Send it again in a moment."
 
 
@@ -69,17 +71,29 @@ async def body_of(request: Request, hold: Hold) -> bytes:
     said = request.headers.get("content-length", "")
     if said.isdigit() and int(said) > MOST_BYTES:
         raise Misasked(TOO_LARGE, 413)
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > MOST_BYTES:
-            raise Misasked(TOO_LARGE, 413)
-        hold.grow(len(chunk))
-        body += chunk
+    body = await whole(request, hold, MOST_BYTES, TOO_LARGE)
     if packing in ("identity", ""):
-        return bytes(body)
-    plain = await asyncio.to_thread(unpacked, bytes(body))
+        return body
+    plain = await asyncio.to_thread(unpacked, body)
     hold.grow(len(plain))
     return plain
+
+
+async def whole(request: Request, hold: Hold, most: int, too_large: str) -> bytes:
+    """All bytes of a body as they came.
+
+    Raises Misasked: more than `most`, said in the words given (413), or cut off (400); NotNow: no room (429).
+    """
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > most:
+                raise Misasked(too_large, 413)
+            hold.grow(len(chunk))
+            body += chunk
+    except ClientDisconnect:
+        raise Misasked(CUT_OFF, 400) from None
+    return bytes(body)
 
 
 def unpacked(packed: bytes) -> bytes:

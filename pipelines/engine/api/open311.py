@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 
 from pipelines.engine.api import open311_words as words
 from pipelines.engine.api.access import Doorkeeper
-from pipelines.engine.api.bodies import Room
-from pipelines.engine.api.open311_asked import asked, media_body, reported
+from pipelines.engine.api.bodies import Room, whole
+from pipelines.engine.api.open311_asked import asked, reported
 from pipelines.engine.api.problems import NotNow, Refusing
 from pipelines.engine.asking import Misasked
 from pipelines.engine.errors import StoreError
@@ -23,6 +23,7 @@ from pipelines.engine.town import Town
 
 # What clients are told by its number in the specification; what we tell with others it calls a general error.
 AS_GENERAL = (405, 413, 415, 422)
+TOO_LARGE = "That is too large. Send smaller pictures, or none."
 Form = Annotated[
     str, Path(alias="format", description="How it is written.", json_schema_extra={"enum": ["xml", "json"]})
 ]
@@ -202,7 +203,8 @@ def _filing(router: APIRouter, server: _GeoReport, door: Doorkeeper) -> None:
 
             async def work() -> tuple[str, Any]:
                 nonlocal sent
-                sent = posted.read(request.headers.get("content-type", ""), await media_body(request, hold))
+                body = await whole(request, hold, posted.MOST_BYTES, TOO_LARGE)
+                sent = posted.read(request.headers.get("content-type", ""), body)
                 grant = await door.by_key(request, sent.one("api_key"), "ingest")
                 grant.for_feed(FEED)
                 report = reported(sent, server.town)

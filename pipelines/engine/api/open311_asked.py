@@ -3,11 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from fastapi import Request
-
-from pipelines.engine.api.bodies import Hold
 from pipelines.engine.asking import Misasked, maybe_instant
-from pipelines.engine.filing import posted
 from pipelines.engine.filing.faults import Faulty
 from pipelines.engine.filing.outside import MOST, Asked
 from pipelines.engine.filing.posted import Posted
@@ -70,20 +66,6 @@ def _count(given: Mapping[str, str], name: str, usual: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most and len(text) < 9):
         raise Misasked(f"{name} is a whole number from 1 to {most}.", 400)
     return int(text)
-
-
-async def media_body(request: Request, hold: Hold) -> bytes:
-    """The whole body of a post.
-
-    Raises Misasked (413), NotNow.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > posted.MOST_BYTES:
-            raise Misasked("That is too large. Send smaller pictures, or none.", 413)
-        hold.grow(len(chunk))
-        body += chunk
-    return bytes(body)
 
 
 def reported(sent: Posted, town: Town) -> Report:
