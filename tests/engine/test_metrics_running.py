@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.engine import backup, own_processes
+from pipelines.engine import backup, layout, own_processes
 from pipelines.engine.own_processes import Process
 from tests.conftest import ROOT
 from tests.engine import small_town
@@ -86,7 +86,7 @@ def test_what_the_clerk_must_know_is_told(text: str) -> None:
     assert found["townboard_backup_age_seconds", (("place", "first"),)] == 3 * 3600
     assert found["townboard_backup_interval_seconds", ()] == 86400
     assert found["townboard_backup_size_bytes", (("place", "first"),)] > 1000
-    assert found["townboard_store_layout", ()] == 6
+    assert found["townboard_store_layout", ()] == layout.LAYOUT
     assert found["townboard_sessions_open", ()] == 0
     assert found["townboard_viewers", ()] == 0
     assert found["townboard_messages", (("channel", "sms"), ("outcome", "waiting"))] == 0
