@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components import catalogues, glass, theme
+from components import catalogues, first_paint, glass, theme
 from components.asgi import Headers, Receive, Scope, Send, answer, encoding, squeezed
 from components.security import policy
 from components.static import FOREVER, VENDOR
@@ -24,6 +24,10 @@ ON_DEVICES = {
     "devanagari": ("Noto Sans Devanagari", "NotoSansDevanagari-Regular", "Nirmala UI", "Kohinoor Devanagari"),
     "arabic": ("Noto Naskh Arabic", "NotoNaskhArabic-Regular", "Segoe UI", "Geeza Pro"),
 }
+# What stands in the head of the wall besides what each page has: it is a screen of its own.
+WALL = ASSETS / "plain" / "wall.css"
+MARKER, REST = b"<!--first-->", first_paint.REST.encode()
+SHEETS = re.compile(rb"<!--sheets-->(.*?)<!--/sheets-->", re.DOTALL)
 BARE = Path(__file__).resolve().parent / "templates" / "public.css"
 WEIGHTS = {400: "400", 600: "600 800"}
 
@@ -41,13 +45,24 @@ def head(tongue: Tongue) -> str:
 def sheet_within(tongue: Tongue) -> str:
     """They as they stand in the head of a page, and as its policy names them."""
     first = "bootstrap.rtl.min.css" if tongue.direction == "rtl" else "bootstrap.min.css"
-    return f"{theme.css()}{_faces(tongue)}{_rules(VENDOR / first)}{_rules(ASSETS / 'first.css')}"
+    return f"{theme.css()}{_faces(tongue)}{rules(VENDOR / first)}{rules(ASSETS / 'first.css')}"
 
 
 @cache
-def _rules(sheet: Path) -> str:
+def rules(sheet: Path) -> str:
     """A style sheet without its remarks; none where it was not fetched."""
     return REMARKS.sub("", sheet.read_text("utf-8")) if sheet.exists() else ""
+
+
+def dressed(page: bytes, first: bytes) -> bytes:
+    """The page with its first figures; the style sheets are named behind what the window shows first, if that is known.
+
+    A browser paints what stands before the name of a style sheet without waiting for it.
+    """
+    if REST in first and (named := SHEETS.search(page)):
+        page = page.replace(named[0], b"", 1)
+        first = first.replace(REST, named[1], 1)
+    return page.replace(MARKER, first, 1)
 
 
 def bare_sheet(tongue: Tongue) -> str:
@@ -57,7 +72,7 @@ def bare_sheet(tongue: Tongue) -> str:
 
 def guard() -> Headers:
     """The policy of a page without Dash in the language that is spoken now."""
-    return policy(styles=(sheet_within(current()), bare_sheet(current())))
+    return policy(styles=(sheet_within(current()), bare_sheet(current()), rules(WALL)))
 
 
 def words(tongue: Tongue) -> str:

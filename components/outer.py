@@ -66,9 +66,7 @@ API_FILES = ("openapi.json", "healthz", "readyz", "metrics")
 MAKERS = 4
 # What a page's script posts when the menu is followed, and how long it may be to be looked at.
 MENU, MOST_ASKED = b'"_pages_content"', 4096
-MARKER = b"<!--first-->"
-HEAD, WORDS, REST = b"<!--tongue-->", b"<!--words-->", first_paint.REST.encode()
-SHEETS = re.compile(rb"<!--sheets-->(.*?)<!--/sheets-->", re.DOTALL)
+HEAD, WORDS = b"<!--tongue-->", b"<!--words-->"
 
 
 Make = Callable[[], Awaitable[Answer]]
@@ -249,7 +247,7 @@ class Outer:
         spoken = tongue.current()
         body = index.body.replace(b"<html>", dressing.html_tag(spoken).encode(), 1)
         body = body.replace(HEAD, dressing.head(spoken).encode(), 1)
-        body = dressed(body, first)
+        body = dressing.dressed(body, first)
         body = body.replace(WORDS, dressing.words(spoken).encode(), 1)
         return status, re.sub(rb"<title>.*?</title>", f"<title>{_text(title)}</title>".encode(), body, count=1)
 
@@ -374,17 +372,6 @@ def remembering(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return told
-
-
-def dressed(index: bytes, first: bytes) -> bytes:
-    """The page with its first figures; the style sheets are named behind what the window shows first, if that is known.
-
-    A browser paints what stands before the name of a style sheet without waiting for it.
-    """
-    if REST in first and (named := SHEETS.search(index)):
-        index = index.replace(named[0], b"", 1)
-        first = first.replace(REST, named[1], 1)
-    return index.replace(MARKER, first, 1)
 
 
 def _text(title: object) -> str:

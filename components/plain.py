@@ -27,6 +27,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     made.globals |= {"href": glass.href, "wording": wording, "_": tongue._, "n_": tongue.n_, "translated": tongue.said}
+    made.globals |= {"rest": Markup(first_paint.REST)}
     return made
 
 
@@ -36,22 +37,27 @@ def content(template: str, **more: Any) -> Markup:
 
 
 def document(title: str, body: Any, *, kept: Mapping[str, Any] | None = None, extra: tuple[str, ...] = ()) -> bytes:
-    """The whole page: head, frame, body, the board's scripts with some more."""
-    return bare(title, first_paint.to_html(shell.frame(glass.state(), body, kept)), extra=extra)
+    """The whole page: head, frame, body, the board's scripts with some more.
+
+    The frame is what stands first, unless the body says how much of it does.
+    """
+    content = first_paint.to_html(body)
+    content = content if first_paint.REST in content else first_paint.REST + content
+    return bare(title, first_paint.to_html(shell.frame(glass.state(), Markup(content), kept)), extra=extra)
 
 
-def bare(title: str, framed: str, *, extra: tuple[str, ...] = (), styles: tuple[str, ...] = ()) -> bytes:
-    """A whole page without the board's frame, with its scripts and some more."""
+def bare(title: str, framed: str, *, extra: tuple[str, ...] = (), style: str = "") -> bytes:
+    """A whole page without the board's frame, with its scripts and some more; `style` stands in its head."""
     spoken = tongue.current()
     head = {
         "html": Markup(dressing.html_tag(spoken)), "head": Markup(dressing.head(spoken)),
         "words": Markup(dressing.words(spoken)),
         "title": f"{title} · {glass.town().name}", "theme": Markup(THEME_SCRIPT),
         "without": Markup(WITHOUT_SCRIPT), "icon": glass.href("assets/icon.svg"),
-        "styles": [asset(name) for name in ("townboard.css", *styles)],
+        "own": Markup(style), "sheet": asset("townboard.css"),
         "scripts": [asset(name) for name in (*SCRIPTS, *extra)],
     }  # fmt: skip
-    return _templates().get_template("document.html").render(framed=Markup(framed), **head).encode()
+    return dressing.dressed(_templates().get_template("document.html").render(**head).encode(), framed.encode())
 
 
 def asset(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components import first_paint, glass, kpi_tile, plain, shell, wording
+from components import dressing, first_paint, glass, kpi_tile, plain, shell, wording
 from components.address import View, ward_names
 from components.alarm_list import against, place
 from components.domain_page import by_ward, headlines, mapped
@@ -26,12 +26,12 @@ State = Mapping[str, Any]
 def page() -> bytes:
     """The whole page."""
     body = plain.content("wall.html", **_view(glass.state()))
-    return plain.bare(_("Wall"), body, extra=("plain/chime.js", "plain/wall.js"), styles=("plain/wall.css",))
+    return plain.bare(_("Wall"), body, extra=("plain/chime.js", "plain/wall.js"), style=dressing.rules(dressing.WALL))
 
 
 def closed(words: str) -> bytes:
     """What a screen shows that may not look."""
-    return plain.bare(_("Wall"), plain.content("wall_closed.html", words=words), styles=("plain/wall.css",))
+    return plain.bare(_("Wall"), plain.content("wall_closed.html", words=words), style=dressing.rules(dressing.WALL))
 
 
 def _view(state: State) -> dict[str, Any]:

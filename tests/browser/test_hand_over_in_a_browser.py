@@ -1,5 +1,6 @@
 """What a reader does before the scripts have come is still done when they draw the page a second time, and nothing jumps."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,12 @@ SHIFTS = """window.__shifts = []; new PerformanceObserver((list) => window.__shi
   .observe({type: 'layout-shift', buffered: true});"""
 # By how much of the screen things moved although nobody had just done something.
 MOVED = "window.__shifts.filter((shift) => !shift.hadRecentInput).reduce((sum, shift) => sum + shift.value, 0)"
+# What moved, for whoever reads that something did.
+WHAT = "window.__shifts.map((shift) => [shift.value, shift.sources.map(({node}) => node?.outerHTML?.slice(0, 90))])"
+PAINTED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+WITHOUT_DASH = (
+    ("/alarms", "[data-f=console-summary]"), ("/council", ".lead"), ("/wall", ".w-tile [data-f=value]"),
+)  # fmt: skip
 
 
 class Slow(Watched):
@@ -47,7 +54,7 @@ def slow(chromium: Any, served: Served, request: Any) -> Iterator[Slow]:
     assert view.complaints == [] and view.strangers == []
 
 
-DESK, PHONE = (1366, 768), (390, 844)
+WIDE, DESK, PHONE = (1920, 1080), (1366, 768), (390, 844)
 
 
 @pytest.mark.parametrize("slow", [DESK], indirect=True, ids=["1366x768"])
@@ -86,6 +93,26 @@ def test_a_fold_that_was_opened_on_a_phone_stays_open_and_nothing_jumps(slow: Sl
     )
     assert len(folds) == 1 and folds[0].startswith("Further KPIs")
     assert page.evaluate(MOVED) < 0.01
+
+
+@pytest.mark.parametrize("slow", [WIDE, PHONE], indirect=True, ids=["1920x1080", "390x844"])
+def test_a_page_without_dash_shows_figures_before_its_style_sheet_has_come_and_nothing_jumps(slow: Slow) -> None:
+    page = slow.page
+    held: dict[str, Any] = {}
+    late = re.compile(r"/assets/(townboard\.css|page\.js)")
+    page.route(late, lambda route: held.update({late.findall(route.request.url)[0]: route}))
+    for path, figure in WITHOUT_DASH:
+        page.goto(slow.address + path, wait_until="commit")
+        page.locator(figure).first.wait_for()
+        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+        assert page.locator("footer").count() == 0, "what is behind the name of the style sheet has not come"
+        held["townboard.css"].continue_()
+        page.wait_for_selector("footer", state="attached")
+        page.evaluate(PAINTED)
+        held["page.js"].continue_()
+        page.wait_for_selector(".live[data-mode=live]", timeout=20_000)
+        page.evaluate(PAINTED)
+        assert page.evaluate(MOVED) < 0.01, (path, page.evaluate(WHAT))
 
 
 @pytest.mark.parametrize("slow", [DESK], indirect=True, ids=["1366x768"])

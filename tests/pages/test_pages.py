@@ -61,7 +61,7 @@ def test_pages_carry_a_strict_policy_that_names_every_inline_script(town: FakeTo
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in scripts
 
 
-@pytest.mark.parametrize("path", ["/", "/water", "/council", "/public", "/public/data", "/signin"])
+@pytest.mark.parametrize("path", ["/", "/water", "/council", "/wall", "/public", "/public/data", "/signin"])
 @pytest.mark.parametrize("language", ["en", "hi", "ur"])
 def test_policy_names_every_style_that_stands_in_a_page_and_lets_no_other_in(
     town: FakeTown, path: str, language: str
@@ -72,6 +72,25 @@ def test_policy_names_every_style_that_stands_in_a_page_and_lets_no_other_in(
     assert within and "unsafe" not in directives["style-src-elem"]
     for text in within:
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in directives["style-src-elem"]
+
+
+@pytest.mark.parametrize(
+    ("path", "figures"),
+    [
+        ("/alarms", r'data-f="console-summary"[^>]*>[0-9]'),
+        ("/council", r'class="lead">[^<]*[0-9]'),
+        ("/wall", r'data-f="value">[0-9]'),
+        ("/signin", r'id="content"'),
+    ],
+)
+def test_style_sheets_are_named_behind_the_first_figures_which_stand_with_their_rules(
+    town: FakeTown, path: str, figures: str
+) -> None:
+    text = get(town, path)[0].text
+    sheets = [one.start() for one in re.finditer(r'<link rel="stylesheet"', text)]
+    first = re.search(figures, text)
+    assert first and len(sheets) == 1 and first.start() < sheets[0]
+    assert ".priority{" in text.split("</head>")[0] and (".w-tile{" in text) is (path == "/wall")
 
 
 def test_nothing_on_a_page_points_outside_the_server(town: FakeTown) -> None:

@@ -205,13 +205,13 @@ def test_a_closed_wall_opens_by_a_token_that_goes_from_the_address_into_a_cookie
         async with Board(town, "/town/") as client:
             closed = await client.get("/town/wall")
             assert closed.status_code == 403 and "token add NAME --scope wall" in closed.text
-            assert "w-column" not in closed.text and closed.headers["refresh"] == "60; url=/town/wall"
+            assert "data-wall" not in closed.text and closed.headers["refresh"] == "60; url=/town/wall"
             assert (await client.get("/town/wall/shift")).status_code == 403
             entered = await client.get("/town/wall", params={"token": secret})
             assert (entered.status_code, entered.headers["location"]) == (303, "/town/wall")
             cookie = entered.headers["set-cookie"]
             assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Path=/town/wall" in cookie
-            assert "w-column" in (await client.get("/town/wall")).text
+            assert "data-wall" in (await client.get("/town/wall")).text
             tokens.revoke(tokens.path_of(tmp_path), "lobby", town.now())
             town.wall_door._keys._looked = None
             assert (await client.get("/town/wall/shift")).status_code == 403
