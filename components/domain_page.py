@@ -140,9 +140,10 @@ def legend() -> html.Ul:
 def _beside(
     domain: Domain, state: Mapping[str, Any], view: View, chosen: Kpi | None, wards: Mapping[str, str]
 ) -> html.Div:
+    console = glass.href("alarms", domain=domain.name, ward=view.ward)
     alarms = html.Section(
         [
-            html.Div(html.H2(_("Alarms")), className="panel-head"),
+            html.Div(html.H2(html.A(_("Alarms"), href=console, **props({"data-nav": "away"}))), className="panel-head"),
             alarm_list(state, domain.name, view.ward, limit=4),
             html.Div(
                 csv_link(glass.href("api/v1/alarms", domain=domain.name, format="csv"), _("alarms")),

@@ -47,10 +47,10 @@ def asset_page(asset: str, query: Mapping[str, Any]) -> html.Div:
     return html.Div(
         [
             _head(row, state, view),
-            _latest(asset, row["domain"]),
+            _latest(asset, row["domain"]) if not sensors.is_empty() else None,
             _lasts(asset, row["domain"]),
             html.H2(_("Readings"), className="section"),
-            _charts(sensors, view),
+            _charts(sensors, view) if not sensors.is_empty() else _written_down(row["domain"], row["ward"]),
             html.H2(_("Alarms"), className="section"),
             html.Section(alarm_list(alarms), className="panel", **props({"data-only-asset": asset})),
             html.H2(_("Nearby"), className="section"),
@@ -148,12 +148,23 @@ def _reading(row: Mapping[str, Any]) -> html.Article:
     )
 
 
-def _charts(sensors: pl.DataFrame, view: View) -> html.Div:
-    if sensors.is_empty():
-        return html.Div(
-            html.P(_("No sensor is registered for this asset (reference/sensors.csv)."), className="empty"),
-            className="panel",
+def _written_down(domain: str, ward: str | None) -> html.Div:
+    """What to do about an asset without a sensor: the tables in which people or systems write about it."""
+    words: list[Any] = [html.P(_("No sensor is registered for this asset (reference/sensors.csv)."), className="empty")]
+    tables = [table for table in glass.town().domain(domain).tables if not table.guarded]
+    items = [
+        html.Li(
+            html.A(table.name.replace("_", " ").capitalize(), href=glass.href("exports", table=table.name, ward=ward))
         )
+        for table in tables
+    ]
+    if items:
+        told = _("What is written down about assets here, such as samples, trips and works, can be taken along:")
+        words += [html.P(told), html.Ul(items, className="nearby")]
+    return html.Div(words, className="panel")
+
+
+def _charts(sensors: pl.DataFrame, view: View) -> html.Div:
     end = datetime.now(UTC)
     start = end - timedelta(days=view.days or 2)
     rows = [_chart(s, start, end) for s in sensors.head(MOST_CHARTS).iter_rows(named=True)]

@@ -76,6 +76,28 @@ def test_a_problem_is_reported_on_a_phone_without_scripts(
     assert (case.number, case.personal["phone"], len(case.pictures)) == (number, "९८७६५ ४३२१०", 1)
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+@pytest.mark.parametrize("size", [(1366, 768), (390, 844)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_newcomer_files_from_the_overview_in_a_few_clicks(
+    chromium: Any, filing: tuple[str, dict[str, Any], Path], size: tuple[int, int], scripts: bool
+) -> None:
+    address, clock, _ = filing
+    context = chromium.new_context(java_script_enabled=scripts, viewport={"width": size[0], "height": size[1]})
+    page = context.new_page()
+    page.goto(address)
+    if size[0] < 820:
+        page.get_by_text("Menu", exact=True).locator("visible=true").click()
+    page.get_by_role("link", name="Residents").locator("visible=true").click()
+    page.get_by_role("link", name="Report a problem").first.click()
+    page.get_by_label("What is it about?").select_option(label="Street lamp")
+    page.get_by_label("Where is it?").fill("Mill Lane, by the well")
+    page.get_by_label("What is wrong?").fill("The lamp is out")
+    clock["now"] += timedelta(seconds=5)
+    page.get_by_role("button", name="Send").click()
+    assert page.inner_text("h1") == "Your request was filed" and page.locator(".number").is_visible()
+    context.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_form_is_open_to_everybody(chromium: Any, filing: tuple[str, dict[str, Any], Path], theme: str) -> None:
     if not AXE.exists():

@@ -191,3 +191,20 @@ def test_the_worst_headlines_come_first_on_the_overview(town: FakeTown) -> None:
     kpis = worst_first(glass.state(), town.domain("water"), View())
     assert [k.id for k in kpis][:2] == ["supply_per_head", "supply_hours"]
     assert len(kpis) == 4  # all of them stand in the page, so that one that worsens can come up
+
+
+def test_asset_without_a_sensor_leads_to_the_tables_that_tell_of_it(
+    town: FakeTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_sensor, bare = get(town, "/asset/WA-0003")[0].text, town.sensors().clear()
+    monkeypatch.setattr(town, "sensors", lambda domain=None: bare)
+    without = get(town, "/asset/WA-0003")[0].text
+    ward = town.assets().filter(asset="WA-0003")["ward"][0]
+    link = f'href="/exports?table=water_bills&amp;ward={ward}"'
+    assert link in without and "Nothing was read" not in without
+    assert link not in with_sensor
+
+
+def test_alarms_of_a_service_lead_to_the_console_of_that_service_and_ward(town: FakeTown) -> None:
+    page = get(town, "/water?ward=W03")[0].text
+    assert re.search(r'<h2><a[^>]*href="/alarms\?domain=water&amp;ward=W03"[^>]*>Alarms</a>', page)

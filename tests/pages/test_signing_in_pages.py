@@ -51,6 +51,21 @@ def test_person_signs_in_is_named_on_every_page_and_signs_out(town: FakeTown, do
     at(town, door, does, prefix)
 
 
+@pytest.mark.parametrize("demo", [True, False])
+def test_sign_in_of_a_demonstration_town_alone_says_where_its_address_is(
+    town: FakeTown, door: Doorstep, demo: bool
+) -> None:
+    state = town.state_at(1001)
+    town.publish({**state, "town": {**state["town"], "demo": demo}})
+
+    async def does(client: Client) -> list[str]:
+        return [(await client.get(path)).text for path in ("signin", "signin/code", "signin?lang=hi", "signin?lang=ur")]
+
+    words = ("the terminal in which it was started",) * 2 + ("टर्मिनल", "ٹرمینل")
+    for page, word in zip(at(town, door, does), words, strict=True):
+        assert (word in page) is demo
+
+
 def test_page_with_a_name_on_it_is_never_shown_to_others(town: FakeTown, door: Doorstep) -> None:
     asha, ravi = door.add("asha", "operator"), door.add("ravi", "viewer")
 
