@@ -102,3 +102,8 @@ def test_newcomer_finds_why_acknowledges_exports_and_reads_in_a_few_clicks(newco
     page = newcomer.begin()
     newcomer.menu("Council")
     assert "targets" in page.locator(".lead").inner_text() and newcomer.clicks <= 2
+
+    page = newcomer.begin()
+    newcomer.menu("Residents")
+    # From here on nothing needs a script: test_filing_in_a_browser.py files the request.
+    assert page.locator("h1").inner_text() == "Today in Nadipur" and newcomer.clicks <= 2
