@@ -52,6 +52,11 @@ def town() -> Town:
     return _bound.town
 
 
+def is_demo() -> bool:
+    """Whether the town is made up for a demonstration."""
+    return bool(state()["town"].get("demo"))
+
+
 def state() -> dict[str, Any]:
     """The newest published state, or an empty one when nothing was ever published."""
     snapshot = town().board()

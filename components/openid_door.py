@@ -60,6 +60,7 @@ class OpenIdDoor:
         plan = glass.town().porter.access.openid
         given = {
             "name": "", "next": self.prefix, "words": translated(mistake.words), "elsewhere": plan and plan.title,
+            "demo": glass.is_demo(),
         }  # fmt: skip
         body = plain.document(_("Sign in"), plain.content("signin.html", **given))
         await plain.give(scope, send, body, mistake.status, [self._remember(scope, {})])

@@ -180,8 +180,8 @@ class SigningIn:
         self, scope: Scope, send: Send, template: str, title: str, *, mistake: Any = None, **given: Any
     ) -> None:
         """One of these pages, with what went wrong on it and that as its status."""
-        words, demo = translated(mistake.words) if mistake else "", bool(glass.state()["town"].get("demo"))
-        defaults = {"name": "", "next": self.prefix, "code": "", "words": words, "demo": demo}
+        words = translated(mistake.words) if mistake else ""
+        defaults = {"name": "", "next": self.prefix, "code": "", "words": words, "demo": glass.is_demo()}
         body = await asyncio.to_thread(lambda: plain.document(title, plain.content(template, **{**defaults, **given})))
         retry = [(b"retry-after", b"60")] if mistake and mistake.status == 429 else []
         await plain.give(scope, send, body, mistake.status if mistake else 200, retry)

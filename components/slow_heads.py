@@ -29,6 +29,8 @@ class PatientProtocol(HttpToolsProtocol):
     held: ClassVar[Counter[str]] = Counter()
     _ends: asyncio.TimerHandle | None = None
     _read = 0
+    # The size of what is being read, of which a head may be any part.
+    _piece = 0
     _counted = ""
 
     def connection_made(self, transport: Any) -> None:
@@ -51,6 +53,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._piece = len(data)
         if self._ends is not None:
             self._read += len(data)
             if self._read > MOST_BYTES and not self._head_is_in(data):
@@ -61,7 +64,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._wait()
-        self._read = 1
+        self._read = min(self._piece, MOST_BYTES)
 
     def on_headers_complete(self) -> None:
         self._done()
